@@ -1,0 +1,73 @@
+"""The one place that touches names which Flower does not promise to keep (1.41).
+
+Everything else in this library uses Flower's public `flwr.app`, `flwr.serverapp` and
+`flwr.clientapp`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from flwr.app import Error, Message, MetricRecord, RecordDict
+from flwr.common.constant import ErrorCode
+from flwr.serverapp.strategy.strategy_utils import aggregate_metricrecords
+from flwr.supercore.run import Run
+from flwr.supercore.task_identity import TaskIdentity
+
+__all__ = [
+    "CLIENT_APP_RAISED",
+    "NODE_UNAVAILABLE",
+    "Run",
+    "empty_run",
+    "error",
+    "identify_process",
+    "is_to_blame",
+    "stamp",
+    "weighted_metrics",
+]
+
+CLIENT_APP_RAISED = int(ErrorCode.CLIENT_APP_RAISED_EXCEPTION)
+NODE_UNAVAILABLE = int(ErrorCode.NODE_UNAVAILABLE)
+
+
+def is_to_blame(code: int) -> bool:
+    """Whether an error is the ClientApp's own doing; all others are infrastructure."""
+    return code == CLIENT_APP_RAISED
+
+
+def error(code: int, reason: str) -> Error:
+    """An error as a reply carries it."""
+    return Error(code=code, reason=reason)
+
+
+def stamp(message: Message, message_id: str) -> Message:
+    """Give a message the id that a SuperLink would."""
+    message.metadata.__dict__["_message_id"] = message_id
+    return message
+
+
+def identify_process(run_id: int) -> None:
+    """Let this process make messages; under Flower it already can, and nothing changes."""
+    if TaskIdentity._run_id is None:
+        TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = run_id, 1, 1
+
+
+def empty_run(run_id: int, run_config: dict[str, Any]) -> Run:
+    """A run description without a SuperLink behind it."""
+    run = Run.create_empty(run_id)
+    run.override_config = run_config
+    return run
+
+
+def weighted_metrics(contents: Iterable[RecordDict], weighted_by_key: str) -> MetricRecord | None:
+    """Flower's weighted average of those replies that agree on their metrics, or None."""
+    usable: list[RecordDict] = []
+    for content in contents:
+        records = list(content.metric_records.values())
+        if len(records) != 1 or not records[0].get(weighted_by_key):
+            continue
+        first = next(iter(usable[0].metric_records.values())) if usable else records[0]
+        if records[0].keys() == first.keys():
+            usable.append(content)
+    return aggregate_metricrecords(usable, weighted_by_key) if usable else None

@@ -1,0 +1,176 @@
+"""Messages there and back, with deadlines and without Flower's fixed polling pause.
+
+`Grid.send_and_receive` waits for the last reply of a batch; a relay has to act on each
+as it comes. The courier pushes, polls quickly and then more slowly, and turns whatever
+comes (or does not) into an `Arrival` that says what went wrong.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+
+from flwr.app import Message
+from flwr.serverapp import Grid
+
+from .adapter import is_to_blame
+
+__all__ = ["Arrival", "Courier"]
+
+_QUICKEST, _SLOWEST = 0.002, 0.1
+"""Seconds between polls: the first, and the longest after backing off."""
+
+_LEAST_PATIENCE = 10.0
+"""Seconds that the slow half of a batch gets at least."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrival:
+    """A reply, or why there is none.
+
+    Attributes
+    ----------
+    tag : hashable
+        What the sender called the message.
+    message : flwr.app.Message or None
+        A reply with content.
+    fault : str or None
+        `timeout`, `error` (the ClientApp raised) or `left` (infrastructure failed).
+    reason : str
+        What the reply said of the fault.
+    seconds : float
+        From pushing to pulling.
+    """
+
+    tag: Hashable
+    message: Message | None
+    fault: str | None
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Ticket:
+    tag: Hashable
+    node_id: int
+    sent: float
+    deadline: float
+
+
+class Courier:
+    """Carries messages over a Grid.
+
+    Parameters
+    ----------
+    grid : flwr.serverapp.Grid
+        Where to push and pull.
+    straggler_factor : float
+        How much longer than its fast half a batch's slow half may take.
+    """
+
+    def __init__(self, grid: Grid, straggler_factor: float) -> None:
+        self._grid = grid
+        self._straggler_factor = straggler_factor
+        self._tickets: dict[str, _Ticket] = {}
+        self._lost: list[_Ticket] = []
+        self._back = time.monotonic()
+        self.own_seconds = 0.0
+
+    @property
+    def waiting(self) -> int:
+        """Messages that are still to be answered."""
+        return len(self._tickets) + len(self._lost)
+
+    def push(self, messages: Sequence[Message], tags: Sequence[Hashable], timeout: float) -> None:
+        """Send messages, each under a tag; each must be answered within `timeout` seconds."""
+        now = time.monotonic()
+        self.own_seconds += now - self._back
+        message_ids = list(self._grid.push_messages(messages))
+        self._back = now = time.monotonic()
+        # Flower answers None for a message it could not take, and nothing at all for a
+        # batch that is too large.
+        padded = message_ids + [""] * (len(messages) - len(message_ids))
+        for message, tag, message_id in zip(messages, tags, padded, strict=True):
+            ticket = _Ticket(tag, message.metadata.dst_node_id, now, now + timeout)
+            if message_id:
+                self._tickets[message_id] = ticket
+            else:
+                self._lost.append(ticket)
+
+    def next_arrivals(self, until: float = float("inf")) -> list[Arrival]:
+        """Wait until something arrives or its deadline passes.
+
+        Parameters
+        ----------
+        until : float
+            A moment (of `time.monotonic`) after which every open message is late.
+
+        Returns
+        -------
+        list of Arrival
+            At least one while anything is waiting; nothing otherwise.
+        """
+        self.own_seconds += time.monotonic() - self._back
+        pause = _QUICKEST
+        arrivals = [self._failed(ticket, "left", "could not be sent") for ticket in self._lost]
+        self._lost.clear()
+        while self._tickets and not arrivals:
+            arrivals = [
+                arrival
+                for reply in self._grid.pull_messages(list(self._tickets))
+                if (arrival := self._open(reply)) is not None
+            ]
+            arrivals += self._expire(until)
+            if not arrivals:
+                time.sleep(pause)
+                pause = min(_SLOWEST, pause * 1.5)
+        self._back = time.monotonic()
+        return arrivals
+
+    def exchange(
+        self, messages: Sequence[Message], tags: Sequence[Hashable], timeout: float
+    ) -> list[Arrival]:
+        """Send a batch and collect it; the slow half waits only so long for.
+
+        Once half of the batch has answered in t seconds, the rest may take
+        `straggler_factor` · t (at least ten seconds, at most the timeout), so that one
+        silent examiner does not hold a round until the deadline.
+        """
+        began = time.monotonic()
+        self.push(messages, tags, timeout)
+        arrivals: list[Arrival] = []
+        until = float("inf")
+        while self.waiting:
+            arrivals += self.next_arrivals(until)
+            if until == float("inf") and 2 * len(arrivals) >= len(messages):
+                took = time.monotonic() - began
+                until = began + max(_LEAST_PATIENCE, self._straggler_factor * took)
+        return arrivals
+
+    def _open(self, reply: Message) -> Arrival | None:
+        ticket = self._tickets.pop(reply.metadata.reply_to_message_id, None)
+        if ticket is None:  # answered twice, or after its deadline
+            return None
+        if reply.has_error():
+            fault = "error" if is_to_blame(reply.error.code) else "left"
+            return self._failed(ticket, fault, reply.error.reason or "")
+        seconds = time.monotonic() - ticket.sent
+        return Arrival(tag=ticket.tag, message=reply, fault=None, reason="", seconds=seconds)
+
+    def _expire(self, until: float) -> list[Arrival]:
+        now = time.monotonic()
+        late = [key for key, ticket in self._tickets.items() if now > min(ticket.deadline, until)]
+        return [
+            self._failed(self._tickets.pop(key), "timeout", "no answer before the deadline")
+            for key in late
+        ]
+
+    def _failed(self, ticket: _Ticket, fault: str, reason: str) -> Arrival:
+        seconds = time.monotonic() - ticket.sent
+        return Arrival(tag=ticket.tag, message=None, fault=fault, reason=reason, seconds=seconds)
+
+
+def only_content(arrivals: Iterable[Arrival]) -> list[Message]:
+    """The replies among the arrivals."""
+    return [arrival.message for arrival in arrivals if arrival.message is not None]

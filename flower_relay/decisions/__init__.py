@@ -1,0 +1,22 @@
+"""What each phase of a round decides: (state, what was observed, randomness) → a block.
+
+Nothing here reads a clock, a network or a file, so the live federation and the verifier
+decide alike. `flower_relay.state.apply` folds the blocks that come out.
+"""
+
+from __future__ import annotations
+
+from .deposits import decide_deposits
+from .randomness import generator, seed_from
+from .settlement import decide_settlement
+from .tests import TestPlan, decide_retests, decide_tests
+
+__all__ = [
+    "TestPlan",
+    "decide_deposits",
+    "decide_retests",
+    "decide_settlement",
+    "decide_tests",
+    "generator",
+    "seed_from",
+]

@@ -1,0 +1,179 @@
+"""Roles, auction and deposits of a round: who trains on whose model, at what stake.
+
+The chain gives everybody one turn a cycle, ordered by bid; the fan-out is the paper's
+matching. Both come out as lanes, so that what follows treats them alike.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..blocks import Deposit, LaneTerms
+from ..rules.auction import auction_order, match, owner_bids, trainer_bids
+from ..rules.coins import COIN, to_units
+from ..rules.roles import draw_trainers, next_cycle, turns_left
+from ..rules.standing import deposit_due
+from ..state import State
+
+__all__ = ["decide_deposits"]
+
+
+def decide_deposits(
+    state: State, present: NDArray[np.bool_], rng: np.random.Generator, *, most_hops: int
+) -> Deposit:
+    """Decide the deposit block of the next round.
+
+    Parameters
+    ----------
+    state : State
+        After the last round.
+    present : boolean array of shape (participants,)
+        Who is connected; at least one.
+    rng : numpy.random.Generator
+        Draws roles and breaks ties.
+    most_hops : int
+        Hops left in the budget; the round uses no more.
+    """
+    if state.settings.topology == "fan-out":
+        return _fan_out(state, present, rng, most_hops)
+    return _chain(state, present, rng, most_hops)
+
+
+def _fan_out(
+    state: State, present: NDArray[np.bool_], rng: np.random.Generator, most_hops: int
+) -> Deposit:
+    settings, who, round = state.settings, state.who, state.round + 1
+    offers = _offers(state)
+    here = np.array([owner for owner in offers if present[owner]], dtype=np.int64)
+    # An owner that left does not matter: its model is in the store, and serves on.
+    owners = here if len(here) else np.array(list(offers), dtype=np.int64)
+    trainers = draw_trainers(present, here, settings.fraction_train, rng)
+    bids = trainer_bids(who.coins[trainers], who.version[trainers], round, COIN)
+    order = auction_order(bids, rng)
+    stakes = owner_bids(who.coins[owners], to_units(settings.examining_fee), settings.slots)
+    stake_of = dict(zip(owners.tolist(), stakes.tolist(), strict=True))
+    bid_of = dict(zip(trainers.tolist(), bids.tolist(), strict=True))
+    pairs = match(owners, trainers[order], settings.slots)[:most_hops]
+    lanes = tuple(
+        LaneTerms(
+            base=offers[owner],
+            owner=owner,
+            owner_deposit=stake_of[owner],
+            trainers=(trainer,),
+            deposits=(bid_of[trainer],),
+        )
+        for owner, trainer in pairs
+    )
+    return _block(state, present, state.cycle, state.unit, lanes)
+
+
+def _offers(state: State) -> dict[int, str]:
+    """Each owner's best recognised model, owners in the order of the last ranking."""
+    offers: dict[int, str] = {}
+    for name in state.recognised:
+        owner = state.lineage[name].trainer
+        if owner is not None:
+            offers.setdefault(owner, name)
+    return offers
+
+
+def _chain(
+    state: State, present: NDArray[np.bool_], rng: np.random.Generator, most_hops: int
+) -> Deposit:
+    who, cycle, unit = state.who, state.cycle, state.unit
+    had_turn, probation_used = who.had_turn, state.probation_used
+    may = turns_left(present, had_turn, who.waits_until, cycle)
+    queue = _queue(state, may, rng, probation_used)
+    if not queue:
+        cycle = next_cycle(present, who.waits_until, cycle)
+        unit = _income_unit(state)
+        may = turns_left(present, np.zeros_like(had_turn), who.waits_until, cycle)
+        queue = _queue(state, may, rng, probation_used=False)
+    room = _room(state, int(present.sum()), most_hops)
+    lanes = _legs(state, queue, unit, room)
+    return _block(state, present, cycle, unit, tuple(lanes))
+
+
+def _queue(
+    state: State, may: NDArray[np.bool_], rng: np.random.Generator, probation_used: bool
+) -> list[int]:
+    """Who still has a turn, highest bid first; at most one newcomer a cycle."""
+    who = state.who
+    bids = trainer_bids(who.coins, who.version, state.round + 1, COIN)
+    queue: list[int] = []
+    for index in auction_order(bids, rng).tolist():
+        if not may[index]:
+            continue
+        if who.newcomer[index]:
+            if probation_used:
+                continue
+            probation_used = True
+        queue.append(index)
+    return queue
+
+
+def _income_unit(state: State) -> int:
+    """The median income of the cycle that ends, or the unit as it was if that is nothing."""
+    return int(np.median(state.who.income)) or state.unit
+
+
+def _room(state: State, num_present: int, most_hops: int) -> int:
+    """Hops this round may have: half of those present stay free to examine."""
+    if state.settings.examiners == 0:
+        return most_hops
+    return min(most_hops, max(1, num_present // 2))
+
+
+def _legs(state: State, queue: list[int], unit: int, room: int) -> list[LaneTerms]:
+    """Give each lane its leg: the next in the queue, as long as stakes allow.
+
+    Who cannot lock its deposit (or is on probation) trains alone and is tested at once.
+    """
+    lanes: list[LaneTerms] = []
+    for lane in state.lanes:
+        leg: list[int] = []
+        while queue and room > 0 and len(leg) < lane.leg:
+            alone = not _trusted(state, queue[0], unit)
+            if alone and leg:
+                break
+            leg.append(queue.pop(0))
+            room -= 1
+            if alone:
+                break
+        owner = state.lineage[lane.baton].trainer
+        lanes.append(
+            LaneTerms(
+                base=lane.baton,
+                owner=owner,
+                owner_deposit=0,
+                trainers=tuple(leg),
+                deposits=tuple(_stake(state, index, unit) for index in leg),
+            )
+        )
+    return lanes
+
+
+def _trusted(state: State, index: int, unit: int) -> bool:
+    due = deposit_due(float(state.who.debt[index]), unit)
+    return bool(state.who.coins[index] >= due and not state.who.newcomer[index])
+
+
+def _stake(state: State, index: int, unit: int) -> int:
+    return min(int(state.who.coins[index]), deposit_due(float(state.who.debt[index]), unit))
+
+
+def _block(
+    state: State,
+    present: NDArray[np.bool_],
+    cycle: int,
+    unit: int,
+    lanes: tuple[LaneTerms, ...],
+) -> Deposit:
+    return Deposit(
+        round=state.round + 1,
+        cycle=cycle,
+        unit=unit,
+        present=tuple(np.flatnonzero(present).tolist()),
+        lanes=lanes,
+    )

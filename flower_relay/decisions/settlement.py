@@ -1,0 +1,150 @@
+"""Settlement of a round: outcomes, rewards and standings, from what the blocks hold."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..blocks import HopResult, LaneResult, Settlement
+from ..errors import LedgerError
+from ..lineage import Lineage
+from ..rules.coins import to_units
+from ..rules.rewards import contribution_credit, divide, royalties
+from ..rules.settlement import num_recognised, rank
+from ..state import State
+from .chain import settle_lane
+from .fanout import settle_fan_out
+from .tally import Tally
+
+__all__ = ["decide_settlement"]
+
+
+def decide_settlement(state: State) -> Settlement:
+    """Decide the settlement of the round whose deposit, commitment and tests are applied.
+
+    Raises
+    ------
+    LedgerError
+        When there is no deposit or no commitment to settle.
+    """
+    deposit, commitment = state.deposit, state.commitment
+    if deposit is None or commitment is None:
+        raise LedgerError("nothing to settle: a deposit and a commitment block come first.")
+    tally = Tally(state)
+    if state.settings.topology == "fan-out":
+        lanes, recognised = settle_fan_out(state, tally, deposit, commitment)
+        restart_from: tuple[int, ...] = (0,)
+    else:
+        lanes = [
+            settle_lane(state, tally, *lane)
+            for lane in zip(state.lanes, deposit.lanes, commitment.lanes, strict=True)
+        ]
+        ranking = rank([np.nan if lane.score is None else lane.score for lane in lanes])
+        recognised = tuple(dict.fromkeys(lanes[index].baton for index in ranking))
+        restart_from = _restart_from(state, lanes, ranking.tolist())
+    _reward(state, tally, lanes)
+    _pay_examiners(state, tally)
+    return Settlement(
+        round=state.round,
+        lanes=tuple(lanes),
+        recognised=recognised,
+        restart_from=restart_from,
+        payments=tuple(tally.payments),
+        standings=tally.standings(),
+    )
+
+
+def _restart_from(state: State, lanes: list[LaneResult], ranking: list[int]) -> tuple[int, ...]:
+    """For each lane, the lane it goes on from: its own, or the best if it ranks low."""
+    best = ranking[0]
+    keep = set(ranking[: num_recognised(len(lanes), state.settings.recognised_share)])
+    if lanes[best].score is None:  # nobody voted: every lane goes on with what it has
+        keep = set(ranking)
+    return tuple(lane if lane in keep else best for lane in range(len(lanes)))
+
+
+def _reward(state: State, tally: Tally, lanes: list[LaneResult]) -> None:
+    """Pay every accepted hop by the rule of the run."""
+    lineage = state.lineage.branch()
+    for result in lanes:
+        for hop in result.hops:
+            if hop.outcome != "accepted" or hop.model is None:
+                continue
+            if state.settings.rewards == "royalty":
+                _pay_royalty(lineage, tally, hop)
+            elif (probability := _paid_with(state, result, hop)) > 0 and hop.gain is not None:
+                _pay_contribution(state, lineage, tally, hop, hop.gain, probability)
+            gain = np.nan if hop.gain is None else hop.gain
+            lineage.add(hop.model, hop.base, hop.trainer, version=state.round, gain=gain)
+
+
+def _paid_with(state: State, result: LaneResult, hop: HopResult) -> float:
+    """The probability with which this hop came to be paid; 0 for one that is not.
+
+    Every hop of a leg that failed was measured, and so is paid for certain.
+    """
+    audited = state.testing is not None and hop.model in state.testing.audited
+    alone = sum(other.vote is not None for other in result.hops) == 1
+    if alone or not result.passed:
+        return 1.0
+    return state.settings.audit if audited else 0.0
+
+
+def _pay_contribution(
+    state: State,
+    lineage: Lineage,
+    tally: Tally,
+    hop: HopResult,
+    gain: float,
+    probability: float,
+) -> None:
+    settings, base = state.settings, lineage[hop.base]
+    credit = contribution_credit(base.level + gain, base.mark, probability)
+    shares = lineage.shares(
+        hop.base, hop.trainer, settings.trainer_share, settings.lineage_decay
+    )
+    units = to_units(credit * settings.mint)
+    for participant, amount in sorted(divide(units, shares, hop.trainer).items()):
+        tally.pay(participant, amount, "contribution")
+
+
+def _pay_royalty(lineage: Lineage, tally: Tally, hop: HopResult) -> None:
+    models = [lineage[hop.base], *lineage.ancestors(hop.base)]
+    owners = [model.trainer for model in models if model.trainer is not None]
+    if owners:
+        for participant, units in sorted(royalties(owners[0], owners).items()):
+            tally.pay(participant, units, "royalty")
+
+
+def _pay_examiners(state: State, tally: Tally) -> None:
+    """Count tests, judge votes on a planted model, and pay those who voted honestly.
+
+    The fee is small beside a deposit: otherwise examining refills what cheats forfeit.
+    """
+    testing = state.testing
+    if testing is None:
+        return
+    num_tests = len(testing.models)
+    for column, examiner in enumerate(testing.committee):
+        answered = sum(row[column] is not None for row in testing.utilities)
+        tally.examined[examiner] += answered if num_tests else 0
+    if testing.planted is not None:
+        _judge_planted(state, tally)
+    fee = to_units(state.settings.examining_fee)
+    fan_out = state.settings.topology == "fan-out"
+    for examiner in sorted(testing.committee):
+        if fan_out or tally.agreed[examiner]:
+            tally.pay(examiner, fee * tally.examined[examiner], "examining")
+
+
+def _judge_planted(state: State, tally: Tally) -> None:
+    """A planted model is known to be bad: who does not see it is constant, or lies.
+
+    It is judged against the base it was made from, the first model of the test.
+    """
+    testing = state.testing
+    if testing is None or testing.planted is None:
+        return
+    committee = list(testing.committee)
+    base = state.known_utilities(testing.models[0])[committee]
+    votes = state.known_utilities(testing.planted)[committee] - base
+    tally.judge_votes(testing.committee, votes, accepted=False)

@@ -1,0 +1,84 @@
+"""The tally of a settlement in the making: payments and standings, collected hop by hop."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..blocks import Payment, Standing
+from ..rules.standing import new_bonds, new_debt, waiting_cycles
+from ..state import State
+
+__all__ = ["Tally"]
+
+
+class Tally:
+    """Collects what one settlement moves; reads the state, never writes it."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self.payments: list[Payment] = []
+        self._bond: dict[int, float] = {}
+        self._debt: dict[int, float] = {}
+        self._waits_until: dict[int, int] = {}
+        self.examined: Counter[int] = Counter()
+        self.agreed: Counter[int] = Counter()
+
+    def pay(self, participant: int, units: int, rule: str) -> None:
+        """Move units under a rule; nothing moves nothing."""
+        if units:
+            self.payments.append(Payment(participant=participant, units=units, rule=rule))
+
+    def judge_hop(self, trainer: int, vote: float) -> None:
+        """Book a hop's vote on its trainer's debt, and the wait that follows from it."""
+        settings = self._state.settings
+        before = self._debt.get(trainer, float(self._state.who.debt[trainer]))
+        debt = new_debt(before, vote, settings.tolerance, settings.debt_allowance)
+        self._debt[trainer] = debt
+        self._waits_until[trainer] = self._state.cycle + 1 + waiting_cycles(debt)
+
+    def welcome(self, trainer: int) -> None:
+        """A newcomer's first accepted hop gives it a bond."""
+        if self._state.who.newcomer[trainer]:
+            self._bond[trainer] = self._state.settings.newcomer_bond
+
+    def judge_votes(
+        self, committee: tuple[int, ...], votes: NDArray[np.float64], accepted: bool
+    ) -> None:
+        """Book a verdict on the bonds of those who voted on it."""
+        settings = self._state.settings
+        before = np.array([self._bond_of(index) for index in committee])
+        after = new_bonds(
+            before,
+            votes,
+            accepted,
+            tolerance=settings.tolerance,
+            vouching_penalty=settings.vouching_penalty,
+            condemning_penalty=settings.condemning_penalty,
+            condemning_margin=settings.condemning_margin,
+            agreeing_gain=settings.agreeing_gain,
+        )
+        for index, bond, vote in zip(committee, after.tolist(), votes.tolist(), strict=True):
+            if not np.isnan(vote):
+                self._bond[index] = bond
+                self.agreed[index] += (vote >= -settings.tolerance) == accepted
+
+    def standings(self) -> tuple[Standing, ...]:
+        """The new standing of everybody whom this round touched."""
+        who = self._state.who
+        touched = sorted({*self._bond, *self._debt, *self.examined})
+        return tuple(
+            Standing(
+                participant=index,
+                bond=self._bond_of(index),
+                debt=self._debt.get(index, float(who.debt[index])),
+                waits_until=self._waits_until.get(index, int(who.waits_until[index])),
+                examined=self.examined[index],
+            )
+            for index in touched
+        )
+
+    def _bond_of(self, index: int) -> float:
+        return self._bond.get(index, float(self._state.who.bond[index]))

@@ -1,0 +1,107 @@
+"""Which models are tested and by whom, drawn after the commitment.
+
+One committee serves all lanes of a round. Of a leg that may pass, only its last model
+is tested and a random few inside for pay; when it fails, all of it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..blocks import Commitment, Deposit, HopClaim
+from ..rules.testing import draw_committee, judge_leg
+from ..state import State
+from .randomness import generator, seed_from
+
+__all__ = ["TestPlan", "candidates", "decide_retests", "decide_tests", "leg_utilities"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestPlan:
+    """The committee, the models it tests, the hops audited, and whether one is planted."""
+
+    __test__ = False  # not a test class, whatever pytest thinks of its name
+
+    committee: tuple[int, ...]
+    models: tuple[str, ...]
+    audited: tuple[str, ...]
+    plants: bool
+
+
+def candidates(claims: tuple[HopClaim, ...]) -> list[HopClaim]:
+    """The hops of a leg that have a model to test, in order."""
+    return [claim for claim in claims if claim.fault is None]
+
+
+def decide_tests(
+    state: State, head: str, deposit: Deposit, commitment: Commitment
+) -> TestPlan:
+    """Draw committee, audits and plants from the hash of the commitment block.
+
+    Parameters
+    ----------
+    head : str
+        Hash of the commitment block. Without nonces from participants the operator
+        could grind it; `verify` says so.
+    """
+    settings = state.settings
+    rng = generator(seed_from(head), deposit.round, "tests")
+    eligible = _eligible(state, deposit)
+    committee = draw_committee(eligible, settings.examiners, rng)
+    models: list[str] = []
+    audited: list[str] = []
+    for claims in commitment.lanes:
+        hops = candidates(claims)
+        drawn = rng.random(len(hops)) < settings.audit
+        for position, hop in enumerate(hops):
+            if hop.model is None or not (len(hops) == 1 or drawn[position]):
+                continue
+            audited.append(hop.model)
+            models += [hop.base, hop.model]
+        models += [hops[0].base, hops[-1].model or ""] if hops else []
+    plants = bool(rng.random() < settings.planted) and bool(models)
+    if len(state.lanes) > 1 and settings.topology == "chain":
+        models += [lane.baton for lane in state.lanes]
+    return TestPlan(
+        committee=tuple(committee.tolist()),
+        models=tuple(dict.fromkeys(models)) if len(committee) else (),
+        audited=tuple(audited),
+        plants=plants,
+    )
+
+
+def _eligible(state: State, deposit: Deposit) -> NDArray[np.int64]:
+    """Who is here and does not train this round; in a tiny federation, all who are here."""
+    training = {index for terms in deposit.lanes for index in terms.trainers}
+    free = [index for index in deposit.present if index not in training]
+    return np.array(free or list(deposit.present), dtype=np.int64)
+
+
+def leg_utilities(
+    state: State, committee: tuple[int, ...], leg: list[HopClaim], training: tuple[int, ...]
+) -> NDArray[np.float64]:
+    """Utilities of a leg's base and models by the committee, own hops' judges left out."""
+    names = [leg[0].base, *(hop.model or "" for hop in leg)]
+    rows = np.array([state.known_utilities(name)[list(committee)] for name in names])
+    rows[:, [index in training for index in committee]] = np.nan
+    return rows
+
+
+def decide_retests(
+    state: State, deposit: Deposit, commitment: Commitment, committee: tuple[int, ...]
+) -> tuple[str, ...]:
+    """Models inside legs that failed as a whole: the same committee tests them all."""
+    weights = state.who.bond[list(committee)]
+    models: list[str] = []
+    for terms, claims in zip(deposit.lanes, commitment.lanes, strict=True):
+        leg = candidates(claims)
+        if len(leg) < 2 or not committee:
+            continue
+        rows = leg_utilities(state, committee, leg, terms.trainers)
+        verdict = judge_leg(rows, weights, state.settings.tolerance)
+        if verdict.passed is False:
+            models += [hop.model for hop in leg if hop.model is not None]
+    return tuple(dict.fromkeys(models))

@@ -1,0 +1,123 @@
+"""Testing on the wire: the committee's utilities, fetched and put on the record.
+
+What an examiner has said about a model before is not asked again; the base of a leg is
+usually known from the round in which it was the candidate.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from flwr.app import Message
+from numpy.typing import NDArray
+
+from .admission import metrics_of
+from .blocks import Testing
+from .courier import only_content
+from .decisions import TestPlan, decide_retests, decide_tests, generator
+from .rules.testing import bounded_utility
+from .running import Running, to_record
+
+if TYPE_CHECKING:
+    from .strategy import RelayStrategy
+
+__all__ = ["examine"]
+
+_Known = dict[str, NDArray[np.float64]]
+
+
+def examine(strategy: RelayStrategy, run: Running, head: str) -> list[Message]:
+    """Have the round's candidates tested and record the testing block.
+
+    Parameters
+    ----------
+    head : str
+        Hash of the commitment block, from which committee and tests are drawn.
+
+    Returns
+    -------
+    list of flwr.app.Message
+        The committee's replies about the models tested last in each lane.
+    """
+    state, deposit, commitment = run.state, run.state.deposit, run.state.commitment
+    if deposit is None or commitment is None:
+        return []
+    plan = decide_tests(state, head, deposit, commitment)
+    committee = list(plan.committee)
+    planted = _plant(run, plan)
+    names = [*plan.models, *([planted] if planted else [])]
+    known = {name: state.known_utilities(name)[committee] for name in names}
+    replies = _fetch(strategy, run, committee, known)
+    run.record_block(_block(run, plan, planted, known))
+    more = decide_retests(state, deposit, commitment, plan.committee)
+    retests = {name: state.known_utilities(name)[committee] for name in more if name not in known}
+    if retests:
+        _fetch(strategy, run, committee, retests)
+        known.update(retests)
+        run.record_block(_block(run, plan, planted, known))
+    return replies
+
+
+def _fetch(
+    strategy: RelayStrategy, run: Running, committee: list[int], known: _Known
+) -> list[Message]:
+    """Fill in what is not known yet; the replies about the last model."""
+    settings = run.state.settings
+    messages: list[Message] = []
+    tags: list[tuple[str, int]] = []
+    for name, row in known.items():
+        asked = [column for column in np.flatnonzero(np.isnan(row)).tolist()]
+        asked = [column for column in asked if committee[column] in run.node_of]
+        if not asked:
+            continue
+        run.addressees = tuple(run.node_of[committee[column]] for column in asked)
+        run.extra_config = {}
+        messages += strategy.configure_evaluate(
+            run.state.round, run.model(name), run.evaluate_config, run.grid
+        )
+        tags += [(name, column) for column in asked]
+    arrivals = run.courier.exchange(messages, tags, run.timeout) if messages else []
+    for arrival in arrivals:
+        if arrival.message is None or not isinstance(arrival.tag, tuple):
+            continue
+        value = metrics_of(arrival.message).get(settings.utility_key)
+        if isinstance(value, int | float):
+            name, column = arrival.tag
+            utility = bounded_utility(float(value), run.state.bound, settings.utility_rises)
+            known[name][column] = utility
+    last = tags[-1][0] if tags else ""
+    return only_content(a for a in arrivals if isinstance(a.tag, tuple) and a.tag[0] == last)
+
+
+def _block(run: Running, plan: TestPlan, planted: str | None, known: _Known) -> Testing:
+    return Testing(
+        round=run.state.round,
+        committee=plan.committee,
+        audited=plan.audited,
+        planted=planted,
+        models=tuple(known),
+        utilities=tuple(
+            tuple(None if math.isnan(value) else value for value in row.tolist())
+            for row in known.values()
+        ),
+    )
+
+
+def _plant(run: Running, plan: TestPlan) -> str | None:
+    """A base with its weights drowned in noise, that nobody honest can vouch for."""
+    if not plan.plants or not plan.models:
+        return None
+    rng = generator(run.state.settings.seed, run.state.round, "planted")
+    arrays = run.store.get(plan.models[0])
+    noised = {
+        name: array + rng.normal(0, 3 * array.std() + 1e-3, array.shape).astype(array.dtype)
+        if np.issubdtype(array.dtype, np.floating)
+        else array
+        for name, array in arrays.items()
+    }
+    return run.store.put(noised)
+
+
+_ = to_record

@@ -1,0 +1,93 @@
+"""What a run leaves behind for people: typed rows, and hooks to watch them arrive.
+
+The record is for looking at; nothing here decides anything (the blocks do).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .settings import RelaySettings
+
+__all__ = ["HopRow", "ParticipantRow", "RelayObserver", "RoundRow", "RunRecord"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HopRow:
+    """One hop: who trained on what, and what became of it.
+
+    `outcome` is `accepted`, `rejected`, `voided` (undone by somebody else's hop),
+    `untested` (no examiner answered), or why there was no usable candidate:
+    `timeout`, `error`, `left`, `non-finite`, `mis-shaped`, `unchanged`, `copied`.
+    """
+
+    round: int
+    lane: int
+    position: int
+    trainer: int
+    base: str
+    model: str | None
+    outcome: str
+    vote: float | None
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoundRow:
+    """One round: totals so far, the champion's utility (0 worst, 1 best), pace."""
+
+    round: int
+    hops: int
+    accepted: int
+    rejected: int
+    utility: float | None
+    legs: tuple[int, ...]
+    champion: str
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParticipantRow:
+    """One participant's standing and balance (coins, not billionths)."""
+
+    index: int
+    name: str
+    coins: float
+    locked: float
+    bond: float
+    debt: float
+    accepted: int
+    rejected: int
+    examined: int
+
+
+@dataclass(kw_only=True)
+class RunRecord:
+    """Everything a report shows about one relay run."""
+
+    settings: RelaySettings
+    num_rounds: int
+    hops: list[HopRow] = field(default_factory=list)
+    rounds: list[RoundRow] = field(default_factory=list)
+    participants: list[ParticipantRow] = field(default_factory=list)
+    messages: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    seconds: float = 0.0
+    own_seconds: float = 0.0
+
+
+class RelayObserver:
+    """Hooks into a run; each does nothing unless overridden."""
+
+    def on_start(self, record: RunRecord) -> None:
+        """The genesis block is written; `record.participants` is filled."""
+
+    def on_hop(self, record: RunRecord, hop: HopRow) -> None:
+        """A hop's outcome is settled."""
+
+    def on_round(self, record: RunRecord, row: RoundRow) -> None:
+        """A round is settled."""
+
+    def on_end(self, record: RunRecord) -> None:
+        """The run is over; the record is complete."""

@@ -1,0 +1,49 @@
+"""Averages of weights: the trail that is published, and lanes that meet.
+
+Only floating-point arrays are averaged; counters (such as BatchNorm's) are taken from
+the newest model, because half a batch is not a number of batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["extend_trail", "weighted_average"]
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def extend_trail(trail: Arrays, baton: Arrays, keep: float, num_before: int) -> dict[str, Any]:
+    """The exponential moving average of batons, one baton further.
+
+    Unbiased as in Adam (Kingma & Ba 2015): after t batons the weights of all of them sum
+    to 1, so that the genesis model has no part in it.
+
+    Parameters
+    ----------
+    trail, baton : mapping of name to array
+        The average so far, and the next baton.
+    keep : float
+        Weight of the past, below 1.
+    num_before : int
+        Batons in the average so far; with 0 the baton is the average.
+    """
+    fresh = (1 - keep) / (1 - keep ** (num_before + 1))
+    return weighted_average([trail, baton], [1 - fresh, fresh])
+
+
+def weighted_average(models: Sequence[Arrays], weights: Sequence[float]) -> dict[str, Any]:
+    """The average of models of one shape, weights summing to 1, counters from the last."""
+    averaged: dict[str, Any] = {}
+    for name, newest in models[-1].items():
+        if np.issubdtype(newest.dtype, np.inexact):
+            pairs = zip(models, weights, strict=True)
+            mean = sum(model[name] * np.asarray(weight, newest.dtype) for model, weight in pairs)
+            averaged[name] = np.asarray(mean, dtype=newest.dtype)
+        else:
+            averaged[name] = newest
+    return averaged

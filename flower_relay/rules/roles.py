@@ -1,0 +1,65 @@
+"""Roles: who may train now, and in which order (DeRelayL step 1).
+
+The fan-out draws trainers among those who do not own; the chain gives everybody one
+turn a cycle. A participant that is waiting off its debt has no turn.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["draw_trainers", "next_cycle", "turns_left"]
+
+
+def draw_trainers(
+    present: NDArray[np.bool_],
+    owners: NDArray[np.int64],
+    fraction_train: float,
+    rng: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Draw fan-out trainers until owners + trainers fill their share of those present.
+
+    Parameters
+    ----------
+    present : boolean array of shape (participants,)
+        Who is connected.
+    owners : integer array
+        Present owners.
+    fraction_train : float
+        Owners + trainers as a share of those present; the rest examines.
+    rng : numpy.random.Generator
+        Draws the trainers.
+
+    Returns
+    -------
+    integer array
+        At least one trainer, and at least one participant left to examine, whenever
+        three are present.
+    """
+    free = present.copy()
+    free[owners] = False
+    candidates = np.flatnonzero(free)
+    wanted = int(fraction_train * int(present.sum())) - len(owners)
+    size = min(max(wanted, 1), max(len(candidates) - 1, 0))
+    return np.sort(rng.choice(candidates, size=size, replace=False))
+
+
+def turns_left(
+    present: NDArray[np.bool_],
+    had_turn: NDArray[np.bool_],
+    waits_until: NDArray[np.int64],
+    cycle: int,
+) -> NDArray[np.bool_]:
+    """Who may still train in this cycle: here, not yet had a turn, not waiting."""
+    may: NDArray[np.bool_] = present & ~had_turn & (waits_until <= cycle)
+    return may
+
+
+def next_cycle(present: NDArray[np.bool_], waits_until: NDArray[np.int64], cycle: int) -> int:
+    """The next cycle in which somebody who is present may train.
+
+    Usually the one after this; later ones when all who are present are still waiting,
+    so that a federation of debtors pauses for nobody.
+    """
+    return int(max(cycle + 1, waits_until[present].min()))

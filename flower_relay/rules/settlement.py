@@ -1,0 +1,41 @@
+"""Settlement: rank, recognise, and divide what a culprit forfeits (DeRelayL step 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["compensation", "num_recognised", "rank"]
+
+
+def rank(scores: Sequence[float] | NDArray[np.float64]) -> NDArray[np.int64]:
+    """Positions by score, best first; ties keep their order, the unscored come last."""
+    values = np.asarray(scores, dtype=np.float64)
+    order: NDArray[np.int64] = np.argsort(
+        np.where(np.isnan(values), np.inf, -values), kind="stable"
+    )
+    return order
+
+
+def num_recognised(candidates: int, share: float, *, at_least: int = 1) -> int:
+    """How many of the ranked candidates are recognised: ⌊share · candidates⌋.
+
+    The paper's floor() can recognise nobody, and then the economy has no owners left
+    and dies; `at_least = 0` is the paper's rule, 1 is ours.
+    """
+    return min(candidates, max(int(share * candidates), at_least))
+
+
+def compensation(forfeit: int, voided: int) -> tuple[int, int]:
+    """Divide a culprit's forfeit evenly among those whose work it voided.
+
+    Returns
+    -------
+    (each, burned) : tuple of int
+        Units for each voided trainer, and what is left over and leaves circulation.
+    """
+    if voided == 0:
+        return 0, forfeit
+    return forfeit // voided, forfeit % voided

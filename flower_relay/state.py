@@ -1,0 +1,286 @@
+"""The state of a run: what the blocks so far add up to, and nothing else.
+
+`apply(state, block)` is the only writer. The live federation, resume and verify all
+fold the same blocks and arrive at the same state. Arrays run over participants.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .blocks import (
+    Admission,
+    Block,
+    Commitment,
+    Deposit,
+    Genesis,
+    Publication,
+    Settlement,
+    Testing,
+)
+from .errors import LedgerError
+from .lineage import Lineage
+from .rules.coins import to_units
+from .settings import RelaySettings
+
+__all__ = ["Lane", "Standings", "State", "apply", "begin"]
+
+_BURNS = frozenset({"forfeit"})
+_UNLOCKS = frozenset({"refund", "forfeit"})
+
+
+@dataclass
+class Lane:
+    """A lane between rounds: its baton, how many hops it may go untested, its trail."""
+
+    baton: str
+    leg: int
+    trail: str
+    accepted: int = 0
+
+
+@dataclass
+class Standings:
+    """One entry a participant, in the order of admission; amounts in units."""
+
+    names: list[str]
+    coins: NDArray[np.int64]
+    locked: NDArray[np.int64]
+    bond: NDArray[np.float64]
+    debt: NDArray[np.float64]
+    version: NDArray[np.int64]
+    waits_until: NDArray[np.int64]
+    had_turn: NDArray[np.bool_]
+    newcomer: NDArray[np.bool_]
+    income: NDArray[np.int64]
+    accepted: NDArray[np.int64]
+    rejected: NDArray[np.int64]
+    examined: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, names: tuple[str, ...], *, founders: bool) -> Standings:
+        """Fresh standings: founders have bond 1, newcomers 0."""
+        size = len(names)
+        whole = {name: np.zeros(size, dtype=np.int64) for name in _WHOLE}
+        return cls(
+            names=list(names),
+            bond=np.full(size, float(founders)),
+            debt=np.zeros(size),
+            had_turn=np.zeros(size, dtype=np.bool_),
+            newcomer=np.full(size, not founders),
+            **whole,
+        )
+
+    def extend(self, names: tuple[str, ...]) -> None:
+        """Admit newcomers at the end."""
+        fresh = Standings.of(names, founders=False)
+        self.names += fresh.names
+        for name in (*_WHOLE, "bond", "debt", "had_turn", "newcomer"):
+            joined = np.concatenate([getattr(self, name), getattr(fresh, name)])
+            setattr(self, name, joined)
+
+
+_WHOLE = (
+    "coins", "locked", "version", "waits_until", "income", "accepted", "rejected", "examined",
+)  # fmt: skip
+
+
+@dataclass
+class State:
+    """Everything the rules need to decide the next block."""
+
+    settings: RelaySettings
+    bound: float
+    who: Standings
+    lineage: Lineage
+    lanes: list[Lane]
+    recognised: list[str]
+    unit: int
+    utilities: dict[str, NDArray[np.float64]]
+    champion: str
+    seen: set[str]
+    round: int = 0
+    cycle: int = 0
+    probation_used: bool = False
+    minted: Counter[str] = field(default_factory=Counter)
+    burned: Counter[str] = field(default_factory=Counter)
+    deposit: Deposit | None = None
+    commitment: Commitment | None = None
+    testing: Testing | None = None
+    settlement: Settlement | None = None
+
+    @property
+    def num_participants(self) -> int:
+        """Participants ever admitted."""
+        return len(self.who.names)
+
+    def known_utilities(self, model: str) -> NDArray[np.float64]:
+        """What each participant has reported about a model; NaN where nothing."""
+        row = np.full(self.num_participants, np.nan)
+        known = self.utilities.get(model)
+        if known is not None:
+            row[: len(known)] = known
+        return row
+
+
+def begin(genesis: Genesis) -> State:
+    """The state after the genesis block."""
+    settings = RelaySettings(**genesis.settings)
+    fan_out = settings.topology == "fan-out"
+    owner = 0 if fan_out else None
+    num_lanes = 1 if fan_out else settings.lanes
+    return State(
+        settings=settings,
+        bound=genesis.bound,
+        who=Standings.of(genesis.participants, founders=True),
+        lineage=Lineage(genesis.model, owner),
+        lanes=[Lane(genesis.model, 1, genesis.model) for _ in range(num_lanes)],
+        recognised=[genesis.model],
+        unit=to_units(settings.deposit_unit),
+        utilities={genesis.model: _row(genesis.utilities)},
+        champion=genesis.model,
+        seen={genesis.model},
+    )
+
+
+def apply(state: State, block: Block) -> State:
+    """Fold one block into the state, in place.
+
+    Raises
+    ------
+    LedgerError
+        When the block cannot follow: it overdraws a balance or names what does not exist.
+    """
+    match block:
+        case Admission():
+            state.who.extend(block.participants)
+        case Deposit():
+            _apply_deposit(state, block)
+        case Commitment():
+            state.commitment = block
+            state.seen.update(
+                claim.model for claims in block.lanes for claim in claims if claim.model
+            )
+        case Testing():
+            _apply_testing(state, block)
+        case Settlement():
+            _apply_settlement(state, block)
+        case Publication():
+            _apply_publication(state, block)
+        case Genesis():
+            raise LedgerError("a second genesis block: a run has one, and it is the first.")
+    return state
+
+
+def _apply_deposit(state: State, block: Deposit) -> None:
+    who = state.who
+    if block.cycle > state.cycle:
+        who.had_turn[:] = False
+        who.income[:] = 0
+        state.probation_used = False
+    state.round, state.cycle, state.unit = block.round, block.cycle, block.unit
+    state.deposit = block
+    state.commitment = state.testing = state.settlement = None
+    for terms in block.lanes:
+        stakes = list(zip(terms.trainers, terms.deposits, strict=True))
+        if terms.owner is not None:
+            stakes.append((terms.owner, terms.owner_deposit))
+        for participant, units in stakes:
+            who.coins[participant] -= units
+            who.locked[participant] += units
+            if who.coins[participant] < 0 or units < 0:
+                raise LedgerError(
+                    f"round {block.round}: the deposit of {who.names[participant]} is "
+                    f"{units} units, more than it has."
+                )
+        trainers = list(terms.trainers)
+        who.had_turn[trainers] = True
+        state.probation_used |= bool(who.newcomer[trainers].any())
+
+
+def _apply_testing(state: State, block: Testing) -> None:
+    state.testing = block
+    for model, row in zip(block.models, block.utilities, strict=True):
+        known = state.known_utilities(model)
+        known[list(block.committee)] = _row(row)
+        state.utilities[model] = known
+
+
+def _apply_settlement(state: State, block: Settlement) -> None:
+    state.settlement = block
+    for result in block.lanes:
+        for hop in result.hops:
+            _apply_hop(state, block.round, hop.trainer, hop.outcome)
+            if hop.outcome == "accepted" and hop.model is not None:
+                gain = math.nan if hop.gain is None else hop.gain
+                state.lineage.add(
+                    hop.model, hop.base, hop.trainer, version=block.round, gain=gain
+                )
+    _pay(state, block)
+    for standing in block.standings:
+        index = standing.participant
+        state.who.bond[index] = standing.bond
+        state.who.debt[index] = standing.debt
+        state.who.waits_until[index] = standing.waits_until
+        state.who.examined[index] += standing.examined
+    if block.recognised:
+        state.recognised = list(block.recognised)
+    fan_out = state.settings.topology == "fan-out"
+    for lane, result in zip(state.lanes, block.lanes, strict=False):
+        if not fan_out:
+            lane.leg = result.leg
+            lane.accepted += sum(hop.outcome == "accepted" for hop in result.hops)
+    if fan_out:
+        state.lanes[0].accepted += bool(block.recognised)
+
+
+def _apply_hop(state: State, round: int, trainer: int, outcome: str) -> None:
+    who = state.who
+    if outcome == "accepted":
+        who.accepted[trainer] += 1
+        who.version[trainer] = round
+        who.newcomer[trainer] = False
+    elif outcome == "voided":
+        who.had_turn[trainer] = False  # somebody else's fault: it may go again
+    elif outcome not in ("untested", "left"):
+        who.rejected[trainer] += 1
+
+
+def _pay(state: State, block: Settlement) -> None:
+    who = state.who
+    for payment in block.payments:
+        index, units, rule = payment.participant, payment.units, payment.rule
+        if rule in _UNLOCKS:
+            who.locked[index] -= units
+        if rule in _BURNS:
+            state.burned[rule] += units
+        else:
+            who.coins[index] += units
+        if rule not in _UNLOCKS:
+            state.minted[rule] += units
+            who.income[index] += units
+    if (who.locked < 0).any():
+        raise LedgerError(f"round {block.round}: more is unlocked than was locked.")
+
+
+def _apply_publication(state: State, block: Publication) -> None:
+    for lane, baton, trail in zip(state.lanes, block.batons, block.trails, strict=True):
+        if block.merged_from and baton not in state.lineage:
+            state.lineage.merge(baton, block.merged_from, version=block.round)
+        lane.baton, lane.trail = baton, trail
+    state.champion = block.champion
+    if state.settlement is not None and not block.merged_from:
+        counts = [lane.accepted for lane in state.lanes]
+        for lane, source in zip(state.lanes, state.settlement.restart_from, strict=False):
+            lane.accepted = counts[source]
+    live = {lane.baton for lane in state.lanes} | set(state.recognised)
+    state.utilities = {name: row for name, row in state.utilities.items() if name in live}
+
+
+def _row(values: tuple[float | None, ...]) -> NDArray[np.float64]:
+    return np.array([math.nan if v is None else v for v in values], dtype=np.float64)
