@@ -18,7 +18,7 @@ from .blocks import Testing
 from .courier import only_content
 from .decisions import TestPlan, decide_retests, decide_tests, generator
 from .rules.testing import bounded_utility
-from .running import Running, to_record
+from .running import Running
 
 if TYPE_CHECKING:
     from .strategy import RelayStrategy
@@ -119,5 +119,3 @@ def _plant(run: Running, plan: TestPlan) -> str | None:
     }
     return run.store.put(noised)
 
-
-_ = to_record

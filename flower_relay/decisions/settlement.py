@@ -108,11 +108,12 @@ def _pay_contribution(
 
 
 def _pay_royalty(lineage: Lineage, tally: Tally, hop: HopResult) -> None:
-    models = [lineage[hop.base], *lineage.ancestors(hop.base)]
-    owners = [model.trainer for model in models if model.trainer is not None]
-    if owners:
-        for participant, units in sorted(royalties(owners[0], owners).items()):
-            tally.pay(participant, units, "royalty")
+    root = lineage[lineage.genesis]
+    line = [model.trainer for model in (*lineage.ancestors(hop.base), root)]
+    ancestors = [owner for owner in line if owner is not None]
+    base_owner = lineage[hop.base].trainer
+    for participant, units in sorted(royalties(base_owner, ancestors).items()):
+        tally.pay(participant, units, "royalty")
 
 
 def _pay_examiners(state: State, tally: Tally) -> None:

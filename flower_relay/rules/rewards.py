@@ -52,21 +52,23 @@ def divide(units: int, shares: Mapping[int, float], remainder_to: int) -> dict[i
     return {who: amount for who, amount in paid.items() if amount}
 
 
-def royalties(base_owner: int, ancestor_owners: Iterable[int]) -> dict[int, int]:
+def royalties(base_owner: int | None, ancestor_owners: Iterable[int]) -> dict[int, int]:
     """One coin to the owner of the base, one more to the owner of every ancestor.
 
     Parameters
     ----------
-    base_owner : int
-        Owner of the model that was trained on.
+    base_owner : int or None
+        Owner of the model that was trained on; None where nobody owns it (genesis of a
+        chain, averages).
     ancestor_owners : iterable of int
-        Owners of the base and of all before it, down to genesis.
+        Owners of the models before the base, and once more the owner of genesis: the
+        authors' lineages begin with a root that is paid beside the genesis model.
 
     Returns
     -------
     dict of participant to units
     """
-    paid = {base_owner: COIN}
+    paid = {} if base_owner is None else {base_owner: COIN}
     for owner in ancestor_owners:
         paid[owner] = paid.get(owner, 0) + COIN
     return paid

@@ -1,0 +1,1 @@
+"""ClientApps to relay with: models, data, honest and hostile behaviour."""

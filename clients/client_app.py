@@ -1,0 +1,199 @@
+"""The ClientApp of the line-up: train and evaluate, as any Flower ClientApp has them.
+
+It knows nothing of relays, and works with FedAvg as it is. Its evaluate replies also
+report a loss bounded case by case, and who the node is (its partition-id).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+
+from clients.data import Dataset, load_dataset
+from clients.hostile import (
+    Behaviour,
+    before_training,
+    distort,
+    is_hostile,
+    lie,
+    parse_behaviour,
+)
+from clients.models import build_model
+from clients.partition import partition, split_held_out
+from clients.training import evaluate_locally, train_locally
+
+__all__ = ["app"]
+
+torch.set_num_threads(1)  # the same sums in the same order on every machine
+
+app = ClientApp()
+
+_HONEST = Behaviour(frozenset())
+_SEEN = "somebody-elses-model"
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """One participant's cases."""
+
+    x: torch.Tensor
+    y: torch.Tensor
+    x_held_out: torch.Tensor
+    y_held_out: torch.Tensor
+
+
+@dataclass(frozen=True)
+class _Node:
+    """Who this node is in this run."""
+
+    config: dict[str, Any]
+    number: int
+    shard: _Shard
+    data: Dataset
+    behaviour: Behaviour
+
+    def model(self, arrays: ArrayRecord) -> torch.nn.Module:
+        """The run's model with the weights of a message."""
+        name, seed = str(self.config.get("model", "mlp")), int(self.config.get("seed", 0))
+        model = build_model(name, self.data.shape, self.data.num_classes, seed)
+        model.load_state_dict(arrays.to_torch_state_dict(), strict=True)
+        return model
+
+
+@app.train()
+def train(message: Message, context: Context) -> Message:
+    """Train on this node's cases, from the weights of the message."""
+    node = _node(context)
+    before_training(node.behaviour)
+    arrays, config = _content(message)
+    model = node.model(arrays)
+    base = {name: w.clone() for name, w in model.state_dict().items()}
+    labels = node.shard.y
+    if "label-flip" in node.behaviour:
+        labels = node.data.num_classes - 1 - labels
+    generator = torch.Generator().manual_seed(_hop_seed(node, config))
+    loss = train_locally(
+        model,
+        node.shard.x,
+        labels,
+        lr=_number(config, "lr", node.config.get("learning-rate", 0.2)),
+        epochs=int(_number(config, "local-epochs", node.config.get("local-epochs", 1))),
+        batch_size=int(node.config.get("batch-size", 16)),
+        generator=generator,
+        proximal_mu=_number(config, "proximal-mu", 0.0),
+    )
+    trained = _returned(node, context, model, base, generator)
+    metrics = {
+        "train_loss": loss,
+        "num-examples": len(node.shard.y),
+        "partition-id": node.number,
+    }
+    content = RecordDict({"arrays": ArrayRecord(trained), "metrics": MetricRecord(metrics)})
+    return Message(content, reply_to=message)
+
+
+@app.evaluate()
+def evaluate(message: Message, context: Context) -> Message:
+    """Evaluate the message's weights on the cases that this node keeps from training."""
+    node = _node(context)
+    arrays, _ = _content(message)
+    if "copycat" in node.behaviour:
+        context.state[_SEEN] = arrays
+    num_classes = node.data.num_classes
+    loss, bounded, accuracy = evaluate_locally(
+        node.model(arrays), node.shard.x_held_out, node.shard.y_held_out, num_classes
+    )
+    metrics = {
+        "eval_loss": loss,
+        "eval_bounded_loss": lie(node.behaviour, bounded, num_classes),
+        "eval_acc": accuracy,
+        "num-examples": len(node.shard.y_held_out),
+        "partition-id": node.number,
+    }
+    return Message(RecordDict({"metrics": MetricRecord(metrics)}), reply_to=message)
+
+
+def _returned(
+    node: _Node,
+    context: Context,
+    model: torch.nn.Module,
+    base: dict[str, torch.Tensor],
+    generator: torch.Generator,
+) -> dict[str, torch.Tensor]:
+    """What goes back: the trained weights, or what a hostile node makes of them."""
+    trained = model.state_dict()
+    if not node.behaviour.parts:
+        return trained
+    known = context.state.array_records.get(_SEEN)
+
+    def loss_of(weights: dict[str, torch.Tensor]) -> float:
+        model.load_state_dict(weights)
+        shard = node.shard
+        return evaluate_locally(model, shard.x_held_out, shard.y_held_out, node.data.num_classes)[1]
+
+    # Training's own tensors are overwritten while creeping looks for its step.
+    kept = {name: w.clone() for name, w in trained.items()}
+    allowed = float(node.config.get("tolerance", 0.065)) * 2 * math.log(node.data.num_classes)
+    seen = None if known is None else known.to_torch_state_dict()
+    return distort(node.behaviour, base, kept, generator, seen, loss_of, allowed)
+
+
+def _content(message: Message) -> tuple[ArrayRecord, ConfigRecord]:
+    arrays = next(iter(message.content.array_records.values()))
+    configs = list(message.content.config_records.values())
+    return arrays, configs[0] if configs else ConfigRecord()
+
+
+def _number(config: ConfigRecord, key: str, default: Any) -> float:
+    value = config.get(key, default)
+    return float(value) if isinstance(value, int | float) else float(default)
+
+
+def _hop_seed(node: _Node, config: ConfigRecord) -> int:
+    """A seed of its own for every hop of every node, the same wherever it runs."""
+    parts = (node.config.get("seed", 0), node.number, _number(config, "server-round", 0))
+    seed = 0
+    for part in (*parts, _number(config, "hop-seed", 0)):
+        seed = (seed * 1_000_003 + int(part)) % 2**63
+    return seed
+
+
+def _node(context: Context) -> _Node:
+    config = dict(context.run_config)
+    number = int(context.node_config.get("partition-id", 0))
+    num_parts = int(context.node_config.get("num-partitions", 1))
+    seed = int(config.get("seed", 0))
+    data_name = str(config.get("data", "digits"))
+    scheme = str(config.get("partition", "dirichlet:0.3"))
+    share = float(config.get("hostile-share", 0.0))
+    behaviour = _HONEST
+    if share > 0 and is_hostile(number, num_parts, share, seed):
+        behaviour = parse_behaviour(str(config.get("hostile", "")))
+    return _Node(
+        config=config,
+        number=number,
+        shard=_shard(data_name, scheme, num_parts, seed, number),
+        data=load_dataset(data_name),
+        behaviour=behaviour,
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _shard(data_name: str, scheme: str, num_parts: int, seed: int, number: int) -> _Shard:
+    data = load_dataset(data_name)
+    part = _parts(data_name, scheme, num_parts, seed)[number]
+    kept, held_out = split_held_out(part, seed)
+    x, y = torch.from_numpy(data.x), torch.from_numpy(data.y)
+    return _Shard(x[kept], y[kept], x[held_out], y[held_out])
+
+
+@functools.lru_cache(maxsize=4)
+def _parts(data_name: str, scheme: str, num_parts: int, seed: int) -> list[Any]:
+    data = load_dataset(data_name)
+    return partition(data.y, data.group, scheme, num_parts, seed)

@@ -1,0 +1,115 @@
+"""Models by name, seeded so that every process builds the same one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from flower_relay.errors import ConfigurationError
+
+__all__ = ["MODELS", "build_model"]
+
+
+def _mlp(shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(math.prod(shape), 64), nn.ReLU(), nn.Linear(64, num_classes)
+    )
+
+
+def _cnn(shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(shape[0], 16, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(4),
+        nn.Flatten(),
+        nn.Linear(32 * 16, 64),
+        nn.ReLU(),
+        nn.Linear(64, num_classes),
+    )
+
+
+class _Block(nn.Module):
+    """A basic residual block (He et al. 2016)."""
+
+    def __init__(
+        self, inside: int, outside: int, stride: int, norm: Callable[[int], nn.Module]
+    ) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(inside, outside, 3, stride, 1, bias=False),
+            norm(outside),
+            nn.ReLU(),
+            nn.Conv2d(outside, outside, 3, 1, 1, bias=False),
+            norm(outside),
+        )
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or inside != outside:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(inside, outside, 1, stride, bias=False), norm(outside)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = torch.relu(self.body(x) + self.shortcut(x))
+        return out
+
+
+def _resnet18(
+    shape: tuple[int, ...], num_classes: int, norm: Callable[[int], nn.Module]
+) -> nn.Module:
+    """ResNet-18 with the 3 × 3 stem that small images need."""
+    layers: list[nn.Module] = [
+        nn.Conv2d(shape[0], 64, 3, 1, 1, bias=False),
+        norm(64),
+        nn.ReLU(),
+    ]
+    inside = 64
+    for outside, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
+        layers += [
+            _Block(inside, outside, stride, norm),
+            _Block(outside, outside, 1, norm),
+        ]
+        inside = outside
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, num_classes)]
+    return nn.Sequential(*layers)
+
+
+MODELS: dict[str, Callable[[tuple[int, ...], int], nn.Module]] = {
+    "mlp": _mlp,
+    "cnn": _cnn,
+    "resnet18": lambda shape, classes: _resnet18(shape, classes, nn.BatchNorm2d),
+    "resnet18-gn": lambda shape, classes: _resnet18(
+        shape, classes, lambda channels: nn.GroupNorm(8, channels)
+    ),
+}
+
+
+def build_model(name: str, shape: tuple[int, ...], num_classes: int, seed: int) -> nn.Module:
+    """Build a model with weights that depend on `seed` alone.
+
+    Parameters
+    ----------
+    name : str
+        One of `MODELS`.
+    shape : tuple of int
+        (channels, height, width) of one case.
+    num_classes : int
+        Outputs.
+    seed : int
+        Of the initial weights; the global generator is left as it was.
+
+    Raises
+    ------
+    ConfigurationError
+        When there is no such model.
+    """
+    if name not in MODELS:
+        raise ConfigurationError(f"model = {name!r}: expected one of {', '.join(MODELS)}.")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return MODELS[name](shape, num_classes)

@@ -1,0 +1,149 @@
+"""Who holds which cases: the same in every process for the same seed."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flower_relay.errors import ConfigurationError
+
+__all__ = ["SCHEMES", "parse_scheme", "partition", "split_held_out"]
+
+SCHEMES = ("iid", "dirichlet:ALPHA", "labels:K", "natural")
+_LEAST = 10
+"""Cases that every participant gets, where there are enough."""
+
+Indices = NDArray[np.int64]
+
+
+def parse_scheme(scheme: str) -> tuple[str, float]:
+    """A scheme's name and its number (0 where it has none).
+
+    Raises
+    ------
+    ConfigurationError
+        When there is no such scheme, or its number is impossible.
+    """
+    name, _, number = scheme.partition(":")
+    defaults = {"iid": 0.0, "dirichlet": 0.3, "labels": 2.0, "natural": 0.0}
+    try:
+        value = float(number) if number else defaults[name]
+        if name in ("dirichlet", "labels") and not value > 0:
+            raise ValueError
+        return name, value
+    except (KeyError, ValueError):
+        raise ConfigurationError(
+            f"partition = {scheme!r}: expected one of {', '.join(SCHEMES)}, with ALPHA and K "
+            "above 0."
+        ) from None
+
+
+def partition(
+    labels: NDArray[np.int64],
+    group: NDArray[np.int64] | None,
+    scheme: str,
+    num_parts: int,
+    seed: int,
+) -> list[Indices]:
+    """Divide cases among participants.
+
+    Parameters
+    ----------
+    labels : integer array of shape (n,)
+        Class of each case.
+    group : integer array of shape (n,), optional
+        Natural group of each case (a hospital, a writer), for `natural`.
+    scheme : str
+        `iid`, `dirichlet:α`, `labels:k` or `natural`.
+    num_parts, seed : int
+        Participants, and the seed of the division.
+
+    Returns
+    -------
+    list of integer arrays
+        Every case in exactly one part; no part empty where there are enough cases.
+    """
+    name, number = parse_scheme(scheme)
+    if len(labels) < num_parts:
+        raise ConfigurationError(f"{len(labels)} cases cannot be divided among {num_parts}.")
+    rng = np.random.default_rng([seed, 77])
+    if name == "natural":
+        return _natural(group, num_parts)
+    if name == "iid":
+        parts = np.array_split(rng.permutation(len(labels)), num_parts)
+    elif name == "dirichlet":
+        parts = _dirichlet(labels, number, num_parts, rng)
+    else:
+        parts = _labels(labels, int(number), num_parts, rng)
+    return [np.sort(part) for part in _topped_up(parts, min(_LEAST, len(labels) // num_parts))]
+
+
+def _dirichlet(
+    labels: NDArray[np.int64], alpha: float, num_parts: int, rng: np.random.Generator
+) -> list[Indices]:
+    """Each class is shared out in proportions drawn from Dirichlet(α) (Hsu et al. 2019)."""
+    parts: list[list[Indices]] = [[] for _ in range(num_parts)]
+    for label in np.unique(labels):
+        of_class = rng.permutation(np.flatnonzero(labels == label))
+        proportions = rng.dirichlet(np.full(num_parts, alpha))
+        cuts = (np.cumsum(proportions)[:-1] * len(of_class)).astype(int)
+        for part, piece in zip(parts, np.split(of_class, cuts), strict=True):
+            part.append(piece)
+    return [np.concatenate(pieces) for pieces in parts]
+
+
+def _labels(
+    labels: NDArray[np.int64], per_part: int, num_parts: int, rng: np.random.Generator
+) -> list[Indices]:
+    """Each participant holds (about) k classes: sorted by class, cut into k · n shards."""
+    order = np.argsort(labels + rng.random(len(labels)) * 0.5, kind="stable")
+    shards = np.array_split(order, num_parts * per_part)
+    dealt = rng.permutation(len(shards)).reshape(num_parts, per_part)
+    return [np.concatenate([shards[shard] for shard in hand]) for hand in dealt]
+
+
+def _natural(group: NDArray[np.int64] | None, num_parts: int) -> list[Indices]:
+    if group is None:
+        raise ConfigurationError(
+            "partition = 'natural' needs data with groups: an .npz with an array `group`."
+        )
+    groups = np.unique(group)
+    if len(groups) < num_parts:
+        raise ConfigurationError(
+            f"partition = 'natural': {len(groups)} groups for {num_parts} participants; "
+            f"start at most {len(groups)}."
+        )
+    holder = {value: index % num_parts for index, value in enumerate(groups.tolist())}
+    of_case = np.array([holder[value] for value in group.tolist()])
+    return [np.flatnonzero(of_case == part) for part in range(num_parts)]
+
+
+def _topped_up(parts: list[Indices], least: int) -> list[Indices]:
+    """Move cases from the largest part to those below `least`."""
+    sizes = [len(part) for part in parts]
+    while min(sizes) < least:
+        poorest, richest = int(np.argmin(sizes)), int(np.argmax(sizes))
+        parts[poorest] = np.append(parts[poorest], parts[richest][-1])
+        parts[richest] = parts[richest][:-1]
+        sizes = [len(part) for part in parts]
+    return parts
+
+
+def split_held_out(
+    indices: Indices, seed: int, fraction: float = 0.2
+) -> tuple[Indices, Indices]:
+    """A participant's training cases and the ones it keeps for examining (at least one).
+
+    Raises
+    ------
+    ConfigurationError
+        When there are fewer than two cases.
+    """
+    if len(indices) < 2:
+        raise ConfigurationError(
+            f"a participant holds {len(indices)} case(s), and needs one to train on and one "
+            "to examine with: use fewer participants or another partition."
+        )
+    shuffled = np.random.default_rng([seed, 78]).permutation(indices)
+    size = max(1, int(fraction * len(indices)))
+    return np.sort(shuffled[size:]), np.sort(shuffled[:size])

@@ -1,0 +1,59 @@
+"""What a report shows about one run of any strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..record import RunRecord
+
+__all__ = ["RunOutcome"]
+
+_RECORDS, _LAST = 40, 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOutcome:
+    """One finished run.
+
+    Attributes
+    ----------
+    curve : tuple of (client-epochs, accuracy)
+        On the common test set, in order.
+    participant_accuracy : mapping of name to accuracy
+        On each participant's own held-out cases.
+    record : RunRecord or None
+        The relay's record; None for strategies that average.
+    hostile : frozenset of str
+        Participants that were set to misbehave.
+    """
+
+    strategy: str
+    title: str
+    curve: tuple[tuple[int, float], ...]
+    participant_accuracy: Mapping[str, float]
+    messages: int
+    bytes_sent: int
+    bytes_received: int
+    seconds: float
+    record: RunRecord | None = None
+    hostile: frozenset[str] = frozenset()
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def test_accuracy(self) -> float | None:
+        """Accuracy at the end."""
+        return self.curve[-1][1] if self.curve else None
+
+    @property
+    def final_accuracy(self) -> float | None:
+        """Mean accuracy of the last three of forty records, evenly spaced over the run."""
+        if not self.curve:
+            return None
+        epochs = np.array([epoch for epoch, _ in self.curve])
+        at = np.linspace(0, epochs[-1], _RECORDS + 1)[-_LAST:]
+        last = np.searchsorted(epochs, at + 1e-9, side="right") - 1
+        return float(np.mean([self.curve[index][1] for index in last]))

@@ -1,0 +1,88 @@
+"""The line-up: relay, the paper's fan-out, a plain ring, and Flower's own strategies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from flwr.serverapp.strategy import (
+    FedAdam,
+    FedAvg,
+    FedAvgM,
+    FedMedian,
+    FedProx,
+    FedTrimmedAvg,
+    MultiKrum,
+    Strategy,
+)
+
+from flower_relay import RelayObserver, RelayStrategy
+from strategies.settings import RunSettings
+
+__all__ = ["STRATEGIES", "build_strategy"]
+
+Builder = Callable[[RunSettings, tuple[RelayObserver, ...]], Strategy]
+
+
+def _relay(run: RunSettings, observers: tuple[RelayObserver, ...]) -> Strategy:
+    return RelayStrategy(run.relay, observers=observers)
+
+
+def _fan_out(run: RunSettings, observers: tuple[RelayObserver, ...]) -> Strategy:
+    """The paper's: one hop a round, top share recognised, a coin per ancestor, no trail."""
+    settings = replace(run.relay, topology="fan-out", rewards="royalty", trail=0.0)
+    return RelayStrategy(settings, observers=observers)
+
+
+def _cyclic(run: RunSettings, observers: tuple[RelayObserver, ...]) -> Strategy:
+    """An untested ring in an order shuffled anew each cycle, as other frameworks have it."""
+    settings = replace(run.relay, topology="chain", lanes=1, max_leg=1, examiners=0, trail=0.0)
+    return RelayStrategy(settings, observers=observers)
+
+
+def _averaging(strategy: Callable[..., Strategy], *keys: str, **renamed: str) -> Builder:
+    """A builder for one of Flower's strategies, with the run-config keys that it takes."""
+
+    def build(run: RunSettings, observers: tuple[RelayObserver, ...]) -> Strategy:
+        options: dict[str, Any] = {name: run.config[key] for name, key in renamed.items()}
+        options |= {key.replace("-", "_"): run.config[key] for key in keys}
+        return strategy(
+            fraction_train=run.config["fraction-train"],
+            fraction_evaluate=0.0,
+            min_available_nodes=run.config["min-available-nodes"],
+            **options,
+        )
+
+    return build
+
+
+def _multikrum(run: RunSettings, observers: tuple[RelayObserver, ...]) -> Strategy:
+    """Averages all but the number of nodes that it is told may be malicious."""
+    malicious = int(run.config["num-malicious-nodes"])
+    return MultiKrum(
+        fraction_train=run.config["fraction-train"],
+        fraction_evaluate=0.0,
+        min_available_nodes=run.config["min-available-nodes"],
+        num_malicious_nodes=malicious,
+        num_nodes_to_select=max(1, int(run.config["num-nodes-to-select"])),
+    )
+
+
+STRATEGIES: dict[str, Builder] = {
+    "relay": _relay,
+    "relay-fanout": _fan_out,
+    "cyclic": _cyclic,
+    "fedavg": _averaging(FedAvg),
+    "fedprox": _averaging(FedProx, "proximal-mu"),
+    "fedavgm": _averaging(FedAvgM, "server-learning-rate", "server-momentum"),
+    "fedadam": _averaging(FedAdam, eta="server-learning-rate"),
+    "fedmedian": _averaging(FedMedian),
+    "fedtrimmedavg": _averaging(FedTrimmedAvg, beta="trim"),
+    "multikrum": _multikrum,
+}
+
+
+def build_strategy(run: RunSettings, observers: Iterable[RelayObserver]) -> Strategy:
+    """The strategy that a run asks for."""
+    return STRATEGIES[run.strategy](run, tuple(observers))

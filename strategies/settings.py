@@ -1,0 +1,131 @@
+"""The run config, read and checked before the first message is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clients.data import DATASETS
+from clients.hostile import parse_behaviour
+from clients.models import MODELS
+from clients.partition import parse_scheme
+from flower_relay.errors import ConfigurationError
+from flower_relay.settings import RelaySettings
+
+__all__ = ["RELAY_KEYS", "STRATEGY_NAMES", "RunSettings", "parse"]
+
+RELAY_KEYS = (
+    "topology", "lanes", "lanes-meet", "max-leg", "trail", "examiners", "tolerance", "audit",
+    "rewards", "recognised-share", "slots",
+)  # fmt: skip
+"""Run-config keys that are settings of the relay, with the same names and defaults."""
+
+STRATEGY_NAMES = (
+    "relay", "relay-fanout", "cyclic", "fedavg", "fedprox", "fedavgm", "fedadam", "fedmedian",
+    "fedtrimmedavg", "multikrum",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """One run as asked for: what is not the relay's own."""
+
+    strategy: str
+    rounds: int
+    budget: int
+    timeout: float
+    learning_rate: float
+    local_epochs: int
+    evaluate_every: int
+    runs_dir: Path
+    run_name: str
+    relay: RelaySettings
+    config: Mapping[str, Any]
+
+
+def parse(config: Mapping[str, Any]) -> RunSettings:
+    """Read the run config.
+
+    Raises
+    ------
+    ConfigurationError
+        On an unknown name or an impossible value, saying what there is.
+    """
+    strategy = str(config["strategy"])
+    if strategy not in STRATEGY_NAMES:
+        raise ConfigurationError(
+            f"strategy = {strategy!r}: expected one of {', '.join(STRATEGY_NAMES)}."
+        )
+    if config["resume"]:
+        raise ConfigurationError(
+            "resume: a run can only be resumed from a durable ledger, which this version "
+            "does not keep yet; leave it empty."
+        )
+    _check_clients(config)
+    for key in ("rounds", "local-epochs", "batch-size", "evaluate-every", "min-available-nodes"):
+        _at_least(config, key, 1)
+    for key in ("budget", "seed", "num-malicious-nodes"):
+        _at_least(config, key, 0)
+    for key in ("learning-rate", "timeout", "server-learning-rate"):
+        _above_zero(config, key)
+    for key in ("fraction-train", "hostile-share", "server-momentum", "trim"):
+        _share(config, key)
+    budget = int(config["budget"])
+    options = {key: config[key] for key in RELAY_KEYS}
+    relay = RelaySettings.from_mapping(
+        {
+            **options,
+            "fraction-train": config["fraction-train"],
+            "min-available-nodes": config["min-available-nodes"],
+            "seed": config["seed"],
+            "budget": budget or None,
+            "utility-key": "eval_bounded_loss",
+        }
+    )
+    return RunSettings(
+        strategy=strategy,
+        rounds=int(config["rounds"]),
+        budget=budget,
+        timeout=float(config["timeout"]),
+        learning_rate=float(config["learning-rate"]),
+        local_epochs=int(config["local-epochs"]),
+        evaluate_every=int(config["evaluate-every"]),
+        runs_dir=Path(str(config["runs-dir"]) or "runs").absolute(),
+        run_name=str(config["run-name"]),
+        relay=relay,
+        config=dict(config),
+    )
+
+
+def _check_clients(config: Mapping[str, Any]) -> None:
+    """Names that the ClientApp would only stumble over in the first round."""
+    if config["model"] not in MODELS:
+        raise ConfigurationError(
+            f"model = {config['model']!r}: expected one of {', '.join(MODELS)}."
+        )
+    data = str(config["data"])
+    if data not in DATASETS and not Path(data).expanduser().exists():
+        raise ConfigurationError(
+            f"data = {data!r}: expected one of {', '.join(DATASETS)}, or the path of an .npz "
+            "file or of a folder of class folders."
+        )
+    parse_scheme(str(config["partition"]))
+    parse_behaviour(str(config["hostile"]))
+
+
+def _at_least(config: Mapping[str, Any], key: str, least: int) -> None:
+    value = config[key]
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ConfigurationError(f"{key} = {value!r}: expected a whole number, at least {least}.")
+
+
+def _above_zero(config: Mapping[str, Any], key: str) -> None:
+    if not isinstance(config[key], int | float) or not config[key] > 0:
+        raise ConfigurationError(f"{key} = {config[key]!r}: expected a number above 0.")
+
+
+def _share(config: Mapping[str, Any], key: str) -> None:
+    if not isinstance(config[key], int | float) or not 0 <= config[key] <= 1:
+        raise ConfigurationError(f"{key} = {config[key]!r}: expected a number from 0 to 1.")
