@@ -70,8 +70,7 @@ def parse_behaviour(text: str) -> Behaviour:
                 raise ConfigurationError(f"hostile = {text!r}: hang:SECONDS.") from None
         elif part not in BEHAVIOURS:
             raise ConfigurationError(
-                f"hostile = {text!r}: {part!r} is not one of {', '.join(BEHAVIOURS)} "
-                "(joined by +)."
+                f"hostile = {text!r}: {part!r} is not one of {', '.join(BEHAVIOURS)} (joined by +)."
             )
         else:
             parts.add(part)

@@ -129,9 +129,7 @@ def _topped_up(parts: list[Indices], least: int) -> list[Indices]:
     return parts
 
 
-def split_held_out(
-    indices: Indices, seed: int, fraction: float = 0.2
-) -> tuple[Indices, Indices]:
+def split_held_out(indices: Indices, seed: int, fraction: float = 0.2) -> tuple[Indices, Indices]:
     """A participant's training cases and the ones it keeps for examining (at least one).
 
     Raises

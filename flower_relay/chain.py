@@ -26,9 +26,7 @@ def canonical_json(block: Block) -> bytes:
     ValueError
         On NaN or infinity, which blocks never hold.
     """
-    return json.dumps(
-        body(block), sort_keys=True, separators=(",", ":"), allow_nan=False
-    ).encode()
+    return json.dumps(body(block), sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
 def block_hash(previous: str, block: Block) -> str:

@@ -118,4 +118,3 @@ def _plant(run: Running, plan: TestPlan) -> str | None:
         for name, array in arrays.items()
     }
     return run.store.put(noised)
-

@@ -14,7 +14,15 @@ from typing import Any
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.serverapp import Grid
 
-from .adapter import CLIENT_APP_RAISED, NODE_UNAVAILABLE, Run, empty_run, error, identify_process, stamp
+from .adapter import (
+    CLIENT_APP_RAISED,
+    NODE_UNAVAILABLE,
+    Run,
+    empty_run,
+    error,
+    identify_process,
+    stamp,
+)
 
 __all__ = ["InMemoryGrid"]
 

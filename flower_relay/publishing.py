@@ -80,8 +80,10 @@ def _averaged(run: Running, settled: Settlement, before: int) -> _Published:
     moved = [lane for lane, hops in zip(settled.lanes, kept, strict=True) if hops]
     lanes = len(settled.lanes)
     if not moved:
-        return tuple(lane.baton for lane in run.state.lanes), (), tuple(
-            lane.trail for lane in run.state.lanes
+        return (
+            tuple(lane.baton for lane in run.state.lanes),
+            (),
+            tuple(lane.trail for lane in run.state.lanes),
         )
     models = [run.store.get(lane.baton) for lane in moved]
     weights = [hops / sum(kept) for hops in kept if hops]

@@ -91,7 +91,8 @@ class RelaySettings:
         0.5, "share of the participants who own or train in a fan-out round", _between(0.05, 0.95)
     )
     budget: int | None = _setting(
-        None, "stop after this many hops (client trainings), whatever the rounds",
+        None,
+        "stop after this many hops (client trainings), whatever the rounds",
         _optional(_whole(1)),
     )
     seed: int = _setting(0, "seed of every random choice of the relay", _whole(0))
@@ -144,7 +145,8 @@ class RelaySettings:
         100.0, "coins for an improvement as large as the utility's bound", _at_least(0.0)
     )
     trainer_share: float = _setting(
-        0.5, "part of a credit that its trainer keeps; the rest goes to its lineage",
+        0.5,
+        "part of a credit that its trainer keeps; the rest goes to its lineage",
         _between(0.0, 1.0),
     )
     lineage_decay: float = _setting(
@@ -159,11 +161,13 @@ class RelaySettings:
     min_available_nodes: int = _setting(2, "nodes to wait for before the first message", _whole(1))
     utility_key: str = _setting("eval_loss", "metric of an evaluate reply that votes", _KEY)
     utility_rises: bool = _setting(
-        False, "whether that metric is better when larger",
+        False,
+        "whether that metric is better when larger",
         ((lambda v: isinstance(v, bool)), "true or false"),
     )
     utility_bound: float | None = _setting(
-        None, "largest value of that metric that counts; by default twice the genesis "
+        None,
+        "largest value of that metric that counts; by default twice the genesis "
         "model's median loss (1 for a metric that rises)",
         _optional((lambda v: _is_number(v) and v > 0, "a positive number")),
     )
@@ -176,8 +180,10 @@ class RelaySettings:
         "partition-id", "metric that tells who a node is, where it reports it", _KEY
     )
     straggler_factor: float = _setting(
-        5.0, "wait for the slow half of a committee this many times as long as for the fast "
-        "half (at least ten seconds, at most the timeout)", _at_least(1.0)
+        5.0,
+        "wait for the slow half of a committee this many times as long as for the fast "
+        "half (at least ten seconds, at most the timeout)",
+        _at_least(1.0),
     )
 
     def __post_init__(self) -> None:

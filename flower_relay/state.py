@@ -218,9 +218,7 @@ def _apply_settlement(state: State, block: Settlement) -> None:
             _apply_hop(state, block.round, hop.trainer, hop.outcome)
             if hop.outcome == "accepted" and hop.model is not None:
                 gain = math.nan if hop.gain is None else hop.gain
-                state.lineage.add(
-                    hop.model, hop.base, hop.trainer, version=block.round, gain=gain
-                )
+                state.lineage.add(hop.model, hop.base, hop.trainer, version=block.round, gain=gain)
     _pay(state, block)
     for standing in block.standings:
         index = standing.participant

@@ -34,9 +34,7 @@ def settle_lane(
     outcomes = _outcomes(verdict, len(leg))
     _move_deposits(tally, leg, outcomes, stakes)
     _judge(state, tally, leg, outcomes, verdict, rows)
-    for hop, outcome, vote, gain in zip(
-        leg, outcomes, verdict.votes, _gains(verdict), strict=True
-    ):
+    for hop, outcome, vote, gain in zip(leg, outcomes, verdict.votes, _gains(verdict), strict=True):
         results[hop.trainer] = HopResult(
             trainer=hop.trainer,
             base=hop.base,
@@ -83,15 +81,11 @@ def _base_row(state: State, lane: Lane) -> NDArray[np.float64]:
     return state.known_utilities(lane.baton)[list(committee)][None, :]
 
 
-def _verdict(
-    state: State, rows: NDArray[np.float64], committee: tuple[int, ...]
-) -> LegVerdict:
+def _verdict(state: State, rows: NDArray[np.float64], committee: tuple[int, ...]) -> LegVerdict:
     num_hops = len(rows) - 1
     if state.settings.examiners == 0:  # a plain ring keeps whatever comes
         unknown = tuple(math.nan for _ in range(num_hops))
-        return LegVerdict(
-            passed=True, kept=num_hops, culprits=(), rises=unknown, votes=unknown
-        )
+        return LegVerdict(passed=True, kept=num_hops, culprits=(), rises=unknown, votes=unknown)
     return judge_leg(rows, state.who.bond[list(committee)], state.settings.tolerance)
 
 

@@ -99,9 +99,7 @@ def _pay_contribution(
 ) -> None:
     settings, base = state.settings, lineage[hop.base]
     credit = contribution_credit(base.level + gain, base.mark, probability)
-    shares = lineage.shares(
-        hop.base, hop.trainer, settings.trainer_share, settings.lineage_decay
-    )
+    shares = lineage.shares(hop.base, hop.trainer, settings.trainer_share, settings.lineage_decay)
     units = to_units(credit * settings.mint)
     for participant, amount in sorted(divide(units, shares, hop.trainer).items()):
         tally.pay(participant, amount, "contribution")

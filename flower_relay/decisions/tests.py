@@ -36,9 +36,7 @@ def candidates(claims: tuple[HopClaim, ...]) -> list[HopClaim]:
     return [claim for claim in claims if claim.fault is None]
 
 
-def decide_tests(
-    state: State, head: str, deposit: Deposit, commitment: Commitment
-) -> TestPlan:
+def decide_tests(state: State, head: str, deposit: Deposit, commitment: Commitment) -> TestPlan:
     """Draw committee, audits and plants from the hash of the commitment block.
 
     Parameters

@@ -44,9 +44,7 @@ def learning_curve(outcome: RunOutcome, path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def lineage_picture(
-    record: RunRecord, path: Path, hostile: frozenset[str] = frozenset()
-) -> None:
+def lineage_picture(record: RunRecord, path: Path, hostile: frozenset[str] = frozenset()) -> None:
     """The way of the baton: a row for each participant, a column for each hop.
 
     Parameters

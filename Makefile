@@ -1,0 +1,44 @@
+# Everything starts from a machine with Python 3.11+ and make: each target installs what
+# it needs into .venv first.
+
+PYTHON ?= python3
+# The CPU build where the index has one of its own; any torch >= 2.2 will do.
+TORCH ?= torch==2.13.0
+RUNS ?= $(CURDIR)/runs
+NODES ?= 20
+DEMO ?= strategy="relay" budget=100
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help demo test lint bench compare clean
+
+help: ## show the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(READY): pyproject.toml
+	@echo "Setting up .venv (once; a few minutes) ..."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[simulation,torch,dev]'
+	@touch $(READY)
+
+demo: $(READY) ## train a federation of 20 by relay, through Flower; table and pictures
+	@$(BIN)/python scripts/flower.py --nodes $(NODES) --runs-dir "$(RUNS)" '$(DEMO)'
+
+test: $(READY) ## run all tests
+	@$(BIN)/python -m pytest
+
+lint: $(READY) ## check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: $(READY) ## time a hop, Flower's bare round trip and plain training; peak memory
+	@$(BIN)/python bench/memory.py
+	@$(BIN)/python bench/hop.py --runs-dir "$(RUNS)"
+
+compare: $(READY) ## relay, FedAvg, cyclic and fan-out, three seeds each, through Flower
+	@$(BIN)/python scripts/lineup.py --nodes $(NODES) --runs-dir "$(RUNS)"
+
+clean: ## remove .venv and caches
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

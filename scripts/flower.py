@@ -1,0 +1,211 @@
+"""Run this checkout through Flower's simulation, on a SuperLink of its own.
+
+    python scripts/flower.py --nodes 20 'strategy="relay" budget=400' 'strategy="fedavg"'
+
+runs one config after the other. `flwr run` by itself uses a SuperLink that stays in the
+background and may run another checkout's code, and it exits 0 when the run failed. This
+script starts a private SuperLink in an empty folder with its own home and port, asks how
+each run ended, and takes everything away again, also when it is interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import FrameType, TracebackType
+from urllib.error import URLError
+from urllib.request import urlopen
+
+ROOT = Path(__file__).resolve().parents[1]
+_START_SECONDS, _END_SECONDS = 60.0, 20.0
+_CONFIG = """[superlink]
+default = "private"
+
+[superlink.private]
+address = "127.0.0.1:{port}"
+insecure = true
+"""
+
+
+class PrivateSuperLink:
+    """A SuperLink in simulation mode that lives as long as the `with` block."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="flower-relay-"))
+        self.port = _free_port()
+        self.log = self.folder / "superlink.log"
+        self.env = self._environment()
+
+    def _environment(self) -> dict[str, str]:
+        home = self.folder / "home"
+        home.mkdir()
+        (home / "config.toml").write_text(_CONFIG.format(port=self.port))
+        (home / "config.toml").chmod(0o600)
+        return {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+            "FLWR_HOME": str(home),
+            "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+            "FLWR_DISABLE_UPDATE_CHECK": "1",
+            "FLWR_TELEMETRY_ENABLED": "0",
+            "PYTHONPATH": str(ROOT),
+            "RAY_DISABLE_IMPORT_WARNING": "1",
+            "RAY_TMPDIR": str(self.folder),
+            "OMP_NUM_THREADS": "1",
+        }
+
+    def __enter__(self) -> PrivateSuperLink:
+        work = self.folder / "empty"
+        work.mkdir()
+        command = ["flower-superlink", "--insecure", "--simulation", "--host", "127.0.0.1"]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*command, "--port", str(self.port)],
+                cwd=work, env=self.env, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        end = time.monotonic() + _START_SECONDS
+        while not self._healthy():
+            if self.process.poll() is not None or time.monotonic() > end:
+                text = self.log.read_text(errors="replace")
+                self._end()
+                raise SystemExit(f"The SuperLink did not start:\n{text}")
+            time.sleep(0.2)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for run_id in self._unfinished():
+            self.flwr("stop", run_id)
+        self._end()
+
+    def _healthy(self) -> bool:
+        try:
+            with urlopen(f"http://127.0.0.1:{self.port}/health", timeout=1) as reply:
+                return bool(reply.status == 200)
+        except (URLError, OSError):
+            return False
+
+    def flwr(self, *words: str) -> str:
+        """Output of a short `flwr` command."""
+        done = subprocess.run(
+            ["flwr", *words], cwd=self.folder, env=self.env, capture_output=True, text=True,
+            timeout=60, check=False,
+        )  # fmt: skip
+        return done.stdout
+
+    def runs(self) -> list[dict[str, str]]:
+        """The runs that this SuperLink knows, newest first."""
+        text = self.flwr("ls", "--format", "json")
+        try:
+            listing = json.loads(text[text.index("{") :])
+        except ValueError:
+            return []
+        return list(listing.get("runs", []))
+
+    def _unfinished(self) -> list[str]:
+        if self.process.poll() is not None:
+            return []
+        return [str(r["run-id"]) for r in self.runs() if not r["status"].startswith("finished")]
+
+    def _end(self) -> None:
+        """End the SuperLink and all that it started, wait, and remove its folder."""
+        for kind in (signal.SIGTERM, signal.SIGKILL):
+            family = _processes_with(str(self.folder))
+            for pid in family:
+                _signal(pid, kind)
+            end = time.monotonic() + _END_SECONDS
+            while time.monotonic() < end and (
+                self.process.poll() is None or _processes_with(str(self.folder))
+            ):
+                time.sleep(0.1)
+        self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _processes_with(text: str) -> list[int]:
+    """Processes whose environment or command line holds a text: ours, and nobody else's."""
+    found: list[int] = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        if int(entry.name) == os.getpid():
+            continue
+        try:
+            held = (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if text.encode() in held:
+            found.append(int(entry.name))
+    return found
+
+
+def _signal(pid: int, kind: signal.Signals) -> None:
+    try:
+        os.kill(pid, kind)
+    except ProcessLookupError:
+        pass
+
+
+def run(link: PrivateSuperLink, nodes: int, runs_dir: Path, config: str) -> str | None:
+    """Run one config to its end, showing its log; what went wrong, or None."""
+    before = {str(r["run-id"]) for r in link.runs()}
+    federation = f"num-supernodes={nodes} client-resources-num-cpus=1"
+    app = link.folder / "flower-relay"
+    if not app.exists():
+        app.symlink_to(ROOT)  # `flwr build` wants a folder name of letters and hyphens
+    command = [
+        "flwr", "run", str(app), "private", "--stream", "--federation-config", federation,
+        "--run-config", f'runs-dir="{runs_dir}" {config}',
+    ]  # fmt: skip
+    with subprocess.Popen(command, cwd=link.folder, env=link.env) as process:
+        code = process.wait()
+    new = [r for r in link.runs() if str(r["run-id"]) not in before]
+    if code != 0 or not new:
+        return f"flwr run exited with {code} and {'a' if new else 'no'} run"
+    status = str(new[0]["status"])
+    return None if status == "finished:completed" else f"the run is {status}"
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--nodes", type=int, default=20, help="simulated SuperNodes")
+    parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where files go")
+    parser.add_argument("--keep-log", type=Path, help="copy the SuperLink's log there")
+    parser.add_argument("config", nargs="+", help="run config, as for flwr run --run-config")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, _interrupted)
+    failures = 0
+    with PrivateSuperLink() as link:
+        for config in options.config:
+            problem = run(link, options.nodes, options.runs_dir.absolute(), config)
+            if problem is not None:
+                failures += 1
+                print(f"FAILED: {config}: {problem}", file=sys.stderr)
+        if options.keep_log:
+            shutil.copy(link.log, options.keep_log)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
