@@ -22,7 +22,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 
 from .adapter import weighted_metrics
-from .admission import answers, check_utility, distinct_names, wait_for_nodes
+from .admission import Answer, answers, check_utility, distinct_names, wait_for_nodes
 from .blocks import Admission, Commitment, Genesis
 from .chain import Chain, MemoryChain
 from .courier import Courier
@@ -243,11 +243,8 @@ class RelayStrategy(Strategy):
             model=store.put(to_arrays(initial_arrays)),
             bound=bound,
             participants=tuple(distinct_names(found, set())),
-            utilities=tuple(
-                None if a.metric is None else bounded_utility(a.metric, bound, settings.utility_rises)
-                for a in found
-            ),
-        )  # fmt: skip
+            utilities=tuple(self._utility(answer, bound) for answer in found),
+        )
         self.record = RunRecord(settings=settings, num_rounds=num_rounds)
         self.chain.append(genesis)
         self._running = Running(
@@ -265,6 +262,11 @@ class RelayStrategy(Strategy):
             node_of={index: answer.node_id for index, answer in enumerate(found)},
         )
         self._running.tell_start()
+
+    def _utility(self, answer: Answer, bound: float) -> float | None:
+        if answer.metric is None:
+            return None
+        return bounded_utility(answer.metric, bound, self.settings.utility_rises)
 
     def _bound(self, metrics: Sequence[float]) -> float:
         """The utility's bound: as set, else twice the genesis model's median loss."""

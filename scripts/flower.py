@@ -11,6 +11,7 @@ each run ended, and takes everything away again, also when it is interrupted.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -157,22 +158,20 @@ def _processes_with(text: str) -> list[int]:
 
 
 def _signal(pid: int, kind: signal.Signals) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, kind)
-    except ProcessLookupError:
-        pass
 
 
-def run(link: PrivateSuperLink, nodes: int, runs_dir: Path, config: str) -> str | None:
-    """Run one config to its end, showing its log; what went wrong, or None."""
+def run(link: PrivateSuperLink, nodes: int, config: str, root: Path = ROOT) -> str | None:
+    """Run one config of an app to its end, showing its log; what went wrong, or None."""
     before = {str(r["run-id"]) for r in link.runs()}
     federation = f"num-supernodes={nodes} client-resources-num-cpus=1"
-    app = link.folder / "flower-relay"
+    app = link.folder / f"app-{root.name}".replace("_", "-")
     if not app.exists():
-        app.symlink_to(ROOT)  # `flwr build` wants a folder name of letters and hyphens
+        app.symlink_to(root)  # `flwr build` wants a folder name of letters and hyphens
     command = [
         "flwr", "run", str(app), "private", "--stream", "--federation-config", federation,
-        "--run-config", f'runs-dir="{runs_dir}" {config}',
+        "--run-config", config,
     ]  # fmt: skip
     with subprocess.Popen(command, cwd=link.folder, env=link.env) as process:
         code = process.wait()
@@ -183,7 +182,7 @@ def run(link: PrivateSuperLink, nodes: int, runs_dir: Path, config: str) -> str 
     return None if status == "finished:completed" else f"the run is {status}"
 
 
-def _interrupted(number: int, frame: FrameType | None) -> None:
+def interrupted(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
@@ -194,11 +193,12 @@ def main() -> int:
     parser.add_argument("--keep-log", type=Path, help="copy the SuperLink's log there")
     parser.add_argument("config", nargs="+", help="run config, as for flwr run --run-config")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, _interrupted)
+    signal.signal(signal.SIGTERM, interrupted)
     failures = 0
     with PrivateSuperLink() as link:
         for config in options.config:
-            problem = run(link, options.nodes, options.runs_dir.absolute(), config)
+            where = f'runs-dir="{options.runs_dir.absolute()}"'
+            problem = run(link, options.nodes, f"{where} {config}")
             if problem is not None:
                 failures += 1
                 print(f"FAILED: {config}: {problem}", file=sys.stderr)

@@ -119,13 +119,14 @@ def _pay_examiners(state: State, tally: Tally) -> None:
 
     The fee is small beside a deposit: otherwise examining refills what cheats forfeit.
     """
-    testing = state.testing
-    if testing is None:
+    testing, commitment = state.testing, state.commitment
+    if testing is None or commitment is None:
         return
-    num_tests = len(testing.models)
-    for column, examiner in enumerate(testing.committee):
-        answered = sum(row[column] is not None for row in testing.utilities)
-        tally.examined[examiner] += answered if num_tests else 0
+    # A base was paid for when it was the candidate.
+    fresh = {claim.model for claims in commitment.lanes for claim in claims} | {testing.planted}
+    for name, row in zip(testing.models, testing.utilities, strict=True):
+        for examiner, utility in zip(testing.committee, row, strict=True):
+            tally.examined[examiner] += name in fresh and utility is not None
     if testing.planted is not None:
         _judge_planted(state, tally)
     fee = to_units(state.settings.examining_fee)

@@ -1,0 +1,33 @@
+"""`make bench`: hop, bare message and plain training in one Flower run; peak memory in another."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from flower import PrivateSuperLink, interrupted, run  # noqa: E402
+
+
+def main() -> int:
+    """Run both benches and print what they measured."""
+    signal.signal(signal.SIGTERM, interrupted)
+    with PrivateSuperLink() as link:
+        for what, nodes in (("hop", 20), ("memory", 8)):
+            out = link.folder / f"{what}.json"
+            problem = run(link, nodes, f'what="{what}" out="{out}"', ROOT / "bench" / "app")
+            if problem is not None or not out.exists():
+                print(f"FAILED: {what}: {problem or 'no result'}", file=sys.stderr)
+                return 1
+            print(f"\n{what}")
+            for name, value in json.loads(out.read_text()).items():
+                print(f"  {name:<52} {value:.4f}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""The project keeps its word: names, defaults and documentation agree."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import flower_relay
+from flower_relay.errors import ConfigurationError
+from flower_relay.settings import RelaySettings
+from strategies.lineup import STRATEGIES
+from strategies.settings import RELAY_KEYS, STRATEGY_NAMES, parse
+
+ROOT = Path(__file__).parents[1]
+CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["flwr"]["app"]["config"]
+README = (ROOT / "README.md").read_text()
+
+
+def test_everything_public_is_there_and_nothing_else_is_promised() -> None:
+    assert sorted(flower_relay.__all__) == flower_relay.__all__
+    for name in flower_relay.__all__:
+        assert getattr(flower_relay, name).__doc__, name
+
+
+def test_the_run_configs_relay_defaults_are_the_librarys() -> None:
+    defaults = RelaySettings()
+    for key in RELAY_KEYS:
+        assert CONFIG[key] == getattr(defaults, key.replace("-", "_")), key
+
+
+def test_every_run_config_key_is_documented_in_one_table() -> None:
+    table = re.findall(r"^\| `([a-z-]+)` \| `([^`]*)` \|", README, flags=re.MULTILINE)
+    assert {key: default for key, default in table} == {
+        key: str(value).lower()
+        if isinstance(value, bool)
+        else f'"{value}"'
+        if isinstance(value, str)
+        else str(value)
+        for key, value in CONFIG.items()
+    }
+
+
+def test_the_readme_shows_the_commands_that_there_are() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"make ([a-z]+)", README):
+        assert f"\n{target}:" in makefile, target
+
+
+def test_every_strategy_can_be_built() -> None:
+    from strategies.lineup import build_strategy
+
+    assert tuple(STRATEGIES) == STRATEGY_NAMES
+    for name in STRATEGY_NAMES:
+        build_strategy(parse(CONFIG | {"strategy": name}), [])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"strategy": "fedavgg"}, "relay, relay-fanout, cyclic, fedavg"),
+        ({"model": "vgg"}, "mlp, cnn, resnet18, resnet18-gn"),
+        ({"data": "nowhere"}, "digits, mnist"),
+        ({"partition": "dirichlet:0"}, "iid, dirichlet:ALPHA"),
+        ({"hostile": "grumpy"}, "label-flip, sign-flip"),
+        ({"topology": "ring"}, "one of chain, fan-out"),
+        ({"lanes": 0}, "lanes = 0: expected a whole number, at least 1"),
+        ({"tolerance": 2.0}, "tolerance = 2.0: expected a number from 0.0 to 1.0"),
+        ({"rounds": 0}, "rounds = 0: expected a whole number, at least 1"),
+        ({"learning-rate": 0.0}, "learning-rate = 0.0: expected a number above 0"),
+        ({"resume": "yesterday"}, "durable ledger"),
+    ],
+)
+def test_impossible_values_are_refused_with_what_is_possible(
+    change: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(said)):
+        parse(CONFIG | change)
+
+
+def test_an_unknown_setting_is_refused_with_those_that_exist() -> None:
+    with pytest.raises(ConfigurationError, match=r"unknown setting lames; there are: .*lanes"):
+        flower_relay.RelayStrategy(lames=2)
