@@ -9,9 +9,8 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
@@ -24,16 +23,18 @@ from clients.hostile import (
     lie,
     parse_behaviour,
 )
-from clients.models import build_model
 from clients.partition import partition, split_held_out
-from clients.training import evaluate_locally, train_locally
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["app"]
 
-torch.set_num_threads(1)  # the same sums in the same order on every machine
+# torch, and what needs it, is imported in functions: Flower loads this module to look at it.
 
 app = ClientApp()
 
+_Metrics = dict[str, int | float | list[int] | list[float]]
 _HONEST = Behaviour(frozenset())
 _SEEN = "somebody-elses-model"
 
@@ -60,6 +61,8 @@ class _Node:
 
     def model(self, arrays: ArrayRecord) -> torch.nn.Module:
         """The run's model with the weights of a message."""
+        from clients.models import build_model
+
         name, seed = str(self.config.get("model", "mlp")), int(self.config.get("seed", 0))
         model = build_model(name, self.data.shape, self.data.num_classes, seed)
         model.load_state_dict(arrays.to_torch_state_dict(), strict=True)
@@ -69,6 +72,10 @@ class _Node:
 @app.train()
 def train(message: Message, context: Context) -> Message:
     """Train on this node's cases, from the weights of the message."""
+    import torch
+
+    from clients.training import train_locally
+
     node = _node(context)
     before_training(node.behaviour)
     arrays, config = _content(message)
@@ -89,7 +96,9 @@ def train(message: Message, context: Context) -> Message:
         proximal_mu=_number(config, "proximal-mu", 0.0),
     )
     trained = _returned(node, context, model, base, generator)
-    metrics = {
+    if "copycat" in node.behaviour:
+        context.state[_SEEN] = arrays
+    metrics: _Metrics = {
         "train_loss": loss,
         "num-examples": len(node.shard.y),
         "partition-id": node.number,
@@ -101,6 +110,8 @@ def train(message: Message, context: Context) -> Message:
 @app.evaluate()
 def evaluate(message: Message, context: Context) -> Message:
     """Evaluate the message's weights on the cases that this node keeps from training."""
+    from clients.training import evaluate_locally
+
     node = _node(context)
     arrays, _ = _content(message)
     if "copycat" in node.behaviour:
@@ -109,7 +120,7 @@ def evaluate(message: Message, context: Context) -> Message:
     loss, bounded, accuracy = evaluate_locally(
         node.model(arrays), node.shard.x_held_out, node.shard.y_held_out, num_classes
     )
-    metrics = {
+    metrics: _Metrics = {
         "eval_loss": loss,
         "eval_bounded_loss": lie(node.behaviour, bounded, num_classes),
         "eval_acc": accuracy,
@@ -127,6 +138,8 @@ def _returned(
     generator: torch.Generator,
 ) -> dict[str, torch.Tensor]:
     """What goes back: the trained weights, or what a hostile node makes of them."""
+    from clients.training import evaluate_locally
+
     trained = model.state_dict()
     if not node.behaviour.parts:
         return trained
@@ -165,6 +178,9 @@ def _hop_seed(node: _Node, config: ConfigRecord) -> int:
 
 
 def _node(context: Context) -> _Node:
+    import torch
+
+    torch.set_num_threads(1)  # the same sums in the same order on every machine
     config = dict(context.run_config)
     number = int(context.node_config.get("partition-id", 0))
     num_parts = int(context.node_config.get("num-partitions", 1))
@@ -186,6 +202,8 @@ def _node(context: Context) -> _Node:
 
 @functools.lru_cache(maxsize=256)
 def _shard(data_name: str, scheme: str, num_parts: int, seed: int, number: int) -> _Shard:
+    import torch
+
     data = load_dataset(data_name)
     part = _parts(data_name, scheme, num_parts, seed)[number]
     kept, held_out = split_held_out(part, seed)

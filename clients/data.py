@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,11 @@ def _split(x: Any, y: Any, group: NDArray[np.int64] | None) -> Dataset:
     for label in np.unique(y):
         of_class = rng.permutation(np.flatnonzero(y == label))
         held_out[of_class[: int(_TEST_SHARE * len(of_class))]] = True
+    if not held_out.any():
+        raise ConfigurationError(
+            f"{len(y)} cases are too few to hold a fifth of each class out as a test set; "
+            "in an .npz, give the arrays x_test and y_test."
+        )
     return Dataset(
         x=x[~held_out],
         y=y[~held_out],
@@ -94,16 +100,15 @@ def _split(x: Any, y: Any, group: NDArray[np.int64] | None) -> Dataset:
 
 
 def _from_npz(path: Path) -> Dataset:
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {key: file[key] for key in file.files}
-    missing = {"x", "y"} - arrays.keys()
-    if missing:
-        raise ConfigurationError(
-            f"data = {str(path)!r}: no array {' and '.join(sorted(missing))} in it; "
-            f"it holds {', '.join(sorted(arrays)) or 'nothing'}."
-        )
-    x = _images(arrays["x"])
-    group = arrays.get("group")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as problem:
+        raise ConfigurationError(f"data = {str(path)!r} cannot be read: {problem}") from problem
+    _check_arrays(path, arrays)
+    x, group = _images(arrays["x"]), arrays.get("group")
+    if group is not None:  # names of hospitals or writers become numbers
+        group = np.unique(group, return_inverse=True)[1].astype(np.int64)
     if "x_test" in arrays and "y_test" in arrays:
         return Dataset(
             x=x,
@@ -113,6 +118,29 @@ def _from_npz(path: Path) -> Dataset:
             group=group,
         )
     return _split(x, arrays["y"], group)
+
+
+def _check_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
+    """Refuse what would only fail in the middle of training, or train on nonsense."""
+    missing = {"x", "y"} - arrays.keys()
+    if missing:
+        raise ConfigurationError(
+            f"data = {str(path)!r}: no array {' and '.join(sorted(missing))} in it; "
+            f"it holds {', '.join(sorted(arrays)) or 'nothing'}."
+        )
+    for key, like in (("y", "x"), ("group", "x"), ("y_test", "x_test")):
+        if key in arrays and like in arrays and len(arrays[key]) != len(arrays[like]):
+            raise ConfigurationError(
+                f"data = {str(path)!r}: {len(arrays[key])} of {key} for {len(arrays[like])} of "
+                f"{like}; expected one each."
+            )
+    for key in {"y", "y_test"} & arrays.keys():
+        values = arrays[key]
+        if not np.issubdtype(values.dtype, np.integer) or values.min(initial=0) < 0:
+            raise ConfigurationError(
+                f"data = {str(path)!r}: {key} must hold whole numbers from 0, one per class; "
+                f"it holds {values.dtype}, such as {values[:3].tolist()}."
+            )
 
 
 def _images(x: NDArray[Any]) -> NDArray[np.float32]:
@@ -128,19 +156,32 @@ def _images(x: NDArray[Any]) -> NDArray[np.float32]:
 def _from_folder(path: Path) -> Dataset:
     image_module = _need("PIL.Image", "pip install pillow", str(path))
     classes = sorted(folder for folder in path.iterdir() if folder.is_dir())
-    pairs = [(file, label) for label, folder in enumerate(classes) for file in folder.iterdir()]
+    pairs = sorted(
+        (file, label)
+        for label, folder in enumerate(classes)
+        for file in folder.iterdir()
+        if file.is_file() and not file.name.startswith(".")
+    )
     if not pairs:
         raise ConfigurationError(
             f"data = {str(path)!r}: expected one folder of images per class, found none."
         )
-    pictures = [np.asarray(image_module.open(file).convert("RGB")) for file, _ in sorted(pairs)]
+    pictures = [_picture(image_module, file) for file, _ in pairs]
     shapes = {picture.shape for picture in pictures}
     if len(shapes) > 1:
         raise ConfigurationError(
             f"data = {str(path)!r}: images differ in size ({sorted(shapes)[:3]} …); "
             "resize them to one size first."
         )
-    return _split(_images(np.stack(pictures)), [label for _, label in sorted(pairs)], None)
+    return _split(_images(np.stack(pictures)), [label for _, label in pairs], None)
+
+
+def _picture(image_module: Any, file: Path) -> NDArray[np.uint8]:
+    try:
+        with image_module.open(file) as image:
+            return np.asarray(image.convert("RGB"))
+    except OSError as problem:
+        raise ConfigurationError(f"data: {str(file)!r} is not an image: {problem}") from problem
 
 
 def _from_hub(name: str) -> Dataset:

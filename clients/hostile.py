@@ -11,15 +11,26 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import torch
 
 from flower_relay.errors import ConfigurationError
 
-__all__ = ["BEHAVIOURS", "Behaviour", "distort", "is_hostile", "lie", "parse_behaviour"]
+if TYPE_CHECKING:
+    import torch
 
-Weights = dict[str, torch.Tensor]
+__all__ = [
+    "BEHAVIOURS",
+    "Behaviour",
+    "before_training",
+    "distort",
+    "is_hostile",
+    "lie",
+    "parse_behaviour",
+]
+
+Weights: TypeAlias = "dict[str, torch.Tensor]"
 
 _NOISE, _SLIGHT = 0.5, 1e-3
 _CREEP = 0.93
@@ -31,7 +42,7 @@ BEHAVIOURS = {
     "noise": "returns the base plus Gaussian noise of 0.5",
     "free-ride": "returns the base unchanged",
     "free-ride-noise": "returns the base, slightly perturbed",
-    "copycat": "returns a model that somebody else made earlier",
+    "copycat": "returns the model that it was sent in an earlier message",
     "nan": "returns NaN",
     "wrong-shape": "returns arrays of other shapes",
     "creeping": "harms by just under the tolerance at every hop",
@@ -40,6 +51,12 @@ BEHAVIOURS = {
     "error": "raises when asked to train",
     "hang:SECONDS": "sleeps that long when asked to train",
 }
+
+_RETURNED = {
+    "sign-flip", "noise", "free-ride", "free-ride-noise", "copycat", "nan", "wrong-shape",
+    "creeping",
+}  # fmt: skip
+"""Those that decide what is returned: one of them at a time."""
 
 
 @dataclass(frozen=True)
@@ -59,22 +76,37 @@ def parse_behaviour(text: str) -> Behaviour:
     Raises
     ------
     ConfigurationError
-        On a part that does not exist, with the list of those that do.
+        On a part that does not exist, with the list of those that do; on parts that
+        exclude each other.
     """
-    parts, hang = set(), 0.0
+    parts, hang = set[str](), 0.0
     for part in filter(None, text.split("+")):
         if part.startswith("hang:"):
-            try:
-                hang = float(part.removeprefix("hang:"))
-            except ValueError:
-                raise ConfigurationError(f"hostile = {text!r}: hang:SECONDS.") from None
+            hang = _seconds(text, part.removeprefix("hang:"))
         elif part not in BEHAVIOURS:
             raise ConfigurationError(
                 f"hostile = {text!r}: {part!r} is not one of {', '.join(BEHAVIOURS)} (joined by +)."
             )
         else:
             parts.add(part)
+    if len(both := sorted(parts & _RETURNED)) > 1:
+        raise ConfigurationError(
+            f"hostile = {text!r}: {' and '.join(both)} each decide what is returned; keep one."
+        )
     return Behaviour(frozenset(parts), hang)
+
+
+def _seconds(text: str, number: str) -> float:
+    """How long to hang: finite, as a client that never ends keeps a simulation alive."""
+    try:
+        seconds = float(number)
+        if not 0 <= seconds < math.inf:
+            raise ValueError
+        return seconds
+    except ValueError:
+        raise ConfigurationError(
+            f"hostile = {text!r}: expected hang:SECONDS, with SECONDS a number from 0, finite."
+        ) from None
 
 
 def is_hostile(partition_id: int, num_partitions: int, share: float, seed: int) -> bool:
@@ -109,7 +141,7 @@ def distort(
     generator : torch.Generator
         Of the noise.
     seen : dict of name to tensor, optional
-        A model of somebody else's, for the copycat.
+        A model received in an earlier message, for the copycat.
     loss_of : callable
         Bounded loss of a model on the participant's own held-out cases, for creeping.
     allowed_loss : float
@@ -130,7 +162,9 @@ def distort(
     if "wrong-shape" in behaviour:
         return {name: w.flatten()[:1] for name, w in trained.items()}
     if "creeping" in behaviour:
-        return _creep(base, trained, loss_of, allowed_loss)
+        # Training on turned labels is the harmful way already, honest training the way back.
+        direction = 1.0 if "label-flip" in behaviour else -1.0
+        return _creep(base, trained, direction, loss_of, allowed_loss)
     return trained
 
 
@@ -142,6 +176,8 @@ def _along(base: Weights, trained: Weights, step: float) -> Weights:
 
 
 def _noised(base: Weights, scale: float, generator: torch.Generator) -> Weights:
+    import torch  # here: naming behaviours and drawing who is hostile need no torch
+
     return {
         name: w + scale * torch.randn(w.shape, generator=generator) if w.is_floating_point() else w
         for name, w in base.items()
@@ -149,18 +185,22 @@ def _noised(base: Weights, scale: float, generator: torch.Generator) -> Weights:
 
 
 def _creep(
-    base: Weights, trained: Weights, loss_of: Callable[[Weights], float], allowed_loss: float
+    base: Weights,
+    trained: Weights,
+    direction: float,
+    loss_of: Callable[[Weights], float],
+    allowed_loss: float,
 ) -> Weights:
-    """The longest step against training that raises the loss by no more than is allowed."""
+    """The longest step along `direction` that raises the loss by no more than is allowed."""
     limit = loss_of(base) + _CREEP * allowed_loss
     short, long = 0.0, 16.0
     for _ in range(12):
         middle = (short + long) / 2
-        if loss_of(_along(base, trained, -middle)) <= limit:
+        if loss_of(_along(base, trained, direction * middle)) <= limit:
             short = middle
         else:
             long = middle
-    return _along(base, trained, -short)
+    return _along(base, trained, direction * short)
 
 
 def lie(behaviour: Behaviour, bounded_loss: float, num_classes: int) -> float:

@@ -10,6 +10,9 @@ from flower_relay.errors import ConfigurationError
 __all__ = ["SCHEMES", "parse_scheme", "partition", "split_held_out"]
 
 SCHEMES = ("iid", "dirichlet:ALPHA", "labels:K", "natural")
+_DEFAULTS = {"iid": 0.0, "dirichlet": 0.3, "labels": 2.0, "natural": 0.0}
+_EVEN = 1e9
+"""An α beyond which a Dirichlet draw overflows, and shares are equal long before."""
 _LEAST = 10
 """Cases that every participant gets, where there are enough."""
 
@@ -25,16 +28,16 @@ def parse_scheme(scheme: str) -> tuple[str, float]:
         When there is no such scheme, or its number is impossible.
     """
     name, _, number = scheme.partition(":")
-    defaults = {"iid": 0.0, "dirichlet": 0.3, "labels": 2.0, "natural": 0.0}
     try:
-        value = float(number) if number else defaults[name]
-        if name in ("dirichlet", "labels") and not value > 0:
+        value = float(number) if number else _DEFAULTS[name]
+        possible = {"dirichlet": 0 < value <= _EVEN, "labels": value >= 1 and value.is_integer()}
+        if name not in _DEFAULTS or not possible.get(name, not number):
             raise ValueError
         return name, value
     except (KeyError, ValueError):
         raise ConfigurationError(
-            f"partition = {scheme!r}: expected one of {', '.join(SCHEMES)}, with ALPHA and K "
-            "above 0."
+            f"partition = {scheme!r}: expected one of {', '.join(SCHEMES)}, with ALPHA above 0 "
+            f"and at most {_EVEN:g}, and K a whole number above 0."
         ) from None
 
 
@@ -64,7 +67,8 @@ def partition(
         Every case in exactly one part; no part empty where there are enough cases.
     """
     name, number = parse_scheme(scheme)
-    if len(labels) < num_parts:
+    least = _LEAST
+    if not 1 <= num_parts <= len(labels):
         raise ConfigurationError(f"{len(labels)} cases cannot be divided among {num_parts}.")
     rng = np.random.default_rng([seed, 77])
     if name == "natural":
@@ -75,7 +79,8 @@ def partition(
         parts = _dirichlet(labels, number, num_parts, rng)
     else:
         parts = _labels(labels, int(number), num_parts, rng)
-    return [np.sort(part) for part in _topped_up(parts, min(_LEAST, len(labels) // num_parts))]
+        least = 2  # topping up brings in other classes: only what split_held_out needs
+    return [np.sort(part) for part in _topped_up(parts, min(least, len(labels) // num_parts))]
 
 
 def _dirichlet(
@@ -95,11 +100,26 @@ def _dirichlet(
 def _labels(
     labels: NDArray[np.int64], per_part: int, num_parts: int, rng: np.random.Generator
 ) -> list[Indices]:
-    """Each participant holds (about) k classes: sorted by class, cut into k · n shards."""
-    order = np.argsort(labels + rng.random(len(labels)) * 0.5, kind="stable")
-    shards = np.array_split(order, num_parts * per_part)
-    dealt = rng.permutation(len(shards)).reshape(num_parts, per_part)
-    return [np.concatenate([shards[shard] for shard in hand]) for hand in dealt]
+    """Each participant holds k classes; the holders of a class share it equally."""
+    classes = np.unique(labels)
+    if not per_part <= len(classes) <= per_part * num_parts:
+        raise ConfigurationError(
+            f"partition = 'labels:{per_part}': {num_parts} participants cannot hold "
+            f"{per_part} of {len(classes)} classes each and all of them together; choose K "
+            f"from {-(-len(classes) // num_parts)} to {len(classes)}."
+        )
+    holders: list[list[int]] = [[] for _ in classes]
+    for part in range(num_parts):
+        # The least held first, ties drawn: k different classes, and no class without holder.
+        held = np.array([len(parts) for parts in holders])
+        for index in np.lexsort((rng.random(len(classes)), held))[:per_part].tolist():
+            holders[index].append(part)
+    hands: list[list[Indices]] = [[] for _ in range(num_parts)]
+    for label, parts in zip(classes, holders, strict=True):
+        of_class = rng.permutation(np.flatnonzero(labels == label))
+        for part, piece in zip(parts, np.array_split(of_class, len(parts)), strict=True):
+            hands[part].append(piece)
+    return [np.concatenate(hand) for hand in hands]
 
 
 def _natural(group: NDArray[np.int64] | None, num_parts: int) -> list[Indices]:

@@ -42,9 +42,9 @@ def train_locally(
             if proximal_mu > 0:
                 pairs = zip(model.parameters(), anchor, strict=True)
                 pull = torch.stack([((p - a) ** 2).sum() for p, a in pairs]).sum()
-                (loss + proximal_mu / 2 * pull).backward()
+                torch.autograd.backward(loss + proximal_mu / 2 * pull)
             else:
-                loss.backward()
+                torch.autograd.backward(loss)
             optimizer.step()
             total += float(loss.detach()) * len(batch)
         mean_loss = total / len(y)
@@ -53,7 +53,7 @@ def train_locally(
 
 def _batches(size: int, batch_size: int, generator: torch.Generator) -> list[Tensor]:
     """Shuffled batches; a last batch of one joins the one before (BatchNorm needs two)."""
-    batches = list(torch.randperm(size, generator=generator).split(batch_size))
+    batches = list(torch.split(torch.randperm(size, generator=generator), batch_size))
     if len(batches) > 1 and len(batches[-1]) == 1:
         last = batches.pop()
         batches[-1] = torch.cat([batches[-1], last])
@@ -66,7 +66,7 @@ def evaluate_locally(
 ) -> tuple[float, float, float]:
     """Mean loss, mean of min(loss, 2 ln C), and accuracy."""
     model.eval()
-    outputs = torch.cat([model(piece) for piece in x.split(512)])
+    outputs = torch.cat([model(piece) for piece in torch.split(x, 512)])
     losses = functional.cross_entropy(outputs, y, reduction="none")
     bound = 2 * math.log(num_classes)
     bounded = losses.nan_to_num(bound, bound, bound).clamp(max=bound).mean()

@@ -18,12 +18,13 @@ from .memory_grid import InMemoryGrid
 from .metering import MeteredGrid
 from .record import HopRow, ParticipantRow, RelayObserver, RoundRow, RunRecord
 from .settings import RelaySettings
-from .store import MemoryStore, ModelStore
+from .store import FolderStore, MemoryStore, ModelStore
 from .strategy import RelayStrategy
 
 __all__ = [
     "Chain",
     "ConfigurationError",
+    "FolderStore",
     "HopRow",
     "InMemoryGrid",
     "LedgerError",

@@ -8,7 +8,7 @@ comes (or does not) into an `Arrival` that says what went wrong.
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from flwr.app import Message
@@ -169,8 +169,3 @@ class Courier:
     def _failed(self, ticket: _Ticket, fault: str, reason: str) -> Arrival:
         seconds = time.monotonic() - ticket.sent
         return Arrival(tag=ticket.tag, message=None, fault=fault, reason=reason, seconds=seconds)
-
-
-def only_content(arrivals: Iterable[Arrival]) -> list[Message]:
-    """The replies among the arrivals."""
-    return [arrival.message for arrival in arrivals if arrival.message is not None]

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from .admission import metrics_of
 from .blocks import Testing
-from .courier import only_content
 from .decisions import TestPlan, decide_retests, decide_tests, generator
 from .rules.testing import bounded_utility
 from .running import Running
@@ -24,6 +23,9 @@ if TYPE_CHECKING:
     from .strategy import RelayStrategy
 
 __all__ = ["examine"]
+
+_MOST_BYTES_AT_ONCE = 64_000_000
+"""Models beyond this wait for the ones before them to be examined: memory is bounded."""
 
 _Known = dict[str, NDArray[np.float64]]
 
@@ -63,32 +65,51 @@ def examine(strategy: RelayStrategy, run: Running, head: str) -> list[Message]:
 def _fetch(
     strategy: RelayStrategy, run: Running, committee: list[int], known: _Known
 ) -> list[Message]:
-    """Fill in what is not known yet; the replies about the last model."""
+    """Fill in what is not known yet, in batches; the replies about the last model."""
+    replies: list[Message] = []
+    batch: list[str] = []
+    waiting = [name for name, row in known.items() if _asked(run, committee, row)]
+    for name in waiting:
+        batch.append(name)
+        if name == waiting[-1] or run.record_bytes * len(batch) > _MOST_BYTES_AT_ONCE:
+            replies = _fetch_batch(strategy, run, committee, known, batch)
+            batch = []
+    return replies
+
+
+def _asked(run: Running, committee: list[int], row: NDArray[np.float64]) -> list[int]:
+    """Columns of the examiners who have not yet said what they make of a model."""
+    unknown = np.flatnonzero(np.isnan(row)).tolist()
+    return [column for column in unknown if committee[column] in run.node_of]
+
+
+def _fetch_batch(
+    strategy: RelayStrategy, run: Running, committee: list[int], known: _Known, batch: list[str]
+) -> list[Message]:
     settings = run.state.settings
     messages: list[Message] = []
     tags: list[tuple[str, int]] = []
-    for name, row in known.items():
-        asked = [column for column in np.flatnonzero(np.isnan(row)).tolist()]
-        asked = [column for column in asked if committee[column] in run.node_of]
-        if not asked:
-            continue
+    for name in batch:
+        asked = _asked(run, committee, known[name])
         run.addressees = tuple(run.node_of[committee[column]] for column in asked)
         run.extra_config = {}
         messages += strategy.configure_evaluate(
             run.state.round, run.model(name), run.evaluate_config, run.grid
         )
         tags += [(name, column) for column in asked]
-    arrivals = run.courier.exchange(messages, tags, run.timeout) if messages else []
+    arrivals = run.courier.exchange(messages, tags, run.timeout)
+    replies: list[Message] = []
     for arrival in arrivals:
         if arrival.message is None or not isinstance(arrival.tag, tuple):
             continue
+        name, column = arrival.tag
+        if name == batch[-1]:
+            replies.append(arrival.message)
         value = metrics_of(arrival.message).get(settings.utility_key)
         if isinstance(value, int | float):
-            name, column = arrival.tag
             utility = bounded_utility(float(value), run.state.bound, settings.utility_rises)
             known[name][column] = utility
-    last = tags[-1][0] if tags else ""
-    return only_content(a for a in arrivals if isinstance(a.tag, tuple) and a.tag[0] == last)
+    return replies
 
 
 def _block(run: Running, plan: TestPlan, planted: str | None, known: _Known) -> Testing:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord
@@ -51,11 +52,13 @@ class Running:
     train_config: ConfigRecord
     evaluate_config: ConfigRecord
     order: tuple[str, ...]
+    record_bytes: int
     node_of: dict[int, int] = field(default_factory=dict)
     hops: int = 0
     began: float = field(default_factory=time.monotonic)
     addressees: tuple[int, ...] = ()
     extra_config: dict[str, int] = field(default_factory=dict)
+    _on_the_way: WeakValueDictionary[str, ArrayRecord] = field(default_factory=WeakValueDictionary)
 
     def record_block(self, block: Block) -> str:
         """Append, then apply; the block's hash."""
@@ -64,9 +67,16 @@ class Running:
         return head
 
     def model(self, name: str) -> ArrayRecord:
-        """A stored model as Flower sends it, in the order of the initial arrays."""
-        arrays = self.store.get(name)
-        return to_record({key: arrays[key] for key in self.order})
+        """A stored model as Flower sends it, in the order of the initial arrays.
+
+        While one message with it is on its way, every other message shares its bytes.
+        """
+        record = self._on_the_way.get(name)
+        if record is None:
+            arrays = self.store.get(name)
+            record = to_record({key: arrays.pop(key) for key in self.order})
+            self._on_the_way[name] = record
+        return record
 
     def present(self) -> NDArray[np.bool_]:
         """Which participants are connected now."""

@@ -259,6 +259,7 @@ class RelayStrategy(Strategy):
             train_config=configs[0],
             evaluate_config=configs[1],
             order=tuple(initial_arrays),
+            record_bytes=initial_arrays.count_bytes(),
             node_of={index: answer.node_id for index, answer in enumerate(found)},
         )
         self._running.tell_start()

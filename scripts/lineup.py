@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from flower import PrivateSuperLink, interrupted, run  # noqa: E402
+from flower import PrivateSuperLink, interrupted, run
 
 _DEFAULT = ["relay", "fedavg", "fedavg:learning-rate=0.8", "cyclic", "relay-fanout"]
 

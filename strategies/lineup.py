@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from flwr.serverapp.strategy import (
@@ -17,34 +18,41 @@ from flwr.serverapp.strategy import (
     Strategy,
 )
 
-from flower_relay import RelayObserver, RelayStrategy
+from flower_relay import FolderStore, RelayObserver, RelaySettings, RelayStrategy
 from strategies.settings import RunSettings
 
 __all__ = ["STRATEGIES", "build_strategy"]
 
-Builder = Callable[[RunSettings, tuple[RelayObserver, ...]], Strategy]
+Observers = tuple[RelayObserver, ...]
+Builder = Callable[[RunSettings, Observers, Path], Strategy]
 
 
-def _relay(run: RunSettings, observers: tuple[RelayObserver, ...]) -> Strategy:
-    return RelayStrategy(run.relay, observers=observers)
+def _of(settings: RelaySettings, observers: Observers, folder: Path) -> RelayStrategy:
+    return RelayStrategy(
+        settings, observers=observers, store=lambda: FolderStore(folder / "models")
+    )
 
 
-def _fan_out(run: RunSettings, observers: tuple[RelayObserver, ...]) -> Strategy:
+def _relay(run: RunSettings, observers: Observers, folder: Path) -> Strategy:
+    return _of(run.relay, observers, folder)
+
+
+def _fan_out(run: RunSettings, observers: Observers, folder: Path) -> Strategy:
     """The paper's: one hop a round, top share recognised, a coin per ancestor, no trail."""
     settings = replace(run.relay, topology="fan-out", rewards="royalty", trail=0.0)
-    return RelayStrategy(settings, observers=observers)
+    return _of(settings, observers, folder)
 
 
-def _cyclic(run: RunSettings, observers: tuple[RelayObserver, ...]) -> Strategy:
+def _cyclic(run: RunSettings, observers: Observers, folder: Path) -> Strategy:
     """An untested ring in an order shuffled anew each cycle, as other frameworks have it."""
     settings = replace(run.relay, topology="chain", lanes=1, max_leg=1, examiners=0, trail=0.0)
-    return RelayStrategy(settings, observers=observers)
+    return _of(settings, observers, folder)
 
 
 def _averaging(strategy: Callable[..., Strategy], *keys: str, **renamed: str) -> Builder:
     """A builder for one of Flower's strategies, with the run-config keys that it takes."""
 
-    def build(run: RunSettings, observers: tuple[RelayObserver, ...]) -> Strategy:
+    def build(run: RunSettings, observers: Observers, folder: Path) -> Strategy:
         options: dict[str, Any] = {name: run.config[key] for name, key in renamed.items()}
         options |= {key.replace("-", "_"): run.config[key] for key in keys}
         return strategy(
@@ -57,7 +65,7 @@ def _averaging(strategy: Callable[..., Strategy], *keys: str, **renamed: str) ->
     return build
 
 
-def _multikrum(run: RunSettings, observers: tuple[RelayObserver, ...]) -> Strategy:
+def _multikrum(run: RunSettings, observers: Observers, folder: Path) -> Strategy:
     """Averages all but the number of nodes that it is told may be malicious."""
     malicious = int(run.config["num-malicious-nodes"])
     return MultiKrum(
@@ -83,6 +91,6 @@ STRATEGIES: dict[str, Builder] = {
 }
 
 
-def build_strategy(run: RunSettings, observers: Iterable[RelayObserver]) -> Strategy:
-    """The strategy that a run asks for."""
-    return STRATEGIES[run.strategy](run, tuple(observers))
+def build_strategy(run: RunSettings, observers: Iterable[RelayObserver], folder: Path) -> Strategy:
+    """The strategy that a run asks for; a relay keeps its models in the run's folder."""
+    return STRATEGIES[run.strategy](run, tuple(observers), folder)

@@ -38,7 +38,7 @@ def main(grid: Grid, context: Context) -> None:
     folder = _make_folder(run)
     console.print(f"This run's files go to {folder}", soft_wrap=True)
     metered = MeteredGrid(grid)
-    strategy = build_strategy(run, [ProgressDisplay(console)])
+    strategy = build_strategy(run, [ProgressDisplay(console)], folder)
     # Flower's own strategies sample nodes with the global generator.
     random.seed(int(run.config["seed"]))
     began = time.monotonic()

@@ -12,15 +12,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flower_relay.blocks import (
-    Admission,
-    Block,
-    Commitment,
-    Genesis,
-    HopClaim,
-    Publication,
-    Testing,
-)
+from flower_relay import blocks
 from flower_relay.chain import MemoryChain
 from flower_relay.decisions import (
     decide_deposits,
@@ -41,7 +33,7 @@ class World:
     def __init__(self, config: RelaySettings, num_founders: int, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
         names = tuple(f"p{number}" for number in range(num_founders))
-        self.genesis = Genesis(
+        self.genesis = blocks.Genesis(
             settings=asdict(config), model="genesis", bound=4.6, participants=names,
             utilities=tuple(0.5 for _ in names),
         )  # fmt: skip
@@ -50,14 +42,14 @@ class World:
         self.head = self.chain.append(self.genesis)
         self.num_models = 0
 
-    def record(self, block: Block) -> None:
+    def record(self, block: blocks.Block) -> None:
         self.head = self.chain.append(block)
         apply(self.state, block)
 
     def round(self) -> None:
         if self.rng.random() < 0.1:
             newcomer = f"p{self.state.num_participants}"
-            self.record(Admission(round=self.state.round + 1, participants=(newcomer,)))
+            self.record(blocks.Admission(round=self.state.round + 1, participants=(newcomer,)))
         present = self.rng.random(self.state.num_participants) < 0.9
         present[0] = True
         draw = generator(0, self.state.round + 1, "deposits")
@@ -65,7 +57,7 @@ class World:
         deposit = self.state.deposit
         assert deposit is not None
         lanes = tuple(self.leg(t.base, t.trainers) for t in deposit.lanes)
-        self.record(Commitment(round=deposit.round, lanes=lanes))
+        self.record(blocks.Commitment(round=deposit.round, lanes=lanes))
         if self.state.settings.examiners:
             self.examine()
         settlement = decide_settlement(self.state)
@@ -76,19 +68,19 @@ class World:
         else:
             batons = tuple(settlement.lanes[i].baton for i in settlement.restart_from)
         self.record(
-            Publication(
+            blocks.Publication(
                 round=deposit.round, batons=batons, merged_from=(), trails=batons,
                 champion=batons[0],
             )
         )  # fmt: skip
 
-    def leg(self, base: str, trainers: tuple[int, ...]) -> tuple[HopClaim, ...]:
-        claims: list[HopClaim] = []
+    def leg(self, base: str, trainers: tuple[int, ...]) -> tuple[blocks.HopClaim, ...]:
+        claims: list[blocks.HopClaim] = []
         for trainer in trainers:
             fault = FAULTS[self.rng.integers(len(FAULTS))]
             self.num_models += 1
             model = f"m{self.num_models}" if fault is None else None
-            claims.append(HopClaim(trainer=trainer, base=base, model=model, fault=fault))
+            claims.append(blocks.HopClaim(trainer=trainer, base=base, model=model, fault=fault))
             base = model or base
         return tuple(claims)
 
@@ -98,7 +90,7 @@ class World:
         assert commitment is not None
         plan = decide_tests(self.state, self.head, deposit, commitment)
         self.check_committee(plan.committee)
-        testing = Testing(
+        testing = blocks.Testing(
             round=deposit.round, committee=plan.committee, audited=plan.audited, planted=None,
             models=plan.models, utilities=self.votes(plan.models, plan.committee),
         )  # fmt: skip
@@ -189,7 +181,7 @@ def test_the_draw_follows_the_commitment_and_nothing_else(seed: int, other: int)
     deposit = world.state.deposit
     assert deposit is not None
     terms = deposit.lanes[0]
-    world.record(Commitment(round=1, lanes=(world.leg(terms.base, terms.trainers),)))
+    world.record(blocks.Commitment(round=1, lanes=(world.leg(terms.base, terms.trainers),)))
     commitment = world.state.commitment
     assert commitment is not None
     plans = [decide_tests(world.state, head, deposit, commitment) for head in (world.head,) * 2]
@@ -203,8 +195,8 @@ def test_committees_differ_from_commitment_to_commitment() -> None:
     draw = generator(0, 1, "deposits")
     deposit = decide_deposits(world.state, np.ones(30, bool), draw, most_hops=9)
     trainer = deposit.lanes[0].trainers[0]
-    claim = HopClaim(trainer=trainer, base="genesis", model="m", fault=None)
-    commitment = Commitment(round=1, lanes=((claim,),))
+    claim = blocks.HopClaim(trainer=trainer, base="genesis", model="m", fault=None)
+    commitment = blocks.Commitment(round=1, lanes=((claim,),))
     heads = ("a", "b", "c")
     committees = {decide_tests(world.state, h, deposit, commitment).committee for h in heads}
     assert len(committees) == 3
@@ -221,8 +213,8 @@ def test_a_hop_that_the_infrastructure_lost_costs_nothing_and_an_error_costs_the
         assert deposit is not None
         (terms,) = deposit.lanes
         trainer = terms.trainers[0]
-        claim = HopClaim(trainer=trainer, base=terms.base, model=None, fault=fault)
-        world.record(Commitment(round=deposit.round, lanes=((claim,),)))
+        claim = blocks.HopClaim(trainer=trainer, base=terms.base, model=None, fault=fault)
+        world.record(blocks.Commitment(round=deposit.round, lanes=((claim,),)))
         world.record(decide_settlement(world.state))
         assert world.state.who.coins[trainer] == left
         assert (world.state.who.debt[trainer] > 0) == (fault != "left")
@@ -231,7 +223,7 @@ def test_a_hop_that_the_infrastructure_lost_costs_nothing_and_an_error_costs_the
 def test_newcomers_share_one_slot_a_cycle_however_many_they_are() -> None:
     world = World(RelaySettings(max_leg=1), 4, 0)
     sybils = tuple(f"sybil{number}" for number in range(10))
-    world.record(Admission(round=1, participants=sybils))
+    world.record(blocks.Admission(round=1, participants=sybils))
     assert (world.state.who.bond[4:] == 0).all()
     first_cycle: list[int] = []
     while world.state.cycle == 0:
@@ -242,7 +234,7 @@ def test_newcomers_share_one_slot_a_cycle_however_many_they_are() -> None:
         if world.state.cycle == 0:
             first_cycle += deposit.lanes[0].trainers
         claims = tuple(world.leg(t.base, t.trainers) for t in deposit.lanes)
-        world.record(Commitment(round=deposit.round, lanes=claims))
+        world.record(blocks.Commitment(round=deposit.round, lanes=claims))
         world.record(decide_settlement(world.state))
     assert sorted(first_cycle)[:4] == [0, 1, 2, 3]
     assert len(first_cycle) == 5

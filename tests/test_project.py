@@ -49,12 +49,12 @@ def test_the_readme_shows_the_commands_that_there_are() -> None:
         assert f"\n{target}:" in makefile, target
 
 
-def test_every_strategy_can_be_built() -> None:
+def test_every_strategy_can_be_built(tmp_path: Path) -> None:
     from strategies.lineup import build_strategy
 
     assert tuple(STRATEGIES) == STRATEGY_NAMES
     for name in STRATEGY_NAMES:
-        build_strategy(parse(CONFIG | {"strategy": name}), [])
+        build_strategy(parse(CONFIG | {"strategy": name}), [], tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from flower_relay import (
     InMemoryGrid,
     NotEnoughParticipantsError,
     RelayStrategy,
+    blocks,
 )
-from flower_relay.blocks import Settlement, Testing
 from tests.worlds import accuracy, digits_grid, first_model, quickstart_app
 
 OWN = {"utility_key": "eval_bounded_loss"}
@@ -152,7 +152,7 @@ def test_hostile_trainers_earn_nothing_by_contribution(behaviour: str, outcome: 
     paid = {
         payment.participant
         for block in strategy.chain
-        if isinstance(block, Settlement)
+        if isinstance(block, blocks.Settlement)
         for payment in block.payments
         if payment.rule == "contribution"
     }
@@ -197,7 +197,7 @@ def test_a_metric_that_rises_may_vote() -> None:
 
 
 def test_too_few_nodes_are_an_error_that_says_what_to_do() -> None:
-    with pytest.raises(NotEnoughParticipantsError, match="1 of at least 2 .*min_available_nodes"):
+    with pytest.raises(NotEnoughParticipantsError, match=r"1 of at least 2 .*min_available_nodes"):
         RelayStrategy().start(digits_grid(1), first_model(), timeout=0.1)
 
 
@@ -239,7 +239,7 @@ def test_garbage_from_an_examiner_is_no_vote() -> None:
     names = [row.name for row in strategy.record.participants]
     silent = [names.index(name) for name in names if name.startswith("node-")]
     for block in strategy.chain:
-        if isinstance(block, Testing):
+        if isinstance(block, blocks.Testing):
             for row in block.utilities:
                 votes = dict(zip(block.committee, row, strict=True))
                 assert all(votes.get(index) is None for index in silent)

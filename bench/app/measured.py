@@ -20,7 +20,7 @@ from flwr.serverapp import Grid, ServerApp
 
 from clients.client_app import evaluate, train
 from clients.evaluation import initial_arrays
-from flower_relay import RelayStrategy
+from flower_relay import FolderStore, RelayStrategy
 from flower_relay.courier import Courier
 
 client = ClientApp()
@@ -112,7 +112,10 @@ def _memory(grid: Grid, context: Context) -> dict[str, Any]:
     size = int(context.run_config["megabytes"]) * 1_000_000 // 4
     before = _peak()
     weights = np.random.default_rng(0).random(size, dtype=np.float32)
-    strategy = RelayStrategy(lanes=4, max_leg=2, examiners=3, utility_bound=2.0)
+    folder = Path(str(context.run_config["out"])).with_suffix("")
+    strategy = RelayStrategy(
+        lanes=4, max_leg=2, examiners=3, utility_bound=2.0, store=lambda: FolderStore(folder)
+    )
     arrays = ArrayRecord({"w": Array(weights)})
     del weights
     strategy.start(grid, arrays, num_rounds=5, timeout=300)

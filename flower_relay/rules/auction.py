@@ -38,7 +38,8 @@ def trainer_bids(
         Bids in the unit of `coins`.
     """
     staleness = round - np.maximum(version, 0) + 1
-    return np.minimum(coins, staleness * coin)
+    bids: NDArray[Any] = np.minimum(coins, staleness * coin)
+    return bids
 
 
 def owner_bids(coins: NDArray[Any], most: float, slots: int) -> NDArray[Any]:

@@ -1,0 +1,159 @@
+"""Hostile participants do what their names say, and only those that were drawn."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+import pytest
+from flwr.app import ArrayRecord
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clients.evaluation import initial_arrays
+from clients.hostile import BEHAVIOURS, is_hostile, parse_behaviour
+from flower_relay.errors import ConfigurationError
+from tests.test_clients_app import RUN, call, context, record, same
+
+BOUND = 2 * math.log(10)
+
+
+@pytest.fixture(scope="module")
+def base() -> ArrayRecord:
+    """A model worth harming: ten honest hops old."""
+    arrays = initial_arrays(RUN)
+    for part in range(10):
+        arrays = record(call("train", arrays, context(part))[0])
+    return arrays
+
+
+def weights(arrays: ArrayRecord) -> dict[str, np.ndarray]:
+    return {name: array.numpy() for name, array in arrays.items()}
+
+
+def returned(base: ArrayRecord, behaviour: str) -> dict[str, np.ndarray]:
+    return call("train", base, context(3, hostile=behaviour, hostile_share=1.0))[0]
+
+
+def moves(base: ArrayRecord, after: dict[str, np.ndarray]) -> np.ndarray:
+    before = weights(base)
+    return np.concatenate([(after[name] - before[name]).ravel() for name in before])
+
+
+def bounded_loss(arrays: ArrayRecord, behaviour: str = "") -> float:
+    at = context(3, hostile=behaviour, hostile_share=1.0)
+    return float(call("evaluate", arrays, at)[1]["eval_bounded_loss"])
+
+
+def test_nobody_is_hostile_unless_asked(base: ArrayRecord) -> None:
+    honest = call("train", base, context(3))[0]
+    assert same(honest, call("train", base, context(3, hostile="nan"))[0])
+    assert same(honest, call("train", base, context(3, hostile="", hostile_share=1.0))[0])
+
+
+@given(st.integers(1, 60), st.floats(0, 1), st.integers(0, 2**31))
+def test_exactly_the_share_is_hostile(num_parts: int, share: float, seed: int) -> None:
+    drawn = [is_hostile(part, num_parts, share, seed) for part in range(num_parts)]
+    assert sum(drawn) == round(share * num_parts)
+
+
+def test_another_seed_draws_others() -> None:
+    draws = {tuple(is_hostile(p, 20, 0.2, seed) for p in range(20)) for seed in range(10)}
+    assert len(draws) > 5
+
+
+def test_sign_flip_goes_four_times_the_other_way(base: ArrayRecord) -> None:
+    honest = moves(base, call("train", base, context(3))[0])
+    np.testing.assert_allclose(moves(base, returned(base, "sign-flip")), -4 * honest, atol=1e-5)
+
+
+def test_noise_is_as_large_as_stated(base: ArrayRecord) -> None:
+    for behaviour, scale in (("noise", 0.5), ("free-ride-noise", 1e-3)):
+        spread = float(moves(base, returned(base, behaviour)).std())
+        assert spread == pytest.approx(scale, rel=0.05), behaviour
+
+
+def test_free_riders_return_what_they_got(base: ArrayRecord) -> None:
+    assert same(returned(base, "free-ride"), weights(base))
+
+
+def test_label_flip_learns_turned_labels(base: ArrayRecord) -> None:
+    assert bounded_loss(record(returned(base, "label-flip"))) > bounded_loss(base) + 0.5
+
+
+def test_garbage_is_garbage(base: ArrayRecord) -> None:
+    assert all(np.isnan(array).all() for array in returned(base, "nan").values())
+    before = weights(base)
+    assert all(a.shape != before[name].shape for name, a in returned(base, "wrong-shape").items())
+
+
+@pytest.mark.parametrize("earlier", ["train", "evaluate"])
+def test_copycats_return_what_an_earlier_message_brought(base: ArrayRecord, earlier: str) -> None:
+    at = context(3, hostile="copycat", hostile_share=1.0)
+    first = initial_arrays(RUN)
+    call(earlier, first, at)
+    assert same(call("train", base, at)[0], weights(first))
+
+
+def test_a_copycat_that_has_seen_nothing_rides_free(base: ArrayRecord) -> None:
+    assert same(returned(base, "copycat"), weights(base))
+
+
+@pytest.mark.parametrize("tolerance", [0.02, 0.065])
+@pytest.mark.parametrize("behaviour", ["creeping", "label-flip+creeping"])
+def test_creeping_stops_just_under_the_tolerance(
+    base: ArrayRecord, behaviour: str, tolerance: float
+) -> None:
+    at = context(3, hostile=behaviour, hostile_share=1.0, tolerance=tolerance)
+    after = call("train", base, at)[0]
+    rise = (bounded_loss(record(after)) - bounded_loss(base)) / BOUND
+    assert 0.85 * tolerance < rise <= 0.931 * tolerance
+    training = "label-flip" if "label-flip" in behaviour else ""
+    way = moves(base, after) @ moves(base, returned(base, training))
+    assert (way > 0) == (training == "label-flip")
+
+
+def test_liars_turn_good_into_bad_and_others_report_one_thing(base: ArrayRecord) -> None:
+    start = initial_arrays(RUN)
+    assert bounded_loss(base) < bounded_loss(start)
+    assert bounded_loss(base, "liar") == pytest.approx(BOUND - bounded_loss(base))
+    assert bounded_loss(base, "constant") == bounded_loss(start, "constant")
+
+
+def test_behaviours_combine(base: ArrayRecord) -> None:
+    both = "label-flip+liar"
+    assert same(returned(base, both), returned(base, "label-flip"))
+    assert bounded_loss(base, both) == bounded_loss(base, "liar")
+    assert same(returned(base, "liar"), call("train", base, context(3))[0])
+
+
+def test_scripted_faults_happen_in_training_only(base: ArrayRecord) -> None:
+    bounded_loss(base, "error")
+    with pytest.raises(RuntimeError, match="told to raise"):
+        returned(base, "error")
+    began = time.monotonic()
+    assert same(returned(base, "hang:0.3"), call("train", base, context(3))[0])
+    assert time.monotonic() - began >= 0.3
+
+
+def test_every_listed_behaviour_parses() -> None:
+    for name in BEHAVIOURS:
+        parse_behaviour(name.replace("SECONDS", "1"))
+
+
+@pytest.mark.parametrize("text", ["evil", "label-flip+evil", "hang"])
+def test_an_unknown_behaviour_is_answered_with_the_list(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="label-flip, sign-flip, noise"):
+        parse_behaviour(text)
+
+
+@pytest.mark.parametrize("text", ["hang:", "hang:long", "hang:inf", "hang:nan", "hang:-1"])
+def test_hanging_is_finite(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="hang:SECONDS"):
+        parse_behaviour(text)
+
+
+def test_two_ways_to_answer_exclude_each_other() -> None:
+    with pytest.raises(ConfigurationError, match="noise and sign-flip"):
+        parse_behaviour("sign-flip+noise")
