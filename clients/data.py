@@ -101,7 +101,8 @@ def _split(x: Any, y: Any, group: NDArray[np.int64] | None) -> Dataset:
 
 def _from_npz(path: Path) -> Dataset:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, as np.load leaves what it cannot read open.
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as problem:
         raise ConfigurationError(f"data = {str(path)!r} cannot be read: {problem}") from problem

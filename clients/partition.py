@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -100,14 +102,12 @@ def _dirichlet(
 def _labels(
     labels: NDArray[np.int64], per_part: int, num_parts: int, rng: np.random.Generator
 ) -> list[Indices]:
-    """Each participant holds k classes; the holders of a class share it equally."""
+    """Each participant holds k classes; the holders of a class share it equally.
+
+    Few participants hold more than k where a class would otherwise have no holder.
+    """
     classes = np.unique(labels)
-    if not per_part <= len(classes) <= per_part * num_parts:
-        raise ConfigurationError(
-            f"partition = 'labels:{per_part}': {num_parts} participants cannot hold "
-            f"{per_part} of {len(classes)} classes each and all of them together; choose K "
-            f"from {-(-len(classes) // num_parts)} to {len(classes)}."
-        )
+    per_part = max(per_part, math.ceil(len(classes) / num_parts))
     holders: list[list[int]] = [[] for _ in classes]
     for part in range(num_parts):
         # The least held first, ties drawn: k different classes, and no class without holder.

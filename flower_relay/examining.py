@@ -136,6 +136,6 @@ def _plant(run: Running, plan: TestPlan) -> str | None:
         name: array + rng.normal(0, 3 * array.std() + 1e-3, array.shape).astype(array.dtype)
         if np.issubdtype(array.dtype, np.floating)
         else array
-        for name, array in arrays.items()
+        for name, array in sorted(arrays.items())  # safetensors loads in any order
     }
     return run.store.put(noised)

@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
 from urllib.error import URLError
@@ -28,6 +29,9 @@ from urllib.request import urlopen
 
 ROOT = Path(__file__).resolve().parents[1]
 _START_SECONDS, _END_SECONDS = 60.0, 20.0
+_LONGEST_TMP = 20
+"""Ray keeps sockets some 80 characters below our folder, and their paths end at 103."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _CONFIG = """[superlink]
 default = "private"
 
@@ -40,8 +44,10 @@ insecure = true
 class PrivateSuperLink:
     """A SuperLink in simulation mode that lives as long as the `with` block."""
 
+    process: subprocess.Popen[bytes] | None = None
+
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="flower-relay-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="relay-", dir=_short_tmp()))
         self.port = _free_port()
         self.log = self.folder / "superlink.log"
         self.env = self._environment()
@@ -61,10 +67,19 @@ class PrivateSuperLink:
             "PYTHONPATH": str(ROOT),
             "RAY_DISABLE_IMPORT_WARNING": "1",
             "RAY_TMPDIR": str(self.folder),
+            "TMPDIR": str(self.folder),  # torch leaves caches where temporary files go
             "OMP_NUM_THREADS": "1",
         }
 
     def __enter__(self) -> PrivateSuperLink:
+        try:
+            self._start()
+        except BaseException:  # a signal, too: `__exit__` is not called from here
+            self._end()
+            raise
+        return self
+
+    def _start(self) -> None:
         work = self.folder / "empty"
         work.mkdir()
         command = ["flower-superlink", "--insecure", "--simulation", "--host", "127.0.0.1"]
@@ -77,10 +92,8 @@ class PrivateSuperLink:
         while not self._healthy():
             if self.process.poll() is not None or time.monotonic() > end:
                 text = self.log.read_text(errors="replace")
-                self._end()
                 raise SystemExit(f"The SuperLink did not start:\n{text}")
             time.sleep(0.2)
-        return self
 
     def __exit__(
         self,
@@ -88,9 +101,12 @@ class PrivateSuperLink:
         problem: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for run_id in self._unfinished():
-            self.flwr("stop", run_id)
-        self._end()
+        try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                for run_id in self._unfinished():
+                    self.flwr("stop", run_id)
+        finally:
+            self._end()
 
     def _healthy(self) -> bool:
         try:
@@ -117,23 +133,42 @@ class PrivateSuperLink:
         return list(listing.get("runs", []))
 
     def _unfinished(self) -> list[str]:
-        if self.process.poll() is not None:
+        if self.process is None or self.process.poll() is not None:
             return []
         return [str(r["run-id"]) for r in self.runs() if not r["status"].startswith("finished")]
 
     def _end(self) -> None:
         """End the SuperLink and all that it started, wait, and remove its folder."""
-        for kind in (signal.SIGTERM, signal.SIGKILL):
-            family = _processes_with(str(self.folder))
-            for pid in family:
-                _signal(pid, kind)
-            end = time.monotonic() + _END_SECONDS
-            while time.monotonic() < end and (
-                self.process.poll() is None or _processes_with(str(self.folder))
-            ):
-                time.sleep(0.1)
-        self.process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        with _undisturbed():
+            for kind in (signal.SIGTERM, signal.SIGKILL):
+                for pid in _processes_with(str(self.folder)):
+                    _signal(pid, kind)
+                end = time.monotonic() + _END_SECONDS
+                while time.monotonic() < end and self._alive():
+                    time.sleep(0.1)
+            if self.process is not None:
+                self.process.wait()
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _alive(self) -> bool:
+        running = self.process is not None and self.process.poll() is None
+        return running or bool(_processes_with(str(self.folder)))
+
+
+def _short_tmp() -> str | None:
+    """Where our folder goes: the usual place, unless Ray's socket paths get too long there."""
+    return "/tmp" if len(tempfile.gettempdir()) > _LONGEST_TMP else None
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ignore a second Ctrl-C: half a clean-up leaves processes behind."""
+    before = {kind: signal.signal(kind, signal.SIG_IGN) for kind in _SIGNALS}
+    try:
+        yield
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
 
 
 def _free_port() -> int:
@@ -174,7 +209,11 @@ def run(link: PrivateSuperLink, nodes: int, config: str, root: Path = ROOT) -> s
         "--run-config", config,
     ]  # fmt: skip
     with subprocess.Popen(command, cwd=link.folder, env=link.env) as process:
-        code = process.wait()
+        try:
+            code = process.wait()
+        except BaseException:
+            process.kill()  # it only shows the log; leaving `with` would wait for the run's end
+            raise
     new = [r for r in link.runs() if str(r["run-id"]) not in before]
     if code != 0 or not new:
         return f"flwr run exited with {code} and {'a' if new else 'no'} run"
@@ -186,6 +225,13 @@ def interrupted(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
+def end_tidily_on_signals() -> None:
+    """Turn signals into an exit that cleans up; those ignored so far (nohup) stay ignored."""
+    for kind in _SIGNALS:
+        if signal.getsignal(kind) is not signal.SIG_IGN:
+            signal.signal(kind, interrupted)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--nodes", type=int, default=20, help="simulated SuperNodes")
@@ -193,17 +239,19 @@ def main() -> int:
     parser.add_argument("--keep-log", type=Path, help="copy the SuperLink's log there")
     parser.add_argument("config", nargs="+", help="run config, as for flwr run --run-config")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, interrupted)
+    end_tidily_on_signals()
     failures = 0
     with PrivateSuperLink() as link:
-        for config in options.config:
-            where = f'runs-dir="{options.runs_dir.absolute()}"'
-            problem = run(link, options.nodes, f"{where} {config}")
-            if problem is not None:
-                failures += 1
-                print(f"FAILED: {config}: {problem}", file=sys.stderr)
-        if options.keep_log:
-            shutil.copy(link.log, options.keep_log)
+        try:
+            for config in options.config:
+                where = f'runs-dir="{options.runs_dir.absolute()}"'
+                problem = run(link, options.nodes, f"{where} {config}")
+                if problem is not None:
+                    failures += 1
+                    print(f"FAILED: {config}: {problem}", file=sys.stderr)
+        finally:
+            if options.keep_log:
+                shutil.copy(link.log, options.keep_log)
     return 1 if failures else 0
 
 

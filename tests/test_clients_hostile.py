@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import time
+from typing import Any
 
 import numpy as np
 import pytest
-from flwr.app import ArrayRecord
+from flwr.app import ArrayRecord, Context
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,11 +22,15 @@ BOUND = 2 * math.log(10)
 
 @pytest.fixture(scope="module")
 def base() -> ArrayRecord:
-    """A model worth harming: ten honest hops old."""
+    """A model worth harming: two honest cycles old."""
     arrays = initial_arrays(RUN)
-    for part in range(10):
-        arrays = record(call("train", arrays, context(part))[0])
+    for part in [*range(20), *range(20)]:
+        arrays = record(call("train", arrays, node(part))[0])
     return arrays
+
+
+def node(part: int = 3, **run: Any) -> Context:
+    return context(part, partition="iid", **run)
 
 
 def weights(arrays: ArrayRecord) -> dict[str, np.ndarray]:
@@ -33,7 +38,7 @@ def weights(arrays: ArrayRecord) -> dict[str, np.ndarray]:
 
 
 def returned(base: ArrayRecord, behaviour: str) -> dict[str, np.ndarray]:
-    return call("train", base, context(3, hostile=behaviour, hostile_share=1.0))[0]
+    return call("train", base, node(hostile=behaviour, hostile_share=1.0))[0]
 
 
 def moves(base: ArrayRecord, after: dict[str, np.ndarray]) -> np.ndarray:
@@ -42,14 +47,14 @@ def moves(base: ArrayRecord, after: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def bounded_loss(arrays: ArrayRecord, behaviour: str = "") -> float:
-    at = context(3, hostile=behaviour, hostile_share=1.0)
+    at = node(hostile=behaviour, hostile_share=1.0)
     return float(call("evaluate", arrays, at)[1]["eval_bounded_loss"])
 
 
 def test_nobody_is_hostile_unless_asked(base: ArrayRecord) -> None:
-    honest = call("train", base, context(3))[0]
-    assert same(honest, call("train", base, context(3, hostile="nan"))[0])
-    assert same(honest, call("train", base, context(3, hostile="", hostile_share=1.0))[0])
+    honest = call("train", base, node())[0]
+    assert same(honest, call("train", base, node(hostile="nan"))[0])
+    assert same(honest, call("train", base, node(hostile="", hostile_share=1.0))[0])
 
 
 @given(st.integers(1, 60), st.floats(0, 1), st.integers(0, 2**31))
@@ -64,7 +69,7 @@ def test_another_seed_draws_others() -> None:
 
 
 def test_sign_flip_goes_four_times_the_other_way(base: ArrayRecord) -> None:
-    honest = moves(base, call("train", base, context(3))[0])
+    honest = moves(base, call("train", base, node())[0])
     np.testing.assert_allclose(moves(base, returned(base, "sign-flip")), -4 * honest, atol=1e-5)
 
 
@@ -90,7 +95,7 @@ def test_garbage_is_garbage(base: ArrayRecord) -> None:
 
 @pytest.mark.parametrize("earlier", ["train", "evaluate"])
 def test_copycats_return_what_an_earlier_message_brought(base: ArrayRecord, earlier: str) -> None:
-    at = context(3, hostile="copycat", hostile_share=1.0)
+    at = node(hostile="copycat", hostile_share=1.0)
     first = initial_arrays(RUN)
     call(earlier, first, at)
     assert same(call("train", base, at)[0], weights(first))
@@ -105,7 +110,7 @@ def test_a_copycat_that_has_seen_nothing_rides_free(base: ArrayRecord) -> None:
 def test_creeping_stops_just_under_the_tolerance(
     base: ArrayRecord, behaviour: str, tolerance: float
 ) -> None:
-    at = context(3, hostile=behaviour, hostile_share=1.0, tolerance=tolerance)
+    at = node(hostile=behaviour, hostile_share=1.0, tolerance=tolerance)
     after = call("train", base, at)[0]
     rise = (bounded_loss(record(after)) - bounded_loss(base)) / BOUND
     assert 0.85 * tolerance < rise <= 0.931 * tolerance
@@ -125,7 +130,7 @@ def test_behaviours_combine(base: ArrayRecord) -> None:
     both = "label-flip+liar"
     assert same(returned(base, both), returned(base, "label-flip"))
     assert bounded_loss(base, both) == bounded_loss(base, "liar")
-    assert same(returned(base, "liar"), call("train", base, context(3))[0])
+    assert same(returned(base, "liar"), call("train", base, node())[0])
 
 
 def test_scripted_faults_happen_in_training_only(base: ArrayRecord) -> None:
@@ -133,7 +138,7 @@ def test_scripted_faults_happen_in_training_only(base: ArrayRecord) -> None:
     with pytest.raises(RuntimeError, match="told to raise"):
         returned(base, "error")
     began = time.monotonic()
-    assert same(returned(base, "hang:0.3"), call("train", base, context(3))[0])
+    assert same(returned(base, "hang:0.3"), call("train", base, node())[0])
     assert time.monotonic() - began >= 0.3
 
 

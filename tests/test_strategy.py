@@ -138,7 +138,6 @@ def test_who_is_caught_trains_less_and_less() -> None:
         ("nan", "non-finite"),
         ("wrong-shape", "mis-shaped"),
         ("free-ride", "unchanged"),
-        ("copycat", "copied"),
         ("noise", "rejected"),
     ],
 )
