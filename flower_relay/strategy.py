@@ -40,6 +40,9 @@ from .store import MemoryStore, ModelStore
 
 __all__ = ["RelayStrategy"]
 
+_FIRST_CONTACT_SECONDS = 120.0
+"""The first message also pays for starting the clients' processes (Ray: some 20 s)."""
+
 
 class RelayStrategy(Strategy):
     """Relay learning as a drop-in for Flower's strategies.
@@ -232,8 +235,9 @@ class RelayStrategy(Strategy):
         content = RecordDict(
             {settings.arrayrecord_key: initial_arrays, settings.configrecord_key: configs[1]}
         )
-        hello = [Message(content, node, MessageType.EVALUATE, ttl=timeout) for node in nodes]
-        found = answers(nodes, courier.exchange(hello, nodes, timeout), settings)
+        patience = max(timeout, _FIRST_CONTACT_SECONDS)
+        hello = [Message(content, node, MessageType.EVALUATE, ttl=patience) for node in nodes]
+        found = answers(nodes, courier.exchange(hello, nodes, patience), settings)
         if settings.examiners:
             check_utility(found, settings)
         bound = self._bound([answer.metric for answer in found if answer.metric is not None])

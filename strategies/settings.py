@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ RELAY_KEYS = (
     "rewards", "recognised-share", "slots",
 )  # fmt: skip
 """Run-config keys that are settings of the relay, with the same names and defaults."""
+
+_RELAYS = ("relay", "relay-fanout", "cyclic")
 
 STRATEGY_NAMES = (
     "relay", "relay-fanout", "cyclic", "fedavg", "fedprox", "fedavgm", "fedadam", "fedmedian",
@@ -64,20 +67,14 @@ def parse(config: Mapping[str, Any]) -> RunSettings:
             "does not keep yet; leave it empty."
         )
     _check_clients(config)
-    for key in ("rounds", "local-epochs", "batch-size", "evaluate-every", "min-available-nodes"):
-        _at_least(config, key, 1)
-    for key in ("budget", "seed", "num-malicious-nodes"):
-        _at_least(config, key, 0)
-    for key in ("learning-rate", "timeout", "server-learning-rate"):
-        _above_zero(config, key)
-    for key in ("fraction-train", "hostile-share", "server-momentum", "trim"):
-        _share(config, key)
+    _check_numbers(config)
     budget = int(config["budget"])
     options = {key: config[key] for key in RELAY_KEYS}
+    if strategy in _RELAYS:  # others may train everybody at once
+        options["fraction-train"] = config["fraction-train"]
     relay = RelaySettings.from_mapping(
         {
             **options,
-            "fraction-train": config["fraction-train"],
             "min-available-nodes": config["min-available-nodes"],
             "seed": config["seed"],
             "budget": budget or None,
@@ -113,6 +110,30 @@ def _check_clients(config: Mapping[str, Any]) -> None:
         )
     parse_scheme(str(config["partition"]))
     parse_behaviour(str(config["hostile"]))
+    if bool(config["hostile"]) != (config["hostile-share"] != 0):
+        raise ConfigurationError(
+            f"hostile = {config['hostile']!r} with hostile-share = {config['hostile-share']!r}: "
+            "nobody would misbehave; give both, or neither."
+        )
+    if Path(name := str(config["run-name"])).name != name:
+        raise ConfigurationError(f"run-name = {name!r}: expected a folder's name, not a path.")
+
+
+def _check_numbers(config: Mapping[str, Any]) -> None:
+    """Values that Flower's strategies would only refuse after Ray has started."""
+    for key in (
+        "rounds", "local-epochs", "batch-size", "evaluate-every", "min-available-nodes",
+        "num-nodes-to-select",
+    ):  # fmt: skip
+        _at_least(config, key, 1)
+    for key in ("budget", "seed", "num-malicious-nodes"):
+        _at_least(config, key, 0)
+    for key in ("learning-rate", "timeout", "server-learning-rate"):
+        _above_zero(config, key)
+    for key in ("fraction-train", "hostile-share", "server-momentum"):
+        _number(config, key, "a number from 0 to 1", lambda v: 0 <= v <= 1)
+    _number(config, "trim", "a number from 0 to below 0.5", lambda v: 0 <= v < 0.5)
+    _number(config, "proximal-mu", "a number, at least 0", lambda v: v >= 0)
 
 
 def _at_least(config: Mapping[str, Any], key: str, least: int) -> None:
@@ -122,10 +143,13 @@ def _at_least(config: Mapping[str, Any], key: str, least: int) -> None:
 
 
 def _above_zero(config: Mapping[str, Any], key: str) -> None:
-    if not isinstance(config[key], int | float) or not config[key] > 0:
-        raise ConfigurationError(f"{key} = {config[key]!r}: expected a number above 0.")
+    _number(config, key, "a number above 0", lambda v: v > 0)
 
 
-def _share(config: Mapping[str, Any], key: str) -> None:
-    if not isinstance(config[key], int | float) or not 0 <= config[key] <= 1:
-        raise ConfigurationError(f"{key} = {config[key]!r}: expected a number from 0 to 1.")
+def _number(
+    config: Mapping[str, Any], key: str, expected: str, possible: Callable[[float], bool]
+) -> None:
+    value = config[key]
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or not possible(value):
+        raise ConfigurationError(f"{key} = {value!r}: expected {expected}.")

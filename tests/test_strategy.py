@@ -138,6 +138,7 @@ def test_who_is_caught_trains_less_and_less() -> None:
         ("nan", "non-finite"),
         ("wrong-shape", "mis-shaped"),
         ("free-ride", "unchanged"),
+        ("copycat", "copied"),
         ("noise", "rejected"),
     ],
 )
@@ -145,7 +146,9 @@ def test_hostile_trainers_earn_nothing_by_contribution(behaviour: str, outcome: 
     strategy = RelayStrategy(budget=40, max_leg=1, **OWN)
     grid = digits_grid(hostile=behaviour, hostile_share=0.25)
     strategy.start(grid, first_model(), num_rounds=40, timeout=60)
-    found = {hop.trainer for hop in strategy.record.hops if hop.outcome == outcome}
+    # A copycat whose model of before is the very base it was sent now changes nothing.
+    outcomes = {outcome, "unchanged"} if outcome == "copied" else {outcome}
+    found = {hop.trainer for hop in strategy.record.hops if hop.outcome in outcomes}
     hostile = {row.index for row in strategy.record.participants if row.rejected}
     assert found
     paid = {

@@ -8,11 +8,26 @@ from typing import Any
 
 import numpy as np
 
-from ..record import RunRecord
+from ..record import HopRow, RunRecord
 
-__all__ = ["RunOutcome"]
+__all__ = ["RunOutcome", "fate"]
 
 _RECORDS, _LAST = 40, 3
+
+_FATES = {"accepted": "accepted", "voided": "voided", "untested": "untested", "left": "untested"}
+
+
+def fate(hop: HopRow) -> str:
+    """What became of a hop, as the relay counts it.
+
+    Returns
+    -------
+    str
+        `accepted`; `voided` (undone by somebody else's hop); `untested` (no examiner
+        answered, or the node left: nobody's fault); or `rejected` (all that is the
+        trainer's own, from a harmful model to a missing one).
+    """
+    return _FATES.get(hop.outcome, "rejected")
 
 
 @dataclass(frozen=True, kw_only=True)
