@@ -1,4 +1,7 @@
-"""`make bench`: hop, bare message and plain training in one Flower run; peak memory in another."""
+"""`make bench`: times hops in one Flower run, and peak memory in another.
+
+`python bench/hop.py memory` runs one of the two.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,16 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 from flower import PrivateSuperLink, interrupted, run  # noqa: E402
 
+_NODES = {"hop": 20, "memory": 8}
+"""What there is to measure, and on how many nodes."""
+
 
 def main() -> int:
     """Run both benches and print what they measured."""
     signal.signal(signal.SIGTERM, interrupted)
     with PrivateSuperLink() as link:
-        for what, nodes in (("hop", 20), ("memory", 8)):
+        for what in sys.argv[1:] or list(_NODES):
+            nodes = _NODES[what]
             out = link.folder / f"{what}.json"
             problem = run(link, nodes, f'what="{what}" out="{out}"', ROOT / "bench" / "app")
             if problem is not None or not out.exists():

@@ -36,7 +36,7 @@ app = ClientApp()
 
 _Metrics = dict[str, int | float | list[int] | list[float]]
 _HONEST = Behaviour(frozenset())
-_SEEN = "somebody-elses-model"
+_SEEN, _BEFORE = "last-model-seen", "the-one-before-it"
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,8 @@ def train(message: Message, context: Context) -> Message:
         generator=generator,
         proximal_mu=_number(config, "proximal-mu", 0.0),
     )
-    trained = _returned(node, context, model, base, generator)
-    if "copycat" in node.behaviour:
-        context.state[_SEEN] = arrays
+    trained = _returned(node, context, model, base, arrays, generator)
+    _remember(node, context, arrays)
     metrics: _Metrics = {
         "train_loss": loss,
         "num-examples": len(node.shard.y),
@@ -114,8 +113,7 @@ def evaluate(message: Message, context: Context) -> Message:
 
     node = _node(context)
     arrays, _ = _content(message)
-    if "copycat" in node.behaviour:
-        context.state[_SEEN] = arrays
+    _remember(node, context, arrays)
     num_classes = node.data.num_classes
     loss, bounded, accuracy = evaluate_locally(
         node.model(arrays), node.shard.x_held_out, node.shard.y_held_out, num_classes
@@ -135,6 +133,7 @@ def _returned(
     context: Context,
     model: torch.nn.Module,
     base: dict[str, torch.Tensor],
+    arrays: ArrayRecord,
     generator: torch.Generator,
 ) -> dict[str, torch.Tensor]:
     """What goes back: the trained weights, or what a hostile node makes of them."""
@@ -143,7 +142,9 @@ def _returned(
     trained = model.state_dict()
     if not node.behaviour.parts:
         return trained
-    known = context.state.array_records.get(_SEEN)
+    memory = context.state.array_records
+    # An examiner has usually just seen the base: handing that back would be riding free.
+    known = memory.get(_BEFORE if memory.get(_SEEN) == arrays else _SEEN)
 
     def loss_of(weights: dict[str, torch.Tensor]) -> float:
         model.load_state_dict(weights)
@@ -155,6 +156,16 @@ def _returned(
     allowed = float(node.config.get("tolerance", 0.065)) * 2 * math.log(node.data.num_classes)
     seen = None if known is None else known.to_torch_state_dict()
     return distort(node.behaviour, base, kept, generator, seen, loss_of, allowed)
+
+
+def _remember(node: _Node, context: Context, arrays: ArrayRecord) -> None:
+    """Keep the last two different models that came in, for the copycat."""
+    if "copycat" not in node.behaviour:
+        return
+    last = context.state.array_records.get(_SEEN)
+    if last is not None and last != arrays:
+        context.state[_BEFORE] = last
+    context.state[_SEEN] = arrays
 
 
 def _content(message: Message) -> tuple[ArrayRecord, ConfigRecord]:

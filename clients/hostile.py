@@ -42,7 +42,7 @@ BEHAVIOURS = {
     "noise": "returns the base plus Gaussian noise of 0.5",
     "free-ride": "returns the base unchanged",
     "free-ride-noise": "returns the base, slightly perturbed",
-    "copycat": "returns the model that it was sent in an earlier message",
+    "copycat": "returns a model that it was sent earlier, other than the base",
     "nan": "returns NaN",
     "wrong-shape": "returns arrays of other shapes",
     "creeping": "harms by just under the tolerance at every hop",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from flwr.app import Error, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, Error, Message, MetricRecord, RecordDict
 from flwr.common.constant import ErrorCode
 from flwr.serverapp.strategy.strategy_utils import aggregate_metricrecords
 from flwr.supercore.run import Run
@@ -23,6 +23,7 @@ __all__ = [
     "error",
     "identify_process",
     "is_to_blame",
+    "let_go_of_arrays",
     "stamp",
     "weighted_metrics",
 ]
@@ -51,6 +52,17 @@ def identify_process(run_id: int) -> None:
     """Let this process make messages; under Flower it already can, and nothing changes."""
     if TaskIdentity._run_id is None:
         TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = run_id, 1, 1
+
+
+def let_go_of_arrays(content: RecordDict) -> None:
+    """Take the weights out of a content that has been read.
+
+    Flower's views (`content.array_records`, …) refer back to the content, so that one
+    that was looked at lives until Python's collector comes by, large arrays included.
+    """
+    for key, record in list(content.items()):
+        if isinstance(record, ArrayRecord):
+            del content[key]
 
 
 def empty_run(run_id: int, run_config: dict[str, Any]) -> Run:

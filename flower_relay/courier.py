@@ -67,10 +67,13 @@ class Courier:
         Where to push and pull.
     straggler_factor : float
         How much longer than its fast half a batch's slow half may take.
+    one_by_one : bool
+        Ask for one reply at a time, so that no two large ones are held at once.
     """
 
-    def __init__(self, grid: Grid, straggler_factor: float) -> None:
+    def __init__(self, grid: Grid, straggler_factor: float, *, one_by_one: bool = False) -> None:
         self._grid = grid
+        self._one_by_one = one_by_one
         self._straggler_factor = straggler_factor
         self._tickets: dict[str, _Ticket] = {}
         self._lost: list[_Ticket] = []
@@ -117,9 +120,7 @@ class Courier:
         self._lost.clear()
         while self._tickets and not arrivals:
             arrivals = [
-                arrival
-                for reply in self._grid.pull_messages(list(self._tickets))
-                if (arrival := self._open(reply)) is not None
+                arrival for reply in self._pull() if (arrival := self._open(reply)) is not None
             ]
             arrivals += self._expire(until)
             if not arrivals:
@@ -147,6 +148,14 @@ class Courier:
                 took = time.monotonic() - began
                 until = began + max(_LEAST_PATIENCE, self._straggler_factor * took)
         return arrivals
+
+    def _pull(self) -> list[Message]:
+        if not self._one_by_one:
+            return list(self._grid.pull_messages(list(self._tickets)))
+        for message_id in list(self._tickets):
+            if replies := list(self._grid.pull_messages([message_id])):
+                return replies
+        return []
 
     def _open(self, reply: Message) -> Arrival | None:
         ticket = self._tickets.pop(reply.metadata.reply_to_message_id, None)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from flwr.app import RecordDict
 
+from .adapter import let_go_of_arrays
 from .blocks import Deposit, HopClaim, LaneTerms
 from .courier import Arrival
 from .decisions import generator
@@ -65,13 +66,15 @@ def relay(
     for lane, leg in enumerate(legs):
         _send(strategy, run, lane, leg)
     while run.courier.waiting:
-        for arrival in run.courier.next_arrivals():
+        arrivals = run.courier.next_arrivals()
+        while arrivals:  # taken out one by one, so that each reply can be let go of
+            arrival = arrivals.pop(0)
             lane = int(str(arrival.tag))
             leg = legs[lane]
             seconds[leg.trainer] = arrival.seconds
             leg.claims.append(_claim(strategy, run, legs, leg, arrival))
             if arrival.message is not None:
-                contents.append(RecordDict(dict(arrival.message.content.metric_records)))
+                contents.append(arrival.message.content)
             leg.baton = _baton(leg)
             del arrival
             _send(strategy, run, lane, leg)
@@ -105,8 +108,11 @@ def _claim(
         weights, _ = strategy.aggregate_train(run.state.round, [arrival.message])
         if weights is None:
             fault = "mis-shaped"
+            let_go_of_arrays(arrival.message.content)
         else:
             candidate = to_arrays(weights)
+            del weights
+            let_go_of_arrays(arrival.message.content)
             fault = fault_of(candidate, run.store.get(leg.baton))
             if fault is None:
                 name = run.store.put(candidate)

@@ -21,6 +21,7 @@ from .adapter import (
     empty_run,
     error,
     identify_process,
+    let_go_of_arrays,
     stamp,
 )
 
@@ -159,16 +160,23 @@ class InMemoryGrid(Grid):
             return Message(gone, reply_to=message)
         if node_id in self._leaves_after:
             self._leaves_after[node_id] -= 1
+        received = _received(message)
         try:
-            return self._app(_received(message), self._contexts[node_id])
+            return self._app(received, self._contexts[node_id])
         except Exception as problem:  # as Flower: whatever a ClientApp raises is its error
             raised = error(CLIENT_APP_RAISED, f"{type(problem).__name__}: {problem}")
             return Message(raised, reply_to=message)
+        finally:
+            let_go_of_arrays(message.content)
 
 
 def _received(message: Message) -> Message:
-    """The message with config records of its own, as after a journey over a network."""
-    for key, record in list(message.content.items()):
-        if isinstance(record, ConfigRecord):
-            message.content[key] = ConfigRecord(dict(record))
+    """The message with a content of its own, as after a journey over a network."""
+    own = RecordDict(
+        {
+            key: ConfigRecord(dict(record)) if isinstance(record, ConfigRecord) else record
+            for key, record in message.content.items()
+        }
+    )
+    message.content = own
     return message

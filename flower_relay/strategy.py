@@ -40,6 +40,9 @@ from .store import MemoryStore, ModelStore
 
 __all__ = ["RelayStrategy"]
 
+_LARGE = 16_000_000
+"""Bytes of a model from which on replies are pulled one by one, to hold one at a time."""
+
 _FIRST_CONTACT_SECONDS = 120.0
 """The first message also pays for starting the clients' processes (Ray: some 20 s)."""
 
@@ -175,17 +178,19 @@ class RelayStrategy(Strategy):
         """
         log(INFO, "Starting %s:", type(self).__name__)
         self.summary()
-        result = Result(arrays=initial_arrays)
+        result = Result()
         if evaluate_fn and (metrics := evaluate_fn(0, initial_arrays)) is not None:
             result.evaluate_metrics_serverapp[0] = metrics
         self._begin(grid, initial_arrays, num_rounds, timeout, train_config, evaluate_config)
         for _ in range(num_rounds):
             if not self._round(result):
                 break
-            result.arrays = self.running.model(self.running.state.champion)
-            number = self.running.state.round
-            if evaluate_fn and (metrics := evaluate_fn(number, result.arrays)) is not None:
-                result.evaluate_metrics_serverapp[number] = metrics
+            number, champion = self.running.state.round, self.running.state.champion
+            if evaluate_fn:
+                metrics = evaluate_fn(number, self.running.model(champion))
+                if metrics is not None:
+                    result.evaluate_metrics_serverapp[number] = metrics
+        result.arrays = self.running.model(self.running.state.champion)
         self.running.tell_end()
         log(INFO, "Relay finished in %.1f s.", self.record.seconds)
         return result
@@ -229,7 +234,9 @@ class RelayStrategy(Strategy):
     ) -> None:
         """Genesis: wait for nodes, ask each what it makes of the first model."""
         settings, metered = self.settings, MeteredGrid(grid)
-        courier = Courier(metered, settings.straggler_factor)
+        courier = Courier(
+            metered, settings.straggler_factor, one_by_one=initial_arrays.count_bytes() > _LARGE
+        )
         nodes = wait_for_nodes(metered, settings.min_available_nodes, timeout)
         configs = [ConfigRecord(dict(c or {})) for c in (train_config, evaluate_config)]
         content = RecordDict(

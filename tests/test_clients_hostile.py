@@ -101,6 +101,16 @@ def test_copycats_return_what_an_earlier_message_brought(base: ArrayRecord, earl
     assert same(call("train", base, at)[0], weights(first))
 
 
+def test_a_copycat_that_has_just_examined_the_base_returns_the_model_before(
+    base: ArrayRecord,
+) -> None:
+    at = node(hostile="copycat", hostile_share=1.0)
+    first = initial_arrays(RUN)
+    for arrays in (first, base, base):
+        call("evaluate", arrays, at)
+    assert same(call("train", base, at)[0], weights(first))
+
+
 def test_a_copycat_that_has_seen_nothing_rides_free(base: ArrayRecord) -> None:
     assert same(returned(base, "copycat"), weights(base))
 
