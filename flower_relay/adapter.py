@@ -57,7 +57,7 @@ def identify_process(run_id: int) -> None:
 def let_go_of_arrays(content: RecordDict) -> None:
     """Take the weights out of a content that has been read.
 
-    Flower's views (`content.array_records`, …) refer back to the content, so that one
+    Flower's views (`content.metric_records`, …) refer back to the content, so that one
     that was looked at lives until Python's collector comes by, large arrays included.
     """
     for key, record in list(content.items()):

@@ -40,6 +40,10 @@ from .store import MemoryStore, ModelStore
 
 __all__ = ["RelayStrategy"]
 
+_GRACE = 10.0
+"""Seconds that a message outlives its deadline: else Flower's expiry of it, which is nobody's
+fault, would arrive before the deadline that a silent participant is charged for."""
+
 _LARGE = 16_000_000
 """Bytes of a model from which on replies are pulled one by one, to hold one at a time."""
 
@@ -119,7 +123,8 @@ class RelayStrategy(Strategy):
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """A hop's candidate: the weights of its one reply, and its metrics."""
         for reply in replies:
-            records = list(reply.content.array_records.values())
+            # Not `content.array_records`: its views keep what they showed alive.
+            records = [r for r in reply.content.values() if isinstance(r, ArrayRecord)]
             metrics = weighted_metrics([reply.content], self.settings.weighted_by_key)
             return (records[0] if len(records) == 1 else None), metrics
         return None, None
@@ -243,7 +248,9 @@ class RelayStrategy(Strategy):
             {settings.arrayrecord_key: initial_arrays, settings.configrecord_key: configs[1]}
         )
         patience = max(timeout, _FIRST_CONTACT_SECONDS)
-        hello = [Message(content, node, MessageType.EVALUATE, ttl=patience) for node in nodes]
+        hello = [
+            Message(content, node, MessageType.EVALUATE, ttl=patience + _GRACE) for node in nodes
+        ]
         found = answers(nodes, courier.exchange(hello, nodes, patience), settings)
         if settings.examiners:
             check_utility(found, settings)
@@ -320,7 +327,7 @@ class RelayStrategy(Strategy):
         own = ConfigRecord({**config, **run.extra_config, "server-round": server_round})
         content = RecordDict({settings.arrayrecord_key: arrays, settings.configrecord_key: own})
         return [
-            Message(content, node, kind, ttl=run.timeout, group_id=str(server_round))
+            Message(content, node, kind, ttl=run.timeout + _GRACE, group_id=str(server_round))
             for node in run.addressees
         ]
 

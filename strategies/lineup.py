@@ -84,7 +84,7 @@ STRATEGIES: dict[str, Builder] = {
     "fedavg": _averaging(FedAvg),
     "fedprox": _averaging(FedProx, "proximal-mu"),
     "fedavgm": _averaging(FedAvgM, "server-learning-rate", "server-momentum"),
-    "fedadam": _averaging(FedAdam, eta="server-learning-rate"),
+    "fedadam": _averaging(FedAdam, "eta"),
     "fedmedian": _averaging(FedMedian),
     "fedtrimmedavg": _averaging(FedTrimmedAvg, beta="trim"),
     "multikrum": _multikrum,

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from clients.evaluation import initial_arrays, test_metrics
 from clients.hostile import is_hostile
-from flower_relay import MeteredGrid, RelayStrategy
+from flower_relay import ConfigurationError, MeteredGrid, RelayStrategy
 from flower_relay.display import ProgressDisplay
 from flower_relay.report import RunOutcome, print_outcome, write_report
 from flower_relay.running import to_arrays
@@ -61,7 +61,13 @@ def main(grid: Grid, context: Context) -> None:
 def _make_folder(run: RunSettings) -> Path:
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
     folder = run.runs_dir / (run.run_name or f"{stamp}-{run.strategy}")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        raise ConfigurationError(
+            f"run-name = {run.run_name!r}: {folder} is there already; choose another name, or "
+            "leave it empty for one of its own."
+        ) from None
     return folder
 
 

@@ -128,7 +128,7 @@ def _check_numbers(config: Mapping[str, Any]) -> None:
         _at_least(config, key, 1)
     for key in ("budget", "seed", "num-malicious-nodes"):
         _at_least(config, key, 0)
-    for key in ("learning-rate", "timeout", "server-learning-rate"):
+    for key in ("learning-rate", "timeout", "server-learning-rate", "eta"):
         _above_zero(config, key)
     for key in ("fraction-train", "hostile-share", "server-momentum"):
         _number(config, key, "a number from 0 to 1", lambda v: 0 <= v <= 1)

@@ -41,7 +41,6 @@ def left_behind(mark: str) -> list[str]:
 
 def test_a_federation_with_a_hang_an_error_and_nan_still_trains(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
-    (tmp_path / "tmp").mkdir()
     done = flower(
         runs,
         'run-name="plain" budget=16 partition="iid" max-leg=2',
@@ -66,7 +65,6 @@ def test_a_federation_with_a_hang_an_error_and_nan_still_trains(tmp_path: Path) 
     model = build_model("mlp", (1, 8, 8), 10, seed=9)
     model.load_state_dict(load_file(runs / "plain" / "champion.safetensors"))
     assert left_behind(str(runs)) == []
-    assert list(tmp_path.glob("flower-relay-*")) == []
 
 
 def test_an_impossible_value_fails_the_command_and_says_what_there_is(tmp_path: Path) -> None:

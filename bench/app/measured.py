@@ -39,7 +39,7 @@ def train_or_touch(message: Message, context: Context) -> Message:
     """The line-up's training, or for the memory bench the least change that is one."""
     if context.run_config["what"] == "hop":
         return train(message, context)
-    arrays = message.content.array_records["arrays"]
+    arrays = message.content["arrays"]
     weights = arrays["w"].numpy()
     weights[0] += np.random.default_rng(context.node_id % 2**32).random()
     metrics = MetricRecord({"num-examples": 1})
