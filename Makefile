@@ -34,6 +34,7 @@ lint: $(READY) ## check style and types
 	@$(BIN)/mypy
 
 bench: $(READY) ## time a hop, Flower's bare round trip and plain training; peak memory
+	@$(BIN)/python bench/memory.py
 	@$(BIN)/python bench/hop.py
 
 compare: $(READY) ## relay, FedAvg, cyclic and fan-out, three seeds each, through Flower

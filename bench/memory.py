@@ -1,0 +1,34 @@
+"""Peak memory of the strategy itself: a 100 MB model over four lanes on the in-memory grid.
+
+`bench/hop.py memory` measures the same under Flower's simulation, whose process also holds
+the simulated nodes' messages.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "bench" / "app")]
+
+import measured  # noqa: E402
+from flwr.app import Context, RecordDict  # noqa: E402
+
+from flower_relay import InMemoryGrid  # noqa: E402
+
+
+def main() -> None:
+    """Run the memory bench in this process and print what it measured."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = {"what": "memory", "out": str(Path(folder) / "memory.json"), "megabytes": 100}
+        grid = InMemoryGrid(measured.client, 8, run_config=config)
+        found = measured.measure_memory(grid, Context(1, 1, {}, RecordDict(), config))
+    print("memory, on the in-memory grid")
+    for name, value in found.items():
+        print(f"  {name:<52} {value:.4f}")
+
+
+if __name__ == "__main__":
+    main()
