@@ -41,7 +41,7 @@ def examine(strategy: RelayStrategy, run: Running, head: str) -> list[Message]:
     Returns
     -------
     list of flwr.app.Message
-        The committee's replies about the models tested last in each lane.
+        The committee's replies about the model that it was asked about last.
     """
     state, deposit, commitment = run.state, run.state.deposit, run.state.commitment
     if deposit is None or commitment is None:

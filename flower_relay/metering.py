@@ -46,8 +46,8 @@ class MeteredGrid(Grid):
         group_id: str,
         ttl: float | None = None,
     ) -> Message:
-        """Make a message (Flower's Grid asks for this; `Message(...)` is the usual way)."""
-        return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
+        """Have the grid behind make a message (`Message(...)` is the usual way)."""
+        return self._grid.create_message(content, message_type, dst_node_id, group_id, ttl)
 
     def get_node_ids(self) -> Iterable[int]:
         """Ids of the connected nodes."""

@@ -65,18 +65,6 @@ def _averaging(strategy: Callable[..., Strategy], *keys: str, **renamed: str) ->
     return build
 
 
-def _multikrum(run: RunSettings, observers: Observers, folder: Path) -> Strategy:
-    """Averages all but the number of nodes that it is told may be malicious."""
-    malicious = int(run.config["num-malicious-nodes"])
-    return MultiKrum(
-        fraction_train=run.config["fraction-train"],
-        fraction_evaluate=0.0,
-        min_available_nodes=run.config["min-available-nodes"],
-        num_malicious_nodes=malicious,
-        num_nodes_to_select=max(1, int(run.config["num-nodes-to-select"])),
-    )
-
-
 STRATEGIES: dict[str, Builder] = {
     "relay": _relay,
     "relay-fanout": _fan_out,
@@ -87,7 +75,7 @@ STRATEGIES: dict[str, Builder] = {
     "fedadam": _averaging(FedAdam, "eta"),
     "fedmedian": _averaging(FedMedian),
     "fedtrimmedavg": _averaging(FedTrimmedAvg, beta="trim"),
-    "multikrum": _multikrum,
+    "multikrum": _averaging(MultiKrum, "num-malicious-nodes", "num-nodes-to-select"),
 }
 
 

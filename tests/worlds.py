@@ -52,11 +52,14 @@ def quickstart_app(model: Callable[[], torch.nn.Module]) -> ClientApp:
         x = torch.randn(48, 4, generator=generator)
         return x, (x.sum(1) > 0).long()
 
-    @app.train()
-    def train(msg: Message, context: Context) -> Message:
+    def received(msg: Message) -> torch.nn.Module:
         net = model()
         net.load_state_dict(msg.content["arrays"].to_torch_state_dict())
-        net.train()
+        return net
+
+    @app.train()
+    def train(msg: Message, context: Context) -> Message:
+        net = received(msg).train()
         x, y = cases(context)
         optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
         loss = torch.nn.functional.cross_entropy(net(x), y)
@@ -70,9 +73,7 @@ def quickstart_app(model: Callable[[], torch.nn.Module]) -> ClientApp:
 
     @app.evaluate()
     def evaluate(msg: Message, context: Context) -> Message:
-        net = model()
-        net.load_state_dict(msg.content["arrays"].to_torch_state_dict())
-        net.eval()
+        net = received(msg).eval()
         x, y = cases(context)
         with torch.no_grad():
             outputs = net(x)
