@@ -63,7 +63,7 @@ def _fan_out(
             trainers=(trainer,),
             deposits=(bid_of[trainer],),
         )
-        for owner, trainer in pairs
+        for owner, trainer in pairs.tolist()
     )
     return _block(state, present, state.cycle, state.unit, lanes)
 

@@ -59,7 +59,7 @@ def auction_order(bids: NDArray[Any], rng: np.random.Generator) -> NDArray[np.in
 
 def match(
     owners: NDArray[np.int64], trainers: NDArray[np.int64], slots: int
-) -> list[tuple[int, int]]:
+) -> NDArray[np.int64]:
     """Greedy matching: the best owner serves the highest `slots` bidders, and so on.
 
     Parameters
@@ -73,8 +73,8 @@ def match(
 
     Returns
     -------
-    list of (owner, trainer)
-        In matching order; trainers beyond the last slot stay unmatched.
+    integer array of shape (pairs, 2)
+        Owner and trainer, in matching order; trainers beyond the last slot stay unmatched.
     """
     served = np.repeat(owners, slots)[: len(trainers)]
-    return [(int(o), int(t)) for o, t in zip(served, trainers[: len(served)], strict=True)]
+    return np.stack([served, trainers[: len(served)]], axis=1)
