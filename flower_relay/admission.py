@@ -8,18 +8,46 @@ the genesis model, which also tells the utility everything else is measured agai
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
-from flwr.app import Message, MetricRecord
+import numpy as np
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 
-from .courier import Arrival
+from .blocks import Admission, Genesis
+from .courier import Arrival, Courier
 from .errors import ConfigurationError, NotEnoughParticipantsError
+from .rules.testing import bounded_utility
+from .running import Running
 from .settings import RelaySettings
 
-__all__ = ["Answer", "answers", "check_utility", "distinct_names", "metrics_of", "wait_for_nodes"]
+if TYPE_CHECKING:
+    from .strategy import RelayStrategy
+
+__all__ = [
+    "GRACE",
+    "Answer",
+    "admit",
+    "answers",
+    "check_utility",
+    "distinct_names",
+    "first_contact",
+    "genesis_of",
+    "metrics_of",
+    "recognised",
+    "wait_for_nodes",
+]
+
+GRACE = 10.0
+"""Seconds that a message outlives its deadline: else Flower's expiry of it, which is nobody's
+fault, would arrive before the deadline that a silent participant is charged for."""
+
+_FIRST_CONTACT_SECONDS = 120.0
+"""The first message also pays for starting the clients' processes (Ray: some 20 s)."""
 
 _PAUSE = 0.5
 
@@ -51,6 +79,45 @@ def wait_for_nodes(grid: Grid, least: int, timeout: float) -> list[int]:
             )
         time.sleep(_PAUSE)
     return nodes
+
+
+def first_contact(
+    courier: Courier,
+    nodes: Sequence[int],
+    arrays: ArrayRecord,
+    config: ConfigRecord,
+    settings: RelaySettings,
+    timeout: float,
+) -> list[Answer]:
+    """Have each node evaluate a model, and so say who it is."""
+    content = RecordDict({settings.arrayrecord_key: arrays, settings.configrecord_key: config})
+    patience = max(timeout, _FIRST_CONTACT_SECONDS)
+    hello = [Message(content, node, MessageType.EVALUATE, ttl=patience + GRACE) for node in nodes]
+    return answers(nodes, courier.exchange(hello, nodes, patience), settings)
+
+
+def admit(strategy: RelayStrategy, run: Running) -> None:
+    """Let in who connected since, and recognise who came back under a new node id."""
+    connected = set(run.grid.get_node_ids())
+    strangers = sorted(connected - set(run.node_of.values()))
+    if not strangers:
+        return
+    run.addressees, run.extra_config = tuple(strangers), {}
+    hello = strategy.configure_evaluate(
+        run.state.round, run.model(run.state.champion), run.evaluate_config, run.grid
+    )
+    arrivals = run.courier.exchange(hello, strangers, run.timeout)
+    found = answers(strangers, arrivals, strategy.settings)
+    names = run.state.who.names
+    here = {index for index, node in run.node_of.items() if node in connected}
+    back = recognised(found, names, here)
+    run.node_of.update(back)
+    fresh = [answer for answer in found if answer.node_id not in back.values()]
+    if fresh:
+        first = len(names)
+        joined = distinct_names(fresh, set(names))
+        run.record_block(Admission(round=run.state.round + 1, participants=tuple(joined)))
+        run.node_of.update({first + i: answer.node_id for i, answer in enumerate(fresh)})
 
 
 def metrics_of(message: Message) -> MetricRecord:
@@ -87,6 +154,54 @@ def distinct_names(found: Sequence[Answer], taken: set[str]) -> list[str]:
         free = answer.name not in taken and answer.name not in names
         names.append(answer.name if free else f"node-{answer.node_id}")
     return names
+
+
+def recognised(
+    found: Sequence[Answer], names: Sequence[str], here: Collection[int]
+) -> dict[int, int]:
+    """Which participants are among those who answered, each once: by name, else by node id.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of all participants, in the order of admission.
+    here : collection of int
+        Participants who are connected already.
+
+    Returns
+    -------
+    dict of participant to node id
+    """
+    missing = {name: index for index, name in enumerate(names) if index not in here}
+    nodes: dict[int, int] = {}
+    for answer in found:
+        name = answer.name if answer.name in missing else f"node-{answer.node_id}"
+        if name in missing:
+            nodes[missing.pop(name)] = answer.node_id
+    return nodes
+
+
+def genesis_of(settings: RelaySettings, model: str, found: Sequence[Answer]) -> Genesis:
+    """The genesis block: every setting, the first model, and who answered what about it.
+
+    The utility's bound is as set, else twice the first model's median loss.
+    """
+    finite = [a.metric for a in found if a.metric is not None and math.isfinite(a.metric)]
+    bound = settings.utility_bound
+    if bound is None:
+        bound = 1.0 if settings.utility_rises or not finite else 2 * float(np.median(finite)) or 1.0
+    return Genesis(
+        settings=asdict(settings),
+        model=model,
+        bound=bound,
+        participants=tuple(distinct_names(found, set())),
+        utilities=tuple(
+            None
+            if answer.metric is None
+            else bounded_utility(answer.metric, bound, settings.utility_rises)
+            for answer in found
+        ),
+    )
 
 
 def check_utility(found: Sequence[Answer], settings: RelaySettings) -> None:

@@ -156,7 +156,11 @@ class Standing:
 
 @dataclass(frozen=True, kw_only=True)
 class Settlement:
-    """Verdicts, payments and new standings of a round."""
+    """Verdicts, payments and new standings of a round.
+
+    `standings_root` is the Merkle root over everybody's (participant, balance, locked, bond)
+    after the round: what a receipt proves one line of.
+    """
 
     round: int
     lanes: tuple[LaneResult, ...]
@@ -164,6 +168,7 @@ class Settlement:
     restart_from: tuple[int, ...]
     payments: tuple[Payment, ...]
     standings: tuple[Standing, ...]
+    standings_root: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ __all__ = [
     "NotEnoughParticipantsError",
     "RelayError",
     "StoreError",
+    "TraceError",
 ]
 
 
@@ -33,3 +34,7 @@ class LedgerError(RelayError):
 
 class StoreError(RelayError):
     """A model is missing from the store, or its bytes do not match its name."""
+
+
+class TraceError(RelayError, ValueError):
+    """A recorded economy cannot be read, or does not have the form it should."""

@@ -7,6 +7,7 @@ usually known from the round in which it was the candidate.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from flwr.app import Message
 from numpy.typing import NDArray
 
 from .admission import metrics_of
-from .blocks import Testing
+from .blocks import Commitment, Testing
 from .decisions import TestPlan, decide_retests, decide_tests, generator
 from .rules.testing import bounded_utility
 from .running import Running
@@ -22,7 +23,7 @@ from .running import Running
 if TYPE_CHECKING:
     from .strategy import RelayStrategy
 
-__all__ = ["examine"]
+__all__ = ["examine", "retest"]
 
 _MOST_BYTES_AT_ONCE = 64_000_000
 """Models beyond this wait for the ones before them to be examined: memory is bounded."""
@@ -30,62 +31,99 @@ _MOST_BYTES_AT_ONCE = 64_000_000
 _Known = dict[str, NDArray[np.float64]]
 
 
-def examine(strategy: RelayStrategy, run: Running, head: str) -> list[Message]:
+def examine(strategy: RelayStrategy, run: Running, commitment: Commitment) -> list[Message]:
     """Have the round's candidates tested and record the testing block.
 
-    Parameters
-    ----------
-    head : str
-        Hash of the commitment block, from which committee and tests are drawn.
+    Committee and tests are drawn from the hash of the commitment block, the last one.
 
     Returns
     -------
     list of flwr.app.Message
-        The committee's replies about the model that it was asked about last.
+        The committee's replies about the last model that is not planted.
+    """
+    state, deposit = run.state, run.state.deposit
+    if deposit is None:
+        return []
+    plan = decide_tests(state, run.chain.head, deposit, commitment)
+    planted = _plant(run, plan)
+    names = [*plan.models, *([planted] if planted else [])]
+    known = _known(run, plan.committee, names)
+    replies = _fetch(strategy, run, plan.committee, known)
+    run.record_block(
+        Testing(
+            round=state.round,
+            committee=plan.committee,
+            audited=plan.audited,
+            planted=planted,
+            models=tuple(known),
+            utilities=_rows(known),
+        )
+    )
+    asked = [name for name in plan.models if name in replies]
+    return replies[asked[-1]] if asked else []
+
+
+def retest(strategy: RelayStrategy, run: Running, tested: Testing) -> None:
+    """Where a leg failed as a whole, have the same committee test all of it.
+
+    The testing block is recorded again with the further models; without any, nothing is.
     """
     state, deposit, commitment = run.state, run.state.deposit, run.state.commitment
     if deposit is None or commitment is None:
-        return []
-    plan = decide_tests(state, head, deposit, commitment)
-    committee = list(plan.committee)
-    planted = _plant(run, plan)
-    names = [*plan.models, *([planted] if planted else [])]
-    known = {name: state.known_utilities(name)[committee] for name in names}
-    replies = _fetch(strategy, run, committee, known)
-    run.record_block(_block(run, plan, planted, known))
-    more = decide_retests(state, deposit, commitment, plan.committee)
-    retests = {name: state.known_utilities(name)[committee] for name in more if name not in known}
-    if retests:
-        _fetch(strategy, run, committee, retests)
-        known.update(retests)
-        run.record_block(_block(run, plan, planted, known))
-    return replies
+        return
+    more = decide_retests(state, deposit, commitment, tested.committee)
+    known = _known(run, tested.committee, [name for name in more if name not in tested.models])
+    if known:
+        _fetch(strategy, run, tested.committee, known)
+        run.record_block(
+            replace(
+                tested,
+                models=(*tested.models, *known),
+                utilities=(*tested.utilities, *_rows(known)),
+            )
+        )
+
+
+def _known(run: Running, committee: tuple[int, ...], names: list[str]) -> _Known:
+    return {name: run.state.known_utilities(name)[list(committee)] for name in names}
+
+
+def _rows(known: _Known) -> tuple[tuple[float | None, ...], ...]:
+    return tuple(
+        tuple(None if math.isnan(value) else value for value in row.tolist())
+        for row in known.values()
+    )
 
 
 def _fetch(
-    strategy: RelayStrategy, run: Running, committee: list[int], known: _Known
-) -> list[Message]:
-    """Fill in what is not known yet, in batches; the replies about the last model."""
-    replies: list[Message] = []
+    strategy: RelayStrategy, run: Running, committee: tuple[int, ...], known: _Known
+) -> dict[str, list[Message]]:
+    """Fill in what is not known yet, in batches; the replies about each model."""
+    replies: dict[str, list[Message]] = {}
     batch: list[str] = []
     waiting = [name for name, row in known.items() if _asked(run, committee, row)]
     for name in waiting:
         batch.append(name)
         if name == waiting[-1] or run.record_bytes * len(batch) > _MOST_BYTES_AT_ONCE:
-            replies = _fetch_batch(strategy, run, committee, known, batch)
+            for model, reply in _fetch_batch(strategy, run, committee, known, batch):
+                replies.setdefault(model, []).append(reply)
             batch = []
     return replies
 
 
-def _asked(run: Running, committee: list[int], row: NDArray[np.float64]) -> list[int]:
+def _asked(run: Running, committee: tuple[int, ...], row: NDArray[np.float64]) -> list[int]:
     """Columns of the examiners who have not yet said what they make of a model."""
     unknown = np.flatnonzero(np.isnan(row)).tolist()
     return [column for column in unknown if committee[column] in run.node_of]
 
 
 def _fetch_batch(
-    strategy: RelayStrategy, run: Running, committee: list[int], known: _Known, batch: list[str]
-) -> list[Message]:
+    strategy: RelayStrategy,
+    run: Running,
+    committee: tuple[int, ...],
+    known: _Known,
+    batch: list[str],
+) -> list[tuple[str, Message]]:
     settings = run.state.settings
     messages: list[Message] = []
     tags: list[tuple[str, int]] = []
@@ -98,32 +136,17 @@ def _fetch_batch(
         )
         tags += [(name, column) for column in asked]
     arrivals = run.courier.exchange(messages, tags, run.timeout)
-    replies: list[Message] = []
+    replies: list[tuple[str, Message]] = []
     for arrival in arrivals:
         if arrival.message is None or not isinstance(arrival.tag, tuple):
             continue
         name, column = arrival.tag
-        if name == batch[-1]:
-            replies.append(arrival.message)
+        replies.append((name, arrival.message))
         value = metrics_of(arrival.message).get(settings.utility_key)
         if isinstance(value, int | float):
             utility = bounded_utility(float(value), run.state.bound, settings.utility_rises)
             known[name][column] = utility
     return replies
-
-
-def _block(run: Running, plan: TestPlan, planted: str | None, known: _Known) -> Testing:
-    return Testing(
-        round=run.state.round,
-        committee=plan.committee,
-        audited=plan.audited,
-        planted=planted,
-        models=tuple(known),
-        utilities=tuple(
-            tuple(None if math.isnan(value) else value for value in row.tolist())
-            for row in known.values()
-        ),
-    )
 
 
 def _plant(run: Running, plan: TestPlan) -> str | None:

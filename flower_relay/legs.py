@@ -88,6 +88,10 @@ def _baton(leg: _Leg) -> str:
 
 def _send(strategy: RelayStrategy, run: Running, lane: int, leg: _Leg) -> None:
     """Hand the baton to the leg's next trainer, if there is one."""
+    # After a restart, who had its turn in this round may not have come back.
+    while not leg.done and leg.trainer not in run.node_of:
+        gone = HopClaim(trainer=leg.trainer, base=leg.baton, model=None, fault="left")
+        leg.claims.append(gone)
     if leg.done:
         return
     run.addressees = (run.node_of[leg.trainer],)
@@ -95,7 +99,6 @@ def _send(strategy: RelayStrategy, run: Running, lane: int, leg: _Leg) -> None:
     messages = strategy.configure_train(
         run.state.round, run.model(leg.baton), run.train_config, run.grid
     )
-    run.hops += 1
     run.courier.push(messages, [lane] * len(messages), run.timeout)
 
 

@@ -7,16 +7,20 @@ lanes were averaged; the genesis model has none.
 from __future__ import annotations
 
 import math
-from collections import ChainMap
+from collections import ChainMap, Counter
 from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 
 from .errors import LedgerError
+from .rules.rewards import passed_on
 
 __all__ = ["Lineage", "Model"]
 
 _TOO_SMALL = 1e-9
 """A share of a credit below this is not followed further back: it rounds to nothing."""
+
+_COUNTS_KEPT = 256
+"""Models whose ancestors' owners are remembered: the newest, which is where lines grow."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +62,7 @@ class Lineage:
     def __init__(self, genesis: str, owner: int | None = None) -> None:
         self.models: MutableMapping[str, Model] = {}
         self.genesis = genesis
+        self._owned: dict[str, Counter[int]] = {}
         self.models[genesis] = Model(
             name=genesis, parents=(), trainer=owner, version=0, gain=0.0, level=0.0, mark=0.0,
             payee=genesis,
@@ -76,6 +81,7 @@ class Lineage:
         """A lineage that begins as this one; what is added to it stays out of this one."""
         branch = Lineage(self.genesis)
         branch.models = ChainMap({}, self.models)
+        branch._owned = self._owned  # of the models of both; a name has one line
         return branch
 
     def add(self, name: str, parent: str, trainer: int, *, version: int, gain: float) -> Model:
@@ -121,6 +127,25 @@ class Lineage:
             yield from (self[parent] for parent in fresh)
             generation = [up for parent in fresh for up in self[parent].parents]
 
+    def owned_above(self, name: str) -> Counter[int]:
+        """How many of a model's ancestors each participant owns.
+
+        Counted from the parent's count where that is at hand, so that a long line is not
+        walked again for each model added to it.
+        """
+        if name not in self._owned:
+            parents = self[name].parents
+            if len(parents) == 1 and parents[0] in self._owned:
+                owned = self._owned[parents[0]].copy()
+                line = [self[parents[0]]]
+            else:
+                owned, line = Counter(), list(self.ancestors(name))
+            owned.update(model.trainer for model in line if model.trainer is not None)
+            self._owned[name] = owned
+            while len(self._owned) > _COUNTS_KEPT:
+                del self._owned[next(iter(self._owned))]
+        return self._owned[name].copy()
+
     def shares(self, parent: str, trainer: int, own: float, decay: float) -> dict[int, float]:
         """Who shares in the credit of a hop made on `parent`.
 
@@ -142,11 +167,11 @@ class Lineage:
                 model = self[name]
                 above = [p for p in (self[up].payee for up in model.parents) if p != self.genesis]
                 ends = not above or share < _TOO_SMALL
-                kept = share if ends else share * (1.0 - decay) * (model.trainer is not None)
                 rose = model.trainer is not None and name != self.genesis
+                passed = 0.0 if ends else passed_on(share, decay) if rose else share
                 heir = model.trainer if rose and model.trainer is not None else trainer
-                paid[heir] = paid.get(heir, 0.0) + kept
+                paid[heir] = paid.get(heir, 0.0) + share - passed
                 for up in [] if ends else above:
-                    passing[up] = passing.get(up, 0.0) + (share - kept) / len(above)
+                    passing[up] = passing.get(up, 0.0) + passed / len(above)
             reaching = list(passing.items())
         return paid

@@ -1,4 +1,4 @@
-"""After the settlement: where each lane goes on from, and what people may use.
+"""After the settlement: what is decided to be published is averaged, stored and recorded.
 
 The trail of a lane is the moving average of its accepted batons; the champion is the
 trail of the lane that ranked best. Lanes meet here: low ones restart, or all average.
@@ -6,104 +6,59 @@ trail of the lane that ranked best. Lanes meet here: low ones restart, or all av
 
 from __future__ import annotations
 
-from .blocks import LaneResult, Publication, Settlement
+from collections.abc import Sequence
+
+from .decisions import decide_publication
 from .rules.averaging import extend_trail, weighted_average
-from .rules.settlement import rank
-from .running import Running
+from .running import Progress, Running
+from .store import ModelStore
 
-__all__ = ["publish"]
+__all__ = ["StoredAverages", "collect", "models_needed", "publish"]
 
 
-def publish(run: Running, accepted_before: list[int]) -> None:
-    """Compute batons and trails, record the publication, and let old models go.
+class StoredAverages:
+    """Averages of stored models, stored in turn."""
 
-    Parameters
-    ----------
-    accepted_before : list of int
-        Batons in each lane's trail before this round.
+    def __init__(self, store: ModelStore, keep: float) -> None:
+        self._store, self._keep = store, keep
+
+    def extend(self, lane: int, trail: str, batons: Sequence[str], before: int) -> str:
+        """A lane's trail, `before` batons long, extended by more batons."""
+        average = self._store.get(trail)
+        for number, baton in enumerate(batons, start=before):
+            average = extend_trail(average, self._store.get(baton), self._keep, number)
+        return self._store.put(average)
+
+    def merge(self, batons: Sequence[str], weights: Sequence[float]) -> str:
+        """The weighted average of batons."""
+        return self._store.put(weighted_average([self._store.get(b) for b in batons], weights))
+
+
+def publish(run: Running) -> None:
+    """Compute batons and trails, record the publication, and let old models go."""
+    state = run.state
+    averages = StoredAverages(run.store, state.settings.trail)
+    run.record_block(decide_publication(state, averages))
+    collect(run)
+
+
+def collect(run: Running) -> None:
+    """Let go of models that nothing needs any more; only between rounds."""
+    run.store.keep_only(models_needed(run.progress))
+
+
+def models_needed(progress: Progress) -> dict[str, str]:
+    """Models that the run cannot go on without, and what each of them is.
+
+    Between rounds: what the next legs start from, and the trails that people may use. In
+    an open round also its candidates, for tests, rollback and the averages to come.
     """
-    state, settled = run.state, run.state.settlement
-    if settled is None:
-        return
-    if state.settings.topology == "fan-out":
-        batons, merged, trails = _fan_out(run, settled, accepted_before[0])
-    elif state.settings.lanes_meet == "average" and len(state.lanes) > 1:
-        batons, merged, trails = _averaged(run, settled, max(accepted_before))
-    else:
-        batons, merged, trails = _selected(run, settled, accepted_before)
-    champion = trails[_best(settled, len(trails))]
-    run.record_block(
-        Publication(
-            round=state.round,
-            batons=batons,
-            merged_from=merged,
-            trails=trails,
-            champion=champion,
-        )
-    )
-    run.store.keep_only({*batons, *trails, *state.recognised})
-
-
-_Published = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
-
-
-def _best(settled: Settlement, num_lanes: int) -> int:
-    if num_lanes == 1:
-        return 0
-    scores = [float("nan") if lane.score is None else lane.score for lane in settled.lanes]
-    return settled.restart_from[int(rank(scores)[0])]
-
-
-def _fan_out(run: Running, settled: Settlement, before: int) -> _Published:
-    """The best recognised model of the round; nothing new when nobody was recognised."""
-    lane = run.state.lanes[0]
-    if not settled.recognised:
-        return (lane.baton,), (), (lane.trail,)
-    best = settled.recognised[0]
-    return (best,), (), (_trail(run, lane.trail, [best], before),)
-
-
-def _selected(run: Running, settled: Settlement, before: list[int]) -> _Published:
-    trails = {
-        source: _trail(
-            run, run.state.lanes[source].trail, _kept(settled.lanes[source]), before[source]
-        )
-        for source in sorted(set(settled.restart_from))
-    }
-    batons = tuple(settled.lanes[source].baton for source in settled.restart_from)
-    return batons, (), tuple(trails[source] for source in settled.restart_from)
-
-
-def _averaged(run: Running, settled: Settlement, before: int) -> _Published:
-    """All lanes go on from the average of their batons, weighted by their kept hops."""
-    kept = [len(_kept(lane)) for lane in settled.lanes]
-    moved = [lane for lane, hops in zip(settled.lanes, kept, strict=True) if hops]
-    lanes = len(settled.lanes)
-    if not moved:
-        return (
-            tuple(lane.baton for lane in run.state.lanes),
-            (),
-            tuple(lane.trail for lane in run.state.lanes),
-        )
-    models = [run.store.get(lane.baton) for lane in moved]
-    weights = [hops / sum(kept) for hops in kept if hops]
-    baton = run.store.put(weighted_average(models, weights))
-    trail = _trail(run, run.state.lanes[0].trail, [baton], before)
-    return (baton,) * lanes, tuple(lane.baton for lane in moved), (trail,) * lanes
-
-
-def _kept(lane: LaneResult) -> list[str]:
-    return [hop.model for hop in lane.hops if hop.outcome == "accepted" and hop.model]
-
-
-def _trail(run: Running, trail: str, batons: list[str], before: int) -> str:
-    """Extend a trail by the batons accepted in this round, in order."""
-    keep = run.state.settings.trail
-    if not batons:
-        return trail
-    if keep == 0:
-        return batons[-1]
-    average = run.store.get(trail)
-    for number, baton in enumerate(batons, start=before):
-        average = extend_trail(average, run.store.get(baton), keep, number)
-    return run.store.put(average)
+    state = progress.state
+    needed = {name: "a recognised model" for name in state.recognised}
+    for number, lane in enumerate(state.lanes):
+        needed |= {lane.trail: f"lane {number}'s trail", lane.baton: f"lane {number}'s baton"}
+    if not progress.between_rounds and state.commitment is not None:
+        claims = [claim for lane in state.commitment.lanes for claim in lane]
+        candidate = f"a candidate of round {state.round}"
+        needed |= {claim.model: candidate for claim in claims if claim.model is not None}
+    return needed

@@ -1,4 +1,4 @@
-"""One run while it runs: grid, chain, store, state and record, made anew by each start.
+"""One run while it runs: grid, chain, store, progress and record, made anew by each start.
 
 Writing is here in one place: `record_block` appends a block, then folds it, so that
 nothing acts on a decision that is not on the record.
@@ -6,7 +6,9 @@ nothing acts on a decision that is not on the record.
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakValueDictionary
@@ -15,7 +17,7 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord
 from numpy.typing import NDArray
 
-from .blocks import Block
+from .blocks import Admission, Block, Commitment, Genesis, Publication, Settlement
 from .chain import Chain
 from .courier import Courier
 from .metering import MeteredGrid
@@ -24,7 +26,7 @@ from .rules.coins import to_coins
 from .state import State, apply
 from .store import ModelStore
 
-__all__ = ["Running", "to_arrays", "to_record"]
+__all__ = ["Progress", "Running", "settled_rows", "to_arrays", "to_record"]
 
 
 def to_arrays(record: ArrayRecord) -> dict[str, NDArray[Any]]:
@@ -38,6 +40,59 @@ def to_record(arrays: dict[str, NDArray[Any]]) -> ArrayRecord:
 
 
 @dataclass(kw_only=True)
+class Progress:
+    """How far a run is: what its blocks add up to, the last of them, and the hops so far.
+
+    It is a fold over the blocks and nothing else, so that a run that is resumed goes on
+    as if it had never stopped.
+    """
+
+    state: State
+    last: Block
+    hops: int = 0
+
+    @property
+    def between_rounds(self) -> bool:
+        """Whether no round is open: the next block is an admission or a deposit."""
+        return isinstance(self.last, Genesis | Admission | Publication)
+
+    @property
+    def round_published(self) -> int:
+        """The round whose champion is the one to use now; 0 for the genesis model."""
+        return self.state.round if self.between_rounds else self.state.round - 1
+
+    def fold(self, block: Block) -> None:
+        """Go one block further."""
+        apply(self.state, block)
+        self.last = block
+        if isinstance(block, Commitment):
+            self.hops += sum(len(claims) for claims in block.lanes)
+
+
+def settled_rows(
+    progress: Progress, settled: Settlement, hop_seconds: Mapping[int, float], seconds: float
+) -> tuple[list[HopRow], RoundRow]:
+    """Rows of the round just published, for people; NaN where a time is not known."""
+    state = progress.state
+    hops = [
+        HopRow(
+            round=state.round, lane=lane, position=position, trainer=hop.trainer, base=hop.base,
+            model=hop.model, outcome=hop.outcome, vote=hop.vote,
+            seconds=hop_seconds.get(hop.trainer, math.nan),
+        )
+        for lane, result in enumerate(settled.lanes)
+        for position, hop in enumerate(result.hops)
+    ]  # fmt: skip
+    scores = [result.score for result in settled.lanes if result.score is not None]
+    row = RoundRow(
+        round=state.round, hops=progress.hops, accepted=int(state.who.accepted.sum()),
+        rejected=int(state.who.rejected.sum()), utility=max(scores, default=None),
+        legs=tuple(lane.leg for lane in state.lanes), champion=state.champion, seconds=seconds,
+    )  # fmt: skip
+    return hops, row
+
+
+@dataclass(kw_only=True)
 class Running:
     """Everything a run holds while it runs."""
 
@@ -45,7 +100,7 @@ class Running:
     courier: Courier
     chain: Chain
     store: ModelStore
-    state: State
+    progress: Progress
     record: RunRecord
     observers: tuple[RelayObserver, ...]
     timeout: float
@@ -54,17 +109,25 @@ class Running:
     order: tuple[str, ...]
     record_bytes: int
     node_of: dict[int, int] = field(default_factory=dict)
-    hops: int = 0
     began: float = field(default_factory=time.monotonic)
     addressees: tuple[int, ...] = ()
     extra_config: dict[str, int] = field(default_factory=dict)
     _on_the_way: WeakValueDictionary[str, ArrayRecord] = field(default_factory=WeakValueDictionary)
 
-    def record_block(self, block: Block) -> str:
-        """Append, then apply; the block's hash."""
-        head = self.chain.append(block)
-        apply(self.state, block)
-        return head
+    @property
+    def state(self) -> State:
+        """What the blocks so far add up to."""
+        return self.progress.state
+
+    @property
+    def last(self) -> Block:
+        """The last block on the record: the round goes on from there."""
+        return self.progress.last
+
+    def record_block(self, block: Block) -> None:
+        """Append, then fold."""
+        self.chain.append(block)
+        self.progress.fold(block)
 
     def model(self, name: str) -> ArrayRecord:
         """A stored model as Flower sends it, in the order of the initial arrays.
@@ -85,21 +148,22 @@ class Running:
         here[[index for index, node in self.node_of.items() if node in connected]] = True
         return here
 
-    def tell_hop(self, row: HopRow) -> None:
-        """Note a settled hop and tell who watches."""
-        self.record.hops.append(row)
-        for observer in self.observers:
-            observer.on_hop(self.record, row)
-
-    def tell_round(self, row: RoundRow) -> None:
-        """Note a settled round and tell who watches."""
+    def tell_settled(
+        self, settled: Settlement, hop_seconds: Mapping[int, float], seconds: float
+    ) -> None:
+        """Note the round just published, hop by hop, and tell who watches."""
+        hops, row = settled_rows(self.progress, settled, hop_seconds, seconds)
+        for hop in hops:
+            self.record.hops.append(hop)
+            for observer in self.observers:
+                observer.on_hop(self.record, hop)
         self._refresh()
         self.record.rounds.append(row)
         for observer in self.observers:
             observer.on_round(self.record, row)
 
     def tell_start(self) -> None:
-        """Tell who watches that the run begins."""
+        """Tell who watches that the run begins, or goes on."""
         self._refresh()
         for observer in self.observers:
             observer.on_start(self.record)

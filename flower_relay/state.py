@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,7 @@ from .blocks import (
     Commitment,
     Deposit,
     Genesis,
+    Payment,
     Publication,
     Settlement,
     Testing,
@@ -28,7 +31,7 @@ from .lineage import Lineage
 from .rules.coins import to_units
 from .settings import RelaySettings
 
-__all__ = ["Lane", "Standings", "State", "apply", "begin"]
+__all__ = ["Lane", "Standings", "State", "apply", "begin", "move_units"]
 
 _BURNS = frozenset({"forfeit"})
 _UNLOCKS = frozenset({"refund", "forfeit"})
@@ -249,16 +252,22 @@ def _apply_hop(state: State, round: int, trainer: int, outcome: str) -> None:
         who.rejected[trainer] += 1
 
 
+def move_units(payments: Iterable[Payment], coins: Any, locked: Any) -> None:
+    """Book payments on balances and locked deposits, in place."""
+    for payment in payments:
+        if payment.rule in _UNLOCKS:
+            locked[payment.participant] -= payment.units
+        if payment.rule not in _BURNS:
+            coins[payment.participant] += payment.units
+
+
 def _pay(state: State, block: Settlement) -> None:
     who = state.who
+    move_units(block.payments, who.coins, who.locked)
     for payment in block.payments:
         index, units, rule = payment.participant, payment.units, payment.rule
-        if rule in _UNLOCKS:
-            who.locked[index] -= units
         if rule in _BURNS:
             state.burned[rule] += units
-        else:
-            who.coins[index] += units
         if rule not in _UNLOCKS:
             state.minted[rule] += units
             who.income[index] += units

@@ -10,45 +10,43 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from logging import INFO, WARNING
 from typing import Any
 
-import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.common import log
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 
 from .adapter import weighted_metrics
-from .admission import Answer, answers, check_utility, distinct_names, wait_for_nodes
-from .blocks import Admission, Commitment, Genesis
+from .admission import (
+    GRACE,
+    admit,
+    check_utility,
+    first_contact,
+    genesis_of,
+    wait_for_nodes,
+)
+from .blocks import Commitment, Deposit, Settlement, Testing
 from .chain import Chain, MemoryChain
 from .courier import Courier
 from .decisions import decide_deposits, decide_settlement, generator
-from .examining import examine
+from .examining import examine, retest
 from .legs import relay
 from .metering import MeteredGrid
 from .publishing import publish
-from .record import HopRow, RelayObserver, RoundRow, RunRecord
-from .rules.testing import bounded_utility
+from .record import RelayObserver, RunRecord
+from .resuming import check_chain, rejoin, replay
 from .running import Running, to_arrays
 from .settings import RelaySettings
-from .state import begin
 from .store import MemoryStore, ModelStore
 
 __all__ = ["RelayStrategy"]
 
-_GRACE = 10.0
-"""Seconds that a message outlives its deadline: else Flower's expiry of it, which is nobody's
-fault, would arrive before the deadline that a silent participant is charged for."""
-
 _LARGE = 16_000_000
 """Bytes of a model from which on replies are pulled one by one, to hold one at a time."""
-
-_FIRST_CONTACT_SECONDS = 120.0
-"""The first message also pays for starting the clients' processes (Ray: some 20 s)."""
 
 
 class RelayStrategy(Strategy):
@@ -64,7 +62,11 @@ class RelayStrategy(Strategy):
     observers : iterable of RelayObserver
         Told about every hop and round.
     chain, store : callable, optional
-        Make the chain of blocks and the model store of each run; in memory by default.
+        Make (or open) the chain of blocks and the model store of each run; in memory by
+        default.
+    resume : bool
+        Whether a chain that has blocks is gone on with, from its last block; otherwise it
+        is refused. On an empty chain a run begins in either case.
 
     Attributes
     ----------
@@ -90,11 +92,12 @@ class RelayStrategy(Strategy):
         observers: Iterable[RelayObserver] = (),
         chain: Callable[[], Chain] = MemoryChain,
         store: Callable[[], ModelStore] = MemoryStore,
+        resume: bool = False,
         **options: Any,
     ) -> None:
         self.settings = settings or RelaySettings.from_mapping(options)
         self._observers = tuple(observers)
-        self._new_chain, self._new_store = chain, store
+        self._new_chain, self._new_store, self._resume = chain, store, resume
         self._running: Running | None = None
 
     def summary(self) -> None:
@@ -151,16 +154,18 @@ class RelayStrategy(Strategy):
         evaluate_config: ConfigRecord | None = None,
         evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None = None,
     ) -> Result:
-        """Run the relay.
+        """Run the relay, or go on with a run.
 
         Parameters
         ----------
         grid : flwr.serverapp.Grid
             From the ServerApp, or an `InMemoryGrid`.
         initial_arrays : ArrayRecord
-            The genesis model.
+            The genesis model. For a run that is resumed only its names, shapes and types
+            matter.
         num_rounds : int
-            Rounds; a round is one leg per lane. `settings.budget` may end the run sooner.
+            Rounds of the whole run; a round is one leg per lane. `settings.budget` may end
+            the run sooner.
         timeout : float
             Seconds that each message may take there and back. Who is late is skipped,
             charged, and the baton goes to the next.
@@ -172,60 +177,97 @@ class RelayStrategy(Strategy):
         Returns
         -------
         flwr.serverapp.strategy.Result
-            Its `arrays` are the champion.
+            Its `arrays` are the champion; its metrics are of the rounds since this start.
 
         Raises
         ------
         NotEnoughParticipantsError
             When too few nodes connect, or none answers.
         ConfigurationError
-            When no node reports the metric that is to vote.
+            When no node reports the metric that is to vote, or when a run cannot be
+            resumed: other settings, other shapes, participants who cannot be told.
+        LedgerError, StoreError
+            When the chain or the models of a run to be resumed are damaged.
+
+        Notes
+        -----
+        A run that is resumed repeats at most the leg that was under way. With the same
+        seed, configs and deterministic clients, all of whom are back, its chain becomes
+        what it would have been without the interruption, block for block.
         """
         log(INFO, "Starting %s:", type(self).__name__)
         self.summary()
         result = Result()
-        if evaluate_fn and (metrics := evaluate_fn(0, initial_arrays)) is not None:
-            result.evaluate_metrics_serverapp[0] = metrics
         self._begin(grid, initial_arrays, num_rounds, timeout, train_config, evaluate_config)
-        for _ in range(num_rounds):
+        progress = self.running.progress
+        self._evaluate(result, evaluate_fn)
+        while progress.state.round < num_rounds or not progress.between_rounds:
             if not self._round(result):
                 break
-            number, champion = self.running.state.round, self.running.state.champion
-            if evaluate_fn:
-                metrics = evaluate_fn(number, self.running.model(champion))
-                if metrics is not None:
-                    result.evaluate_metrics_serverapp[number] = metrics
-        result.arrays = self.running.model(self.running.state.champion)
+            self._evaluate(result, evaluate_fn)
+        result.arrays = self.running.model(progress.state.champion)
         self.running.tell_end()
         log(INFO, "Relay finished in %.1f s.", self.record.seconds)
         return result
 
+    def _evaluate(
+        self, result: Result, evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None
+    ) -> None:
+        """The server's own evaluation of the champion."""
+        run = self.running
+        number = run.progress.round_published
+        if evaluate_fn is None:
+            return
+        if (metrics := evaluate_fn(number, run.model(run.state.champion))) is not None:
+            result.evaluate_metrics_serverapp[number] = metrics
+
     def _round(self, result: Result) -> bool:
-        """One round of the paper; False when the run is over before it."""
+        """One round of the paper, or the rest of one; False when the run is over before it.
+
+        Each step is taken up where the last block on the record says, so that a run goes
+        on after any of them.
+        """
         run, settings = self.running, self.settings
-        began = time.monotonic()
-        left = math.inf if settings.budget is None else settings.budget - run.hops
-        self._admit()
+        began = time.monotonic() if run.progress.between_rounds else math.nan
+        if run.progress.between_rounds and not self._deposit():
+            return False
+        seconds: dict[int, float] = {}
+        trained: list[RecordDict] = []
+        replies: list[Message] = []
+        if isinstance(run.last, Deposit):
+            lanes, seconds, trained = relay(self, run, run.last)
+            run.record_block(Commitment(round=run.state.round, lanes=lanes))
+        if isinstance(run.last, Commitment) and settings.examiners:
+            replies = examine(self, run, run.last)
+        if isinstance(run.last, Testing):
+            retest(self, run, run.last)
+        if not isinstance(run.last, Settlement):
+            run.record_block(decide_settlement(run.state))
+        settled = run.last
+        publish(run)
+        if (metrics := weighted_metrics(trained, settings.weighted_by_key)) is not None:
+            result.train_metrics_clientapp[run.state.round] = metrics
+        if (metrics := self.aggregate_evaluate(run.state.round, replies)) is not None:
+            result.evaluate_metrics_clientapp[run.state.round] = metrics
+        if isinstance(settled, Settlement):
+            run.tell_settled(settled, seconds, time.monotonic() - began)
+        return True
+
+    def _deposit(self) -> bool:
+        """Roles, auction and deposits of a new round; False when there will be none."""
+        run, settings = self.running, self.settings
+        left = math.inf if settings.budget is None else settings.budget - run.progress.hops
+        if left <= 0:
+            log(INFO, "Stopping: the budget is used.")
+            return False
+        admit(self, run)
         present = run.present()
-        if left <= 0 or not present.any():
-            log(INFO if left <= 0 else WARNING, "Stopping: %s.",
-                "the budget is used" if left <= 0 else "no node is connected")  # fmt: skip
+        if not present.any():
+            log(WARNING, "Stopping: no node is connected.")
             return False
         rng = generator(settings.seed, run.state.round + 1, "deposits")
         most = int(min(left, run.state.num_participants * settings.slots))
-        deposit = decide_deposits(run.state, present, rng, most_hops=most)
-        run.record_block(deposit)
-        lanes, seconds, trained = relay(self, run, deposit)
-        head = run.record_block(Commitment(round=deposit.round, lanes=lanes))
-        replies = examine(self, run, head) if settings.examiners else []
-        before = [lane.accepted for lane in run.state.lanes]
-        run.record_block(decide_settlement(run.state))
-        publish(run, before)
-        if (metrics := weighted_metrics(trained, settings.weighted_by_key)) is not None:
-            result.train_metrics_clientapp[deposit.round] = metrics
-        if (metrics := self.aggregate_evaluate(deposit.round, replies)) is not None:
-            result.evaluate_metrics_clientapp[deposit.round] = metrics
-        self._tell(seconds, time.monotonic() - began)
+        run.record_block(decide_deposits(run.state, present, rng, most_hops=most))
         return True
 
     def _begin(
@@ -237,40 +279,29 @@ class RelayStrategy(Strategy):
         train_config: ConfigRecord | None,
         evaluate_config: ConfigRecord | None,
     ) -> None:
-        """Genesis: wait for nodes, ask each what it makes of the first model."""
+        """Genesis, or the last block of the run to resume; who is here."""
         settings, metered = self.settings, MeteredGrid(grid)
+        self.chain, store = self._new_chain(), self._new_store()
+        self.record = RunRecord(settings=settings, num_rounds=num_rounds)
+        check_chain(self.chain, self._resume)
+        begins = len(self.chain) == 0
         courier = Courier(
             metered, settings.straggler_factor, one_by_one=initial_arrays.count_bytes() > _LARGE
         )
-        nodes = wait_for_nodes(metered, settings.min_available_nodes, timeout)
         configs = [ConfigRecord(dict(c or {})) for c in (train_config, evaluate_config)]
-        content = RecordDict(
-            {settings.arrayrecord_key: initial_arrays, settings.configrecord_key: configs[1]}
-        )
-        patience = max(timeout, _FIRST_CONTACT_SECONDS)
-        hello = [
-            Message(content, node, MessageType.EVALUATE, ttl=patience + _GRACE) for node in nodes
-        ]
-        found = answers(nodes, courier.exchange(hello, nodes, patience), settings)
-        if settings.examiners:
-            check_utility(found, settings)
-        bound = self._bound([answer.metric for answer in found if answer.metric is not None])
-        store, self.chain = self._new_store(), self._new_chain()
-        genesis = Genesis(
-            settings=asdict(settings),
-            model=store.put(to_arrays(initial_arrays)),
-            bound=bound,
-            participants=tuple(distinct_names(found, set())),
-            utilities=tuple(self._utility(answer, bound) for answer in found),
-        )
-        self.record = RunRecord(settings=settings, num_rounds=num_rounds)
-        self.chain.append(genesis)
-        self._running = Running(
+        if begins:
+            nodes = wait_for_nodes(metered, settings.min_available_nodes, timeout)
+            found = first_contact(courier, nodes, initial_arrays, configs[1], settings, timeout)
+            if settings.examiners:
+                check_utility(found, settings)
+            self.chain.append(genesis_of(settings, store.put(to_arrays(initial_arrays)), found))
+        progress = replay(self.chain, self.record)
+        run = self._running = Running(
             grid=metered,
             courier=courier,
             chain=self.chain,
             store=store,
-            state=begin(genesis),
+            progress=progress,
             record=self.record,
             observers=self._observers,
             timeout=timeout,
@@ -278,47 +309,12 @@ class RelayStrategy(Strategy):
             evaluate_config=configs[1],
             order=tuple(initial_arrays),
             record_bytes=initial_arrays.count_bytes(),
-            node_of={index: answer.node_id for index, answer in enumerate(found)},
         )
-        self._running.tell_start()
-
-    def _utility(self, answer: Answer, bound: float) -> float | None:
-        if answer.metric is None:
-            return None
-        return bounded_utility(answer.metric, bound, self.settings.utility_rises)
-
-    def _bound(self, metrics: Sequence[float]) -> float:
-        """The utility's bound: as set, else twice the genesis model's median loss."""
-        settings = self.settings
-        if settings.utility_bound is not None:
-            return settings.utility_bound
-        finite = [value for value in metrics if math.isfinite(value)]
-        if settings.utility_rises or not finite:
-            return 1.0
-        return 2 * float(np.median(finite)) or 1.0
-
-    def _admit(self) -> None:
-        """Let in who connected since, and recognise who came back under a new node id."""
-        run, settings = self.running, self.settings
-        strangers = sorted(set(run.grid.get_node_ids()) - set(run.node_of.values()))
-        if not strangers:
-            return
-        run.addressees, run.extra_config = tuple(strangers), {}
-        hello = self.configure_evaluate(
-            run.state.round, run.model(run.state.champion), run.evaluate_config, run.grid
-        )
-        found = answers(strangers, run.courier.exchange(hello, strangers, run.timeout), settings)
-        names = run.state.who.names
-        connected = set(run.grid.get_node_ids())
-        back = {a.node_id: names.index(a.name) for a in found if a.name in names}
-        back = {n: i for n, i in back.items() if run.node_of.get(i) not in connected}
-        run.node_of.update({index: node for node, index in back.items()})
-        fresh = [answer for answer in found if answer.node_id not in back]
-        if fresh:
-            first = len(names)
-            joined = distinct_names(fresh, set(names))
-            run.record_block(Admission(round=run.state.round + 1, participants=tuple(joined)))
-            run.node_of.update({first + i: answer.node_id for i, answer in enumerate(fresh)})
+        if begins:
+            run.node_of = {index: answer.node_id for index, answer in enumerate(found)}
+        else:
+            rejoin(run, settings, initial_arrays)
+        run.tell_start()
 
     def _messages(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, kind: str
@@ -327,31 +323,6 @@ class RelayStrategy(Strategy):
         own = ConfigRecord({**config, **run.extra_config, "server-round": server_round})
         content = RecordDict({settings.arrayrecord_key: arrays, settings.configrecord_key: own})
         return [
-            Message(content, node, kind, ttl=run.timeout + _GRACE, group_id=str(server_round))
+            Message(content, node, kind, ttl=run.timeout + GRACE, group_id=str(server_round))
             for node in run.addressees
         ]
-
-    def _tell(self, hop_seconds: dict[int, float], round_seconds: float) -> None:
-        """Rows of the settled round, for the record and who watches."""
-        run = self.running
-        state, settled = run.state, run.state.settlement
-        if settled is None:
-            return
-        for lane, result in enumerate(settled.lanes):
-            for position, hop in enumerate(result.hops):
-                run.tell_hop(
-                    HopRow(
-                        round=state.round, lane=lane, position=position, trainer=hop.trainer,
-                        base=hop.base, model=hop.model, outcome=hop.outcome, vote=hop.vote,
-                        seconds=hop_seconds.get(hop.trainer, 0.0),
-                    )
-                )  # fmt: skip
-        scores = [result.score for result in settled.lanes if result.score is not None]
-        run.tell_round(
-            RoundRow(
-                round=state.round, hops=run.hops, accepted=int(state.who.accepted.sum()),
-                rejected=int(state.who.rejected.sum()), utility=max(scores, default=None),
-                legs=tuple(lane.leg for lane in state.lanes), champion=state.champion,
-                seconds=round_seconds,
-            )
-        )  # fmt: skip

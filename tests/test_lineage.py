@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flower_relay.errors import LedgerError
 from flower_relay.lineage import Lineage
-from flower_relay.rules.rewards import contribution_credit, divide
+from flower_relay.rules.coins import COIN
+from flower_relay.rules.rewards import contribution_credit, divide, royalties
 
 hops = st.lists(st.tuples(st.integers(0, 4), st.floats(-0.3, 0.5)), min_size=1, max_size=30)
 
@@ -122,3 +123,28 @@ def test_division_is_exact_to_the_last_unit(
     total = sum(weights.values()) or 1.0
     parts = divide(units, {who: weight / total for who, weight in weights.items()}, heir)
     assert sum(parts.values()) == units
+
+
+def test_a_royalty_pays_base_and_ancestors_however_many_one_owns() -> None:
+    # The base is of 1; before it, 1 made two models and 2 one; 0 owns genesis and its root.
+    assert royalties(1, {1: 2, 2: 1, 0: 2}) == {1: 3 * COIN, 2: COIN, 0: 2 * COIN}
+    assert royalties(None, {}) == {}
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 3), st.booleans()), max_size=400))
+@settings(max_examples=40, deadline=None)
+def test_owners_above_are_counted_as_if_the_line_were_walked(
+    models: list[tuple[int, int, bool]],
+) -> None:
+    """Also with more models than are remembered, and averages of two in between."""
+    lineage, names = Lineage("0", 0), ["0"]
+    for number, (place, trainer, merged) in enumerate(models, start=1):
+        parent, other = names[place % len(names)], names[place // 7 % len(names)]
+        if merged and other != parent:
+            lineage.merge(str(number), (parent, other), version=number)
+        else:
+            lineage.add(str(number), parent, trainer, version=number, gain=0.0)
+        names.append(str(number))
+        walked = Counter(above.trainer for above in lineage.ancestors(str(number)))
+        del walked[None]
+        assert lineage.owned_above(str(number)) == walked

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -101,7 +102,7 @@ def test_our_rules_reproduce_every_balance_of_the_authors_economy() -> None:
             while above >= 0:
                 line.append(owner[above])
                 above = parent[above]
-            for who, units in royalties(o, line).items():
+            for who, units in royalties(o, Counter(line)).items():
                 coins[who] += units / 10**9
         latest.update({t: model for _, t, model in made})
         worst = max(worst, float(np.abs(coins - np.array(rnd["coins"])).max()))

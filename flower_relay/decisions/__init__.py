@@ -7,13 +7,16 @@ decide alike. `flower_relay.state.apply` folds the blocks that come out.
 from __future__ import annotations
 
 from .deposits import decide_deposits
+from .publication import Averages, decide_publication
 from .randomness import generator, seed_from
 from .settlement import decide_settlement
 from .tests import TestPlan, decide_retests, decide_tests
 
 __all__ = [
+    "Averages",
     "TestPlan",
     "decide_deposits",
+    "decide_publication",
     "decide_retests",
     "decide_settlement",
     "decide_tests",

@@ -20,7 +20,12 @@ __all__ = ["decide_deposits"]
 
 
 def decide_deposits(
-    state: State, present: NDArray[np.bool_], rng: np.random.Generator, *, most_hops: int
+    state: State,
+    present: NDArray[np.bool_],
+    rng: np.random.Generator,
+    *,
+    most_hops: int,
+    at_most: NDArray[np.int64] | None = None,
 ) -> Deposit:
     """Decide the deposit block of the next round.
 
@@ -34,14 +39,21 @@ def decide_deposits(
         Draws roles and breaks ties.
     most_hops : int
         Hops left in the budget; the round uses no more.
+    at_most : integer array of shape (participants,), optional
+        Units that each is willing to put at stake; all it has by default.
     """
+    purse = state.who.coins if at_most is None else np.minimum(state.who.coins, at_most)
     if state.settings.topology == "fan-out":
-        return _fan_out(state, present, rng, most_hops)
-    return _chain(state, present, rng, most_hops)
+        return _fan_out(state, present, rng, most_hops, purse)
+    return _chain(state, present, rng, most_hops, purse)
 
 
 def _fan_out(
-    state: State, present: NDArray[np.bool_], rng: np.random.Generator, most_hops: int
+    state: State,
+    present: NDArray[np.bool_],
+    rng: np.random.Generator,
+    most_hops: int,
+    purse: NDArray[np.int64],
 ) -> Deposit:
     settings, who, round = state.settings, state.who, state.round + 1
     offers = _offers(state)
@@ -49,9 +61,9 @@ def _fan_out(
     # An owner that left does not matter: its model is in the store, and serves on.
     owners = here if len(here) else np.array(list(offers), dtype=np.int64)
     trainers = draw_trainers(present, here, settings.fraction_train, rng)
-    bids = trainer_bids(who.coins[trainers], who.version[trainers], round, COIN)
+    bids = trainer_bids(purse[trainers], who.version[trainers], round, COIN)
     order = auction_order(bids, rng)
-    stakes = owner_bids(who.coins[owners], to_units(settings.examining_fee), settings.slots)
+    stakes = owner_bids(purse[owners], to_units(settings.examining_fee), settings.slots)
     stake_of = dict(zip(owners.tolist(), stakes.tolist(), strict=True))
     bid_of = dict(zip(trainers.tolist(), bids.tolist(), strict=True))
     pairs = match(owners, trainers[order], settings.slots)[:most_hops]
@@ -79,28 +91,36 @@ def _offers(state: State) -> dict[int, str]:
 
 
 def _chain(
-    state: State, present: NDArray[np.bool_], rng: np.random.Generator, most_hops: int
+    state: State,
+    present: NDArray[np.bool_],
+    rng: np.random.Generator,
+    most_hops: int,
+    purse: NDArray[np.int64],
 ) -> Deposit:
     who, cycle, unit = state.who, state.cycle, state.unit
     had_turn, probation_used = who.had_turn, state.probation_used
     may = turns_left(present, had_turn, who.waits_until, cycle)
-    queue = _queue(state, may, rng, probation_used)
+    queue = _queue(state, may, rng, purse, probation_used)
     if not queue:
         cycle = next_cycle(present, who.waits_until, cycle)
         unit = _income_unit(state)
         may = turns_left(present, np.zeros_like(had_turn), who.waits_until, cycle)
-        queue = _queue(state, may, rng, probation_used=False)
+        queue = _queue(state, may, rng, purse, probation_used=False)
     room = _room(state, int(present.sum()), most_hops)
-    lanes = _legs(state, queue, unit, room)
+    lanes = _legs(state, queue, unit, room, purse)
     return _block(state, present, cycle, unit, tuple(lanes))
 
 
 def _queue(
-    state: State, may: NDArray[np.bool_], rng: np.random.Generator, probation_used: bool
+    state: State,
+    may: NDArray[np.bool_],
+    rng: np.random.Generator,
+    purse: NDArray[np.int64],
+    probation_used: bool,
 ) -> list[int]:
     """Who still has a turn, highest bid first; at most one newcomer a cycle."""
     who = state.who
-    bids = trainer_bids(who.coins, who.version, state.round + 1, COIN)
+    bids = trainer_bids(purse, who.version, state.round + 1, COIN)
     queue: list[int] = []
     for index in auction_order(bids, rng).tolist():
         if not may[index]:
@@ -125,7 +145,9 @@ def _room(state: State, num_present: int, most_hops: int) -> int:
     return min(most_hops, max(1, num_present // 2))
 
 
-def _legs(state: State, queue: list[int], unit: int, room: int) -> list[LaneTerms]:
+def _legs(
+    state: State, queue: list[int], unit: int, room: int, purse: NDArray[np.int64]
+) -> list[LaneTerms]:
     """Give each lane its leg: the next in the queue, as long as stakes allow.
 
     Who cannot lock its deposit (or is on probation) trains alone and is tested at once.
@@ -134,7 +156,7 @@ def _legs(state: State, queue: list[int], unit: int, room: int) -> list[LaneTerm
     for lane in state.lanes:
         leg: list[int] = []
         while queue and room > 0 and len(leg) < lane.leg:
-            alone = not _trusted(state, queue[0], unit)
+            alone = not _trusted(state, queue[0], unit, purse)
             if alone and leg:
                 break
             leg.append(queue.pop(0))
@@ -148,19 +170,19 @@ def _legs(state: State, queue: list[int], unit: int, room: int) -> list[LaneTerm
                 owner=owner,
                 owner_deposit=0,
                 trainers=tuple(leg),
-                deposits=tuple(_stake(state, index, unit) for index in leg),
+                deposits=tuple(_stake(state, index, unit, purse) for index in leg),
             )
         )
     return lanes
 
 
-def _trusted(state: State, index: int, unit: int) -> bool:
+def _trusted(state: State, index: int, unit: int, purse: NDArray[np.int64]) -> bool:
     due = deposit_due(float(state.who.debt[index]), unit)
-    return bool(state.who.coins[index] >= due and not state.who.newcomer[index])
+    return bool(purse[index] >= due and not state.who.newcomer[index])
 
 
-def _stake(state: State, index: int, unit: int) -> int:
-    return min(int(state.who.coins[index]), deposit_due(float(state.who.debt[index]), unit))
+def _stake(state: State, index: int, unit: int, purse: NDArray[np.int64]) -> int:
+    return min(int(purse[index]), deposit_due(float(state.who.debt[index]), unit))
 
 
 def _block(

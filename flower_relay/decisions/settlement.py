@@ -6,11 +6,12 @@ import numpy as np
 
 from ..blocks import HopResult, LaneResult, Settlement
 from ..errors import LedgerError
+from ..ledger.merkle import leaves_of, merkle_root
 from ..lineage import Lineage
 from ..rules.coins import to_units
 from ..rules.rewards import contribution_credit, divide, royalties
 from ..rules.settlement import num_recognised, rank
-from ..state import State
+from ..state import State, move_units
 from .chain import settle_lane
 from .fanout import settle_fan_out
 from .tally import Tally
@@ -50,7 +51,18 @@ def decide_settlement(state: State) -> Settlement:
         restart_from=restart_from,
         payments=tuple(tally.payments),
         standings=tally.standings(),
+        standings_root=_standings_root(state, tally),
     )
+
+
+def _standings_root(state: State, tally: Tally) -> str:
+    """The root over everybody's standing as it will be once this settlement is applied."""
+    who = state.who
+    coins, locked, bonds = who.coins.tolist(), who.locked.tolist(), who.bond.tolist()
+    move_units(tally.payments, coins, locked)
+    for standing in tally.standings():
+        bonds[standing.participant] = standing.bond
+    return merkle_root(leaves_of(who.names, coins, locked, bonds))
 
 
 def _restart_from(state: State, lanes: list[LaneResult], ranking: list[int]) -> tuple[int, ...]:
@@ -106,11 +118,11 @@ def _pay_contribution(
 
 
 def _pay_royalty(lineage: Lineage, tally: Tally, hop: HopResult) -> None:
-    root = lineage[lineage.genesis]
-    line = [model.trainer for model in (*lineage.ancestors(hop.base), root)]
-    ancestors = [owner for owner in line if owner is not None]
-    base_owner = lineage[hop.base].trainer
-    for participant, units in sorted(royalties(base_owner, ancestors).items()):
+    owned = lineage.owned_above(hop.base)
+    root = lineage[lineage.genesis].trainer
+    if root is not None:
+        owned[root] += 1
+    for participant, units in sorted(royalties(lineage[hop.base].trainer, owned).items()):
         tally.pay(participant, units, "royalty")
 
 

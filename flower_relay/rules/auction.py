@@ -57,9 +57,7 @@ def auction_order(bids: NDArray[Any], rng: np.random.Generator) -> NDArray[np.in
     return order
 
 
-def match(
-    owners: NDArray[np.int64], trainers: NDArray[np.int64], slots: int
-) -> NDArray[np.int64]:
+def match(owners: NDArray[np.int64], trainers: NDArray[np.int64], slots: int) -> NDArray[np.int64]:
     """Greedy matching: the best owner serves the highest `slots` bidders, and so on.
 
     Parameters

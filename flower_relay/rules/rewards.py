@@ -7,27 +7,30 @@ base and one to the owner of every ancestor, the base included.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 
 from .coins import COIN
 
-__all__ = ["contribution_credit", "divide", "royalties"]
+__all__ = ["contribution_credit", "divide", "passed_on", "royalties"]
 
 
-def contribution_credit(level: float, mark: float, probability: float = 1.0) -> float:
+def contribution_credit(level: Any, mark: Any, probability: float = 1.0) -> Any:
     """The rise of a lineage over its high-water mark, as a fraction of the bound.
 
     Parameters
     ----------
-    level : float
-        The lineage's level with this hop.
-    mark : float
+    level : float or array
+        The lineage's level with each hop.
+    mark : float or array
         The highest level it had before.
     probability : float
         With which this hop was drawn for an audit; dividing by it makes the expected
         pay of audited and unaudited hops the same.
     """
-    return max(0.0, level - mark) / probability
+    return np.maximum(0.0, level - mark) / probability
 
 
 def divide(units: int, shares: Mapping[int, float], remainder_to: int) -> dict[int, int]:
@@ -52,7 +55,21 @@ def divide(units: int, shares: Mapping[int, float], remainder_to: int) -> dict[i
     return {who: amount for who, amount in paid.items() if amount}
 
 
-def royalties(base_owner: int | None, ancestor_owners: Iterable[int]) -> dict[int, int]:
+def passed_on(reaching: Any, decay: float) -> Any:
+    """What a model that rose passes on, further up, of the credit that reaches it.
+
+    Parameters
+    ----------
+    reaching : float, or integer array of shape (models,)
+        A fraction of a credit, or units; of units, what cannot be divided is not passed on.
+    decay : float
+        What each generation back receives of what the next received.
+    """
+    passed = reaching * decay
+    return passed if isinstance(reaching, float) else passed.astype(np.int64)
+
+
+def royalties(base_owner: int | None, owned_above: Mapping[int, int]) -> dict[int, int]:
     """One coin to the owner of the base, one more to the owner of every ancestor.
 
     Parameters
@@ -60,15 +77,16 @@ def royalties(base_owner: int | None, ancestor_owners: Iterable[int]) -> dict[in
     base_owner : int or None
         Owner of the model that was trained on; None where nobody owns it (genesis of a
         chain, averages).
-    ancestor_owners : iterable of int
-        Owners of the models before the base, and once more the owner of genesis: the
-        authors' lineages begin with a root that is paid beside the genesis model.
+    owned_above : mapping of participant to int
+        How many of the models before the base each owns, the owner of genesis one more
+        than that: the authors' lineages begin with a root that is paid beside the
+        genesis model.
 
     Returns
     -------
     dict of participant to units
     """
-    paid = {} if base_owner is None else {base_owner: COIN}
-    for owner in ancestor_owners:
-        paid[owner] = paid.get(owner, 0) + COIN
+    paid = {owner: models * COIN for owner, models in owned_above.items()}
+    if base_owner is not None:
+        paid[base_owner] = paid.get(base_owner, 0) + COIN
     return paid

@@ -1,0 +1,32 @@
+"""`flower-relay`: what can be done without a federation, from the command line."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+from .economy.cli import app as economy_app
+from .errors import RelayError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Relay learning for Flower: simulate its economy, and read its ledgers.",
+)
+app.add_typer(economy_app, name="economy")
+
+
+def main() -> None:
+    """Run the command line; an error of ours is a message, not a traceback."""
+    try:
+        app()
+    except RelayError as problem:
+        Console(stderr=True).print(
+            f"[bold red]Error:[/] {problem}", soft_wrap=True, highlight=False
+        )
+        sys.exit(1)

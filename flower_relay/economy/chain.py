@@ -1,0 +1,271 @@
+"""The chain's economy: the live relay's own decisions, with imagined training and tests.
+
+Nothing of the mechanism is repeated here: deposits, committees, verdicts, rewards, bonds
+and debts come from `flower_relay.decisions`, and `state.apply` folds the same blocks as a
+live run. Only what a node would do (train, examine, vanish, lie) is imagined.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..blocks import (
+    Admission,
+    Commitment,
+    Deposit,
+    Genesis,
+    HopClaim,
+    LaneTerms,
+    Publication,
+    Testing,
+)
+from ..decisions import (
+    TestPlan,
+    decide_deposits,
+    decide_retests,
+    decide_settlement,
+    decide_tests,
+    generator,
+)
+from ..rules.coins import COIN
+from ..rules.settlement import rank
+from ..state import apply, begin
+from .policies import POLICIES
+from .population import accuracy
+from .result import RoundFlows, Snapshot
+from .settings import EconomySettings
+
+__all__ = ["ChainEconomy"]
+
+_PLANTED = "planted"
+_LOST = -6.0
+"""Performance number of a planted model: nobody honest can vouch for it."""
+
+_VANISHES, _GAMBLES, _IDLES = "vanish", "gamble", "none"
+
+
+class ChainEconomy:
+    """An economy of batons, legs, bonds and debts, played round by round.
+
+    Parameters
+    ----------
+    settings : EconomySettings
+        With `topology = "chain"`.
+    policy : integer array of shape (participants,)
+        How each plays: positions in `POLICIES`.
+    """
+
+    alive = True
+    """A chain cannot die: when no hop passes, the base stays."""
+
+    def __init__(self, settings: EconomySettings, policy: NDArray[np.int8]) -> None:
+        self.settings = settings
+        size = settings.participants
+        self._policy = policy
+        self._of_name = list(range(size))
+        self._active = np.ones(size, dtype=np.bool_)
+        genesis = Genesis(
+            settings=asdict(settings.of_relay()),
+            model="genesis",
+            bound=1.0,
+            participants=tuple(f"participant {number}" for number in range(size)),
+            utilities=(None,) * size,
+        )
+        self.state = begin(genesis)
+        self._performance = {"genesis": 0.0}
+        self._maker: dict[str, int] = {}
+        self._held = np.full(size, -1)
+        self._best = np.full(size, -np.inf)
+        self._satisfaction = np.zeros(size)
+        self._trained = np.zeros(size, dtype=np.int64)
+        self._forfeits = np.zeros(size, dtype=np.int64)
+
+    def next_round(self) -> RoundFlows:
+        """Play one round: deposits, legs, commitment, tests, settlement, publication."""
+        state = self.state
+        minted, burned = sum(state.minted.values()), sum(state.burned.values())
+        round = state.round + 1
+        rng = np.random.default_rng([self.settings.seed, round])
+        deposit = decide_deposits(
+            state,
+            self._active,
+            generator(self.settings.seed, round, "deposits"),
+            most_hops=self.settings.participants,
+            at_most=self._willing(),
+        )
+        apply(state, deposit)
+        commitment = self._legs(deposit, rng)
+        apply(state, commitment)
+        self._examine(deposit, commitment, rng)
+        settled = decide_settlement(state)
+        apply(state, settled)
+        self._publish()
+        hops = [hop for lane in settled.lanes for hop in lane.hops]
+        self._rename({p.participant for p in settled.payments if p.rule == "forfeit"})
+        self._satisfaction += accuracy(self._best)
+        return RoundFlows(
+            owners=len(deposit.lanes),
+            hops=len(hops),
+            recognised=sum(hop.outcome == "accepted" for hop in hops),
+            minted=sum(state.minted.values()) - minted,
+            burned=sum(state.burned.values()) - burned,
+        )
+
+    def snapshot(self) -> Snapshot:
+        """Everybody as they stand now, all their names together."""
+        coins = np.zeros(self.settings.participants, dtype=np.int64)
+        np.add.at(coins, self._of_name, self.state.who.coins + self.state.who.locked)
+        return Snapshot(
+            coins=coins,
+            held_version=self._held.copy(),
+            best=self._best.copy(),
+            satisfaction=self._satisfaction.copy(),
+        )
+
+    def participants(self) -> dict[str, NDArray[Any]]:
+        """The closing table."""
+        size = self.settings.participants
+        recognised = np.zeros(size, dtype=np.int64)
+        np.add.at(recognised, self._of_name, self.state.who.accepted)
+        return {
+            "policy": self._policy,
+            "income": self.snapshot().coins / COIN,
+            "satisfaction": self._satisfaction,
+            "best": self._best,
+            "held_version": self._held,
+            "trained": self._trained,
+            "recognised": recognised,
+            "forfeits": self._forfeits,
+            "names": np.bincount(self._of_name, minlength=size),
+        }
+
+    def _policy_of(self, name: int) -> Any:
+        return list(POLICIES.values())[self._policy[self._of_name[name]]]
+
+    def _willing(self) -> NDArray[np.int64]:
+        """The most that each name puts at stake: all it has, or, by policy, nothing."""
+        nothing = np.array([policy.bid == "nothing" for policy in POLICIES.values()])
+        miserly = nothing[self._policy[self._of_name]]
+        return np.where(miserly, 0, self.state.who.coins)
+
+    def _legs(self, deposit: Deposit, rng: np.random.Generator) -> Commitment:
+        lanes = [
+            self._leg(deposit.round, lane, terms, rng) for lane, terms in enumerate(deposit.lanes)
+        ]
+        return Commitment(round=deposit.round, lanes=tuple(lanes))
+
+    def _leg(
+        self, round: int, lane: int, terms: LaneTerms, rng: np.random.Generator
+    ) -> tuple[HopClaim, ...]:
+        """The hops of a leg, each on what the one before it handed on."""
+        claims: list[HopClaim] = []
+        baton = terms.base
+        for trainer in terms.trainers:
+            training = self._policy_of(trainer).training
+            participant = self._of_name[trainer]
+            done, noise = rng.random() < self.settings.success, rng.standard_normal()
+            if not done or training == _VANISHES:
+                claims.append(HopClaim(trainer=trainer, base=baton, model=None, fault="timeout"))
+                # Who vanishes keeps the base it was sent.
+                self._hold(participant, baton, round - 1)
+                continue
+            mean = 0.0 if training in (_IDLES, _GAMBLES) else self.settings.gain_mean
+            spread = 0.0 if training == _IDLES else self.settings.gain_sd
+            gained = self._performance[baton] + mean + spread * noise
+            model = f"{round}/{lane}/{len(claims)}"
+            ceiling = self.settings.ceiling
+            self._performance[model] = gained if ceiling is None else min(gained, ceiling)
+            self._maker[model] = trainer
+            claims.append(HopClaim(trainer=trainer, base=baton, model=model, fault=None))
+            self._trained[participant] += 1
+            self._hold(participant, model, round)
+            baton = model
+        return tuple(claims)
+
+    def _hold(self, participant: int, model: str, version: int) -> None:
+        self._held[participant] = max(self._held[participant], version)
+        self._best[participant] = max(self._best[participant], self._performance[model])
+
+    def _examine(self, deposit: Deposit, commitment: Commitment, rng: np.random.Generator) -> None:
+        """The committee's votes, as honest as its members; what failed is tested whole."""
+        state = self.state
+        # A live run draws from the commitment's hash; here the seed is as good.
+        head = f"{self.settings.seed}/{deposit.round}"
+        plan = decide_tests(state, head, deposit, commitment)
+        planted = _PLANTED if plan.plants else None
+        self._performance[_PLANTED] = _LOST
+        models = [*plan.models, *([_PLANTED] if planted else [])]
+        known = {model: self._votes(model, plan, rng) for model in models}
+        apply(state, _testing(deposit.round, plan, planted, known))
+        more = decide_retests(state, deposit, commitment, plan.committee)
+        fresh = [model for model in more if model not in known]
+        if fresh:
+            known |= {model: self._votes(model, plan, rng) for model in fresh}
+            apply(state, _testing(deposit.round, plan, planted, known))
+        for name in plan.committee:
+            for model in models:
+                if model != _PLANTED:
+                    self._hold(self._of_name[name], model, deposit.round)
+
+    def _votes(self, model: str, plan: TestPlan, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Utilities by the committee; what a member has said before it says again."""
+        committee = list(plan.committee)
+        known = self.state.known_utilities(model)[committee]
+        common = float(accuracy(np.array([self._performance[model]]))[0])
+        noise = self.settings.examiner_noise * rng.standard_normal(len(committee))
+        votes = np.clip(common + noise, 0.0, 1.0)
+        maker = self._maker.get(model)
+        ours = maker is not None and self._policy_of(maker).colludes
+        lies = np.array([self._policy_of(name).colludes for name in committee], dtype=np.bool_)
+        votes = np.where(lies, float(ours), votes)
+        return np.where(np.isnan(known), votes, known)
+
+    def _publish(self) -> None:
+        settled = self.state.settlement
+        if settled is None:
+            return
+        batons = tuple(settled.lanes[source].baton for source in settled.restart_from)
+        scores = [math.nan if lane.score is None else lane.score for lane in settled.lanes]
+        champion = batons[int(rank(scores)[0])]
+        apply(
+            self.state,
+            Publication(
+                round=self.state.round, batons=batons, merged_from=(), trails=batons,
+                champion=champion,
+            ),
+        )  # fmt: skip
+        live = {*batons, *self.state.recognised}
+        self._performance = {m: p for m, p in self._performance.items() if m in live}
+        self._maker = {m: who for m, who in self._maker.items() if m in live}
+
+    def _rename(self, forfeited: set[int]) -> None:
+        """Who came to forfeit anything, and plays that way, returns under a new name."""
+        for name in forfeited:
+            self._forfeits[self._of_name[name]] += 1
+        gone = sorted(name for name in forfeited if self._policy_of(name).renames)
+        if not gone:
+            return
+        first = self.state.num_participants
+        names = tuple(f"name {first + position}" for position in range(len(gone)))
+        apply(self.state, Admission(round=self.state.round + 1, participants=names))
+        self._active[gone] = False
+        self._active = np.append(self._active, np.ones(len(gone), dtype=np.bool_))
+        self._of_name += [self._of_name[name] for name in gone]
+
+
+def _testing(
+    round: int, plan: TestPlan, planted: str | None, known: dict[str, NDArray[np.float64]]
+) -> Testing:
+    return Testing(
+        round=round,
+        committee=plan.committee,
+        audited=plan.audited,
+        planted=planted,
+        models=tuple(known),
+        utilities=tuple(tuple(row.tolist()) for row in known.values()),
+    )

@@ -1,0 +1,109 @@
+"""Policies: how participants bid and behave, honest or not, and who plays which.
+
+"Does it pay to cheat?" is answered by mixing these by share and comparing incomes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ConfigurationError
+
+__all__ = ["POLICIES", "Policy", "assign", "names_in", "parse_mix"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """One way to play.
+
+    Attributes
+    ----------
+    about : str
+        What it does, for people.
+    bid : str
+        `staleness` (the rule's bid), `nothing` or `everything`.
+    training : str
+        `honest`, `none` (hands the base back, disguised: no gain), `gamble` (changes the
+        model at random: no gain on average) or `vanish` (takes the base, returns nothing).
+    colludes : bool
+        As an examiner, puts its own kind first and everybody else last.
+    renames : bool
+        Comes back under a new name after every forfeit.
+    """
+
+    about: str
+    bid: str = "staleness"
+    training: str = "honest"
+    colludes: bool = False
+    renames: bool = False
+
+
+POLICIES = {
+    "honest": Policy(about="bids by the rule, trains, examines truthfully"),
+    "never-bid": Policy(about="honest, but never puts coins at stake", bid="nothing"),
+    "all-in": Policy(about="honest, but bids everything it owns", bid="everything"),
+    "free-rider": Policy(about="hands back the base in disguise", training="none"),
+    "colluder": Policy(about="trains, but as an examiner ranks its own kind first", colludes=True),
+    "sybil": Policy(
+        about="gambles with random changes, and returns under a new name after a forfeit",
+        training="gamble",
+        renames=True,
+    ),
+    "dropper": Policy(about="takes the base and never answers", training="vanish"),
+}
+"""Every policy by name; the position in this table is its number in arrays."""
+
+
+def parse_mix(text: str) -> dict[str, float]:
+    """Read a mix such as `honest=0.8,free-rider=0.2`; a bare name means all of it.
+
+    Raises
+    ------
+    ConfigurationError
+        On a name that does not exist, a share that is no number between 0 and 1, or
+        shares that sum to more than 1.
+    """
+    mix: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, share = (piece.strip() for piece in part.partition("="))
+        if name not in POLICIES:
+            raise ConfigurationError(
+                f"policies = {text!r}: no policy is called {name!r}; there are: "
+                f"{', '.join(POLICIES)}."
+            )
+        try:
+            mix[name] = float(share) if share else 1.0
+        except ValueError:
+            mix[name] = float("nan")
+        if not 0.0 <= mix[name] <= 1.0:
+            raise ConfigurationError(
+                f"policies = {text!r}: the share of {name} is {share!r}, expected a number "
+                "from 0 to 1."
+            )
+    if sum(mix.values()) > 1.0 + 1e-9:
+        raise ConfigurationError(
+            f"policies = {text!r}: the shares sum to {sum(mix.values()):g}, expected at most 1."
+        )
+    mix["honest"] = mix.get("honest", 0.0) + max(0.0, 1.0 - sum(mix.values()))
+    return mix
+
+
+def names_in(mix: str) -> list[str]:
+    """The policies that a mix gives a share to, in the table's order."""
+    shares = parse_mix(mix)
+    return [name for name in POLICIES if shares.get(name, 0.0) > 0]
+
+
+def assign(mix: str, num_participants: int, rng: np.random.Generator) -> NDArray[np.int8]:
+    """Give each participant a policy: exact counts, random places, an honest genesis owner."""
+    numbers = np.zeros(num_participants, dtype=np.int8)
+    places = 1 + rng.permutation(num_participants - 1)
+    taken = 0
+    for number, name in enumerate(POLICIES):
+        count = 0 if name == "honest" else round(parse_mix(mix).get(name, 0.0) * num_participants)
+        numbers[places[taken : taken + count]] = number
+        taken += count
+    return numbers

@@ -1,0 +1,150 @@
+"""The settings of an economy; the defaults are the paper's numerical simulation.
+
+What the chain shares with a live relay is declared in `RelaySettings` and only taken
+over here, so that a number has one meaning and one default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import ConfigurationError
+from ..options import (
+    CheckedSettings,
+    at_least,
+    between,
+    key,
+    number,
+    optional,
+    setting,
+    whole,
+)
+from ..settings import RelaySettings
+from .policies import parse_mix
+
+__all__ = ["EconomySettings"]
+
+_OF_RELAY = {item.name: item for item in dataclasses.fields(RelaySettings)}
+
+
+def _as_in_relay(name: str, default: Any = dataclasses.MISSING) -> Any:
+    """A field that means what it means in `RelaySettings`."""
+    item = _OF_RELAY[name]
+    value = item.default if default is dataclasses.MISSING else default
+    return field(default=value, metadata=item.metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EconomySettings(CheckedSettings):
+    """The settings of one simulated economy; invalid ones never come into being."""
+
+    # The federation.
+    participants: int = setting(256, "participants; number 0 owns the genesis model", whole(4))
+    rounds: int = setting(100, "rounds to play", whole(1))
+    seed: int = setting(0, "seed of every random choice", whole(0))
+    policies: str = setting(
+        "honest",
+        "who behaves how, by share, as in `honest=0.8,free-rider=0.2`; what is missing to 1 "
+        "is honest (`flower-relay economy policies` lists them)",
+        key,
+    )
+    topology: str = _as_in_relay("topology", "fan-out")
+    rewards: str = _as_in_relay("rewards", "royalty")
+
+    # The fan-out's round.
+    recognised_share: float = _as_in_relay("recognised_share")
+    least_recognised: int = setting(
+        1,
+        "models recognised whatever the share; with 0, the paper's floor(), a round that "
+        "recognises nobody ends the economy",
+        whole(0),
+    )
+    slots: int = _as_in_relay("slots")
+    fraction_train: float = _as_in_relay("fraction_train")
+    testers: int = setting(
+        1,
+        "examiners whose majority ranks a round's candidates (fan-out); 1 is the paper's",
+        whole(1),
+    )
+
+    # Imagined training.
+    success: float = setting(0.9, "probability that training succeeds", between(0.0, 1.0))
+    gain_mean: float = setting(1.0, "mean of what a success adds to the performance number", number)
+    gain_sd: float = setting(1.0, "standard deviation of that gain", at_least(0.0))
+    ceiling: float | None = setting(
+        None,
+        "performance number above which there is nothing left to learn; without one, models "
+        "improve for ever, as in the paper (accuracy = sigmoid of the number)",
+        optional(number),
+    )
+
+    # Coins.
+    owner_budget: float = setting(
+        0.001, "coins an owner bids for all its slots together", at_least(0.0)
+    )
+    deposit_fee: float = setting(
+        0.001, "coins to the deposit block's miner, per deposit", at_least(0.0)
+    )
+    hash_fee: float = setting(
+        0.001, "coins to the encryption block's miner, per trained model", at_least(0.0)
+    )
+    cases: int = setting(100, "test cases in a testing block", whole(0))
+    case_fee: float = setting(0.001, "coins to the testing block's miner, per case", at_least(0.0))
+    tested_fee: float = setting(
+        0.001, "coins to the testing block's miner, per model", at_least(0.0)
+    )
+    settled_fee: float = setting(
+        0.001, "coins to the settlement block's miner, per model", at_least(0.0)
+    )
+    test_fee: float = setting(
+        0.001, "coins to the settlement block's miner, per model and case", at_least(0.0)
+    )
+    mint: float = _as_in_relay("mint")
+    trainer_share: float = _as_in_relay("trainer_share")
+    lineage_decay: float = _as_in_relay("lineage_decay")
+
+    # The chain.
+    lanes: int = _as_in_relay("lanes")
+    max_leg: int = _as_in_relay("max_leg")
+    examiners: int = _as_in_relay("examiners")
+    examiner_noise: float = setting(
+        0.03,
+        "standard deviation of an examiner's utility around the common one: data differ (chain)",
+        at_least(0.0),
+    )
+    tolerance: float = _as_in_relay("tolerance")
+    audit: float = _as_in_relay("audit")
+    planted: float = _as_in_relay("planted")
+    debt_allowance: float = _as_in_relay("debt_allowance")
+    vouching_penalty: float = _as_in_relay("vouching_penalty")
+    condemning_penalty: float = _as_in_relay("condemning_penalty")
+    condemning_margin: float = _as_in_relay("condemning_margin")
+    agreeing_gain: float = _as_in_relay("agreeing_gain")
+    newcomer_bond: float = _as_in_relay("newcomer_bond")
+    examining_fee: float = _as_in_relay("examining_fee")
+    deposit_unit: float = _as_in_relay("deposit_unit")
+
+    # What is kept.
+    full_history: int = setting(
+        4096,
+        "up to so many participants everybody's history is kept, above only quantiles",
+        whole(0),
+    )
+    records: int = setting(
+        250, "how many points of time are recorded where only quantiles are", whole(2)
+    )
+
+    def __post_init__(self) -> None:
+        """Check every value, and that the mix of policies can be read."""
+        super().__post_init__()
+        parse_mix(self.policies)
+        if self.topology == "chain" and self.examiners == 0:
+            raise ConfigurationError("examiners = 0: an untested chain has nothing to pay by.")
+
+    def of_relay(self) -> RelaySettings:
+        """The settings of the relay that this economy imagines (chain)."""
+        own = {item.name for item in dataclasses.fields(self)}
+        shared = {name: getattr(self, name) for name in _OF_RELAY if name in own}
+        return RelaySettings(**shared)

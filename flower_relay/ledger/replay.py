@@ -1,0 +1,248 @@
+"""The rules once more: what each block must be, given the blocks before it.
+
+The replay folds the same state and calls the same deciding functions as the live run.
+`expected` takes what is an observation from the block itself and decides the rest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import assert_never
+
+import numpy as np
+
+from ..blocks import (
+    Admission,
+    Block,
+    Commitment,
+    Deposit,
+    Genesis,
+    Publication,
+    Settlement,
+    Testing,
+)
+from ..decisions import (
+    decide_deposits,
+    decide_publication,
+    decide_retests,
+    decide_settlement,
+    decide_tests,
+    generator,
+)
+from ..publishing import StoredAverages
+from ..running import Progress
+from ..state import begin
+from .observed import (
+    check_admission,
+    check_commitment,
+    check_genesis,
+    check_present,
+    check_votes,
+)
+from .problems import Differs
+
+__all__ = ["Replay"]
+
+
+class Replay:
+    """A run decided again, block by block.
+
+    Parameters
+    ----------
+    genesis : Genesis
+        The first block.
+    averages : StoredAverages or None
+        Makes averages again where all models for it are at hand.
+    intact : frozenset of str
+        The models at hand.
+
+    Attributes
+    ----------
+    progress : Progress
+        The fold of the blocks so far.
+    averages_checked, averages_stated : int
+        Averages that were made again, and those whose parents are gone.
+    """
+
+    def __init__(
+        self,
+        genesis: Genesis,
+        *,
+        averages: StoredAverages | None = None,
+        intact: frozenset[str] = frozenset(),
+    ) -> None:
+        check_genesis(genesis)
+        self.progress = Progress(state=begin(genesis), last=genesis)
+        self.averages_checked = self.averages_stated = 0
+        self.named = {genesis.model}
+        self._averages, self._intact = averages, intact
+        self._head = ""
+        self._total = 0
+
+    def expected(self, block: Block) -> Block:
+        """What the next block must be.
+
+        Raises
+        ------
+        Differs
+            When its kind cannot follow, or what was observed is inconsistent.
+        """
+        kind, due = type(block), self._due()
+        if kind not in due:
+            names = " or ".join(option.__name__.lower() for option in due)
+            raise Differs("kind", names, kind.__name__.lower())
+        match block:
+            case Genesis():
+                raise AssertionError("never due")
+            case Admission():
+                check_admission(self.progress.state, block)
+                return block
+            case Deposit():
+                return self._deposit(block)
+            case Commitment():
+                return self._commitment(block)
+            case Testing():
+                return self._testing(block)
+            case Settlement():
+                return decide_settlement(self.progress.state)
+            case Publication():
+                return decide_publication(self.progress.state, _Stated(self, block))
+        assert_never(block)
+
+    def follow(self, block: Block, hash: str) -> None:
+        """Fold a block that is as expected, and check that coins are conserved."""
+        self.progress.fold(block)
+        self._head = hash
+        match block:
+            case Commitment():
+                claims = [claim.model for lane in block.lanes for claim in lane]
+                self.named.update(model for model in claims if model is not None)
+            case Testing(planted=str(planted)):
+                self.named.add(planted)
+            case Publication():
+                self.named.update((*block.batons, *block.trails))
+        self._conserve(block)
+
+    def _due(self) -> tuple[type[Block], ...]:
+        state, last = self.progress.state, self.progress.last
+        match last:
+            case Genesis() | Admission() | Publication():
+                return Admission, Deposit
+            case Deposit():
+                return (Commitment,)
+            case Commitment():
+                return (Testing,) if state.settings.examiners else (Settlement,)
+            case Testing():
+                return (Testing,) if self._retests(last) else (Settlement,)
+            case Settlement():
+                return (Publication,)
+        assert_never(last)
+
+    def _deposit(self, block: Deposit) -> Deposit:
+        state, settings = self.progress.state, self.progress.state.settings
+        check_present(state, block)
+        left = math.inf if settings.budget is None else settings.budget - self.progress.hops
+        if left <= 0:
+            raise Differs("kind", f"no more: the budget of {settings.budget} hops is used", "deposit")
+        present = np.zeros(state.num_participants, dtype=np.bool_)
+        present[list(block.present)] = True
+        rng = generator(settings.seed, state.round + 1, "deposits")
+        most = int(min(left, state.num_participants * settings.slots))
+        return decide_deposits(state, present, rng, most_hops=most)
+
+    def _commitment(self, block: Commitment) -> Commitment:
+        deposit = self.progress.last
+        assert isinstance(deposit, Deposit)
+        check_commitment(self.progress.state, deposit, block)
+        return block
+
+    def _testing(self, block: Testing) -> Testing:
+        state, last = self.progress.state, self.progress.last
+        if isinstance(last, Testing):
+            models = (*last.models, *self._retests(last))
+            expected = replace(last, models=models, utilities=block.utilities)
+        else:
+            expected = self._first_testing(block)
+        check_votes(state, replace(block, models=expected.models, committee=expected.committee))
+        return expected
+
+    def _first_testing(self, block: Testing) -> Testing:
+        """The plan as drawn from the hash of the commitment block, which is the last one."""
+        state = self.progress.state
+        deposit, commitment = state.deposit, state.commitment
+        assert deposit is not None and commitment is not None
+        plan = decide_tests(state, self._head, deposit, commitment)
+        plants = plan.plants and bool(plan.models)
+        if plants != (block.planted is not None):
+            raise Differs("testing.planted", "a planted model" if plants else "none", block.planted)
+        if block.planted is not None and block.planted in self.named:
+            raise Differs("testing.planted", "a model that nobody made", block.planted)
+        planted = () if block.planted is None else (block.planted,)
+        return Testing(
+            round=state.round,
+            committee=plan.committee,
+            audited=plan.audited,
+            planted=block.planted,
+            models=(*plan.models, *planted),
+            utilities=block.utilities,
+        )
+
+    def _retests(self, tested: Testing) -> tuple[str, ...]:
+        """Models of failed legs that are still to be tested."""
+        state = self.progress.state
+        deposit, commitment = state.deposit, state.commitment
+        assert deposit is not None and commitment is not None
+        more = decide_retests(state, deposit, commitment, tested.committee)
+        return tuple(name for name in more if name not in tested.models)
+
+    def _conserve(self, block: Block) -> None:
+        """What a block mints and burns is the change of balances and locked deposits."""
+        who = self.progress.state.who
+        total = int(who.coins.sum()) + int(who.locked.sum())
+        named = 0
+        if isinstance(block, Settlement):
+            for payment in block.payments:
+                sign = {"refund": 0, "forfeit": -1}.get(payment.rule, 1)
+                named += sign * payment.units
+            if who.locked.any():
+                raise Differs("locked deposits", "none after a settlement", who.locked.tolist())
+        if total - self._total != named:
+            raise Differs("coins", f"a change by {named} units", total - self._total)
+        if (who.coins < 0).any():
+            raise Differs("balances", "none below 0", who.coins.tolist())
+        self._total = total
+
+
+class _Stated:
+    """The averages that a publication states; made again where all of their parents are there."""
+
+    def __init__(self, replay: Replay, block: Publication) -> None:
+        self._replay, self._block = replay, block
+
+    def extend(self, lane: int, trail: str, batons: Sequence[str], before: int) -> str:
+        """The trail that the block states for a lane, or as it should be."""
+        settled = self._replay.progress.state.settlement
+        sources = () if settled is None else settled.restart_from
+        stated = self._block.trails
+        place = sources.index(lane) if lane in sources and len(sources) == len(stated) else 0
+        averages = self._at_hand([trail, *batons])
+        if averages is not None:
+            return averages.extend(lane, trail, batons, before)
+        return stated[place] if place < len(stated) else "a trail"
+
+    def merge(self, batons: Sequence[str], weights: Sequence[float]) -> str:
+        """The baton that the block states for all lanes, or as it should be."""
+        averages = self._at_hand(batons)
+        if averages is not None:
+            return averages.merge(batons, weights)
+        return self._block.batons[0] if self._block.batons else "an average"
+
+    def _at_hand(self, models: Sequence[str]) -> StoredAverages | None:
+        replay = self._replay
+        if replay._averages is not None and replay._intact.issuperset(models):
+            replay.averages_checked += 1
+            return replay._averages
+        replay.averages_stated += 1
+        return None

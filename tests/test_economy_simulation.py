@@ -1,0 +1,208 @@
+"""Economies of both topologies: coins, policies, extinction, determinism."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flower_relay.economy import POLICIES, EconomySettings, simulate
+from flower_relay.economy.chain import ChainEconomy
+from flower_relay.economy.choices import Drawn
+from flower_relay.economy.fan_out import FanOut
+from flower_relay.economy.policies import assign, names_in, parse_mix
+from flower_relay.economy.result import LAGS, gini, version_shares
+from flower_relay.errors import ConfigurationError
+
+MIXED = ",".join(f"{name}=0.1" for name in POLICIES if name != "honest")
+
+
+def players(chosen: EconomySettings) -> np.ndarray:
+    return assign(chosen.policies, chosen.participants, np.random.default_rng(0))
+
+
+@given(
+    participants=st.integers(4, 40),
+    seed=st.integers(0, 10**6),
+    rewards=st.sampled_from(["royalty", "contribution"]),
+    policies=st.sampled_from(["honest", MIXED, "sybil", "dropper=0.9", "colluder=0.6"]),
+    share=st.sampled_from([0.1, 0.5, 1.0]),
+    slots=st.integers(1, 5),
+    testers=st.integers(1, 4),
+)
+@settings(max_examples=60, deadline=None)
+def test_coins_are_conserved_and_never_negative_in_every_fan_out_round(**values: Any) -> None:
+    share = values.pop("share")
+    chosen = EconomySettings(rounds=25, recognised_share=share, **values)
+    economy = FanOut(chosen, players(chosen))
+    circulating = 0
+    for round in range(chosen.rounds):
+        played = economy.play(Drawn(chosen, round))
+        circulating += played.minted - played.burned
+        balances = economy.balances()
+        assert sum(balances.tolist()) == circulating
+        assert balances.min() >= 0
+
+
+@given(
+    participants=st.integers(4, 16),
+    seed=st.integers(0, 10**6),
+    rewards=st.sampled_from(["royalty", "contribution"]),
+    policies=st.sampled_from(["honest", MIXED, "sybil=0.5", "colluder=0.6"]),
+    lanes=st.integers(1, 2),
+)
+@settings(max_examples=15, deadline=None)
+def test_coins_are_conserved_and_never_negative_in_every_chain_round(**values: Any) -> None:
+    chosen = EconomySettings(topology="chain", rounds=15, ceiling=4.0, **values)
+    economy = ChainEconomy(chosen, players(chosen))
+    circulating = 0
+    for _ in range(chosen.rounds):
+        flows = economy.next_round()
+        circulating += flows.minted - flows.burned
+        assert int(economy.snapshot().coins.sum()) == circulating
+        assert economy.state.who.coins.min() >= 0
+
+
+@pytest.mark.parametrize("topology", ["fan-out", "chain"])
+def test_the_same_settings_give_the_same_economy(topology: str) -> None:
+    chosen = EconomySettings(
+        participants=24, rounds=20, topology=topology, policies=MIXED, ceiling=4.0
+    )
+    first, second = simulate(chosen), simulate(chosen)
+    np.testing.assert_array_equal(first.coins, second.coins)
+    np.testing.assert_array_equal(first.shares, second.shares)
+    other = simulate(EconomySettings(**{**vars(chosen), "seed": 1}))
+    assert not np.array_equal(first.coins, other.coins)
+
+
+def test_one_round_by_hand() -> None:
+    """Eight participants, sure success, no spread: owner 0, three trainers, one unmatched."""
+    chosen = EconomySettings(participants=8, rounds=1, success=1.0, gain_sd=0.0, slots=2)
+    result = simulate(chosen)
+    # Two models are made on genesis, one is recognised (half of two): 0 gets one coin for
+    # the base and one for the root. Miners get 2 deposits · 0.001 + 2 hashes · 0.001
+    # + (100 cases + 2 models) · 0.001 + 2 models · (0.001 + 100 · 0.001) = 0.308.
+    assert result.circulating == pytest.approx(2.308)
+    assert result.rounds["hops"].tolist() == [2]
+    assert result.rounds["recognised"].tolist() == [1]
+    assert result.participants["income"][0] == 2.0
+    assert result.participants["best"].max() == 1.0
+
+
+def test_the_paper_dies_when_floor_recognises_nobody_and_ours_does_not() -> None:
+    """One slot makes one model a round; half of one is, rounded down, none."""
+    few = {"participants": 8, "rounds": 10, "slots": 1, "success": 1.0}
+    paper = simulate(EconomySettings(**few, least_recognised=0))
+    assert paper.extinct_after == 1
+    assert paper.rounds["hops"].tolist() == [1] + [0] * 9
+    ours = simulate(EconomySettings(**few))
+    assert ours.extinct_after is None
+    assert ours.rounds["recognised"].tolist() == [1] * 10
+
+
+def test_when_all_training_fails_the_owners_stay() -> None:
+    result = simulate(EconomySettings(participants=8, rounds=5, success=0.0))
+    assert result.extinct_after is None
+    assert result.rounds["hops"].tolist() == [3] * 5  # 8 · 0.5 − one owner
+    assert result.rounds["recognised"].tolist() == [0] * 5
+
+
+def test_who_drops_out_earns_only_by_mining_and_holds_what_it_mined() -> None:
+    result = simulate(EconomySettings(participants=64, rounds=60, policies="dropper=0.25"))
+    assert result.income_of("dropper").mean() < 0.01 * result.income_of("honest").mean()
+    number = list(POLICIES).index("dropper")
+    droppers = result.participants["policy"] == number
+    assert result.participants["recognised"][droppers].sum() == 0
+
+
+def test_a_sybil_leaves_a_name_behind_for_every_forfeit() -> None:
+    result = simulate(EconomySettings(participants=64, rounds=40, policies="sybil=0.25"))
+    number = list(POLICIES).index("sybil")
+    table = result.participants
+    sybils = table["policy"] == number
+    np.testing.assert_array_equal(table["names"][sybils], 1 + table["forfeits"][sybils])
+    assert (table["names"][~sybils] == 1).all()
+    assert table["forfeits"][sybils].sum() > 0
+
+
+def test_a_majority_of_colluding_testers_puts_its_own_kind_first() -> None:
+    many = EconomySettings(participants=64, rounds=60, policies="colluder=0.6", seed=1)
+    few = EconomySettings(participants=64, rounds=60, policies="colluder=0.1", testers=9, seed=1)
+
+    def odds(chosen: EconomySettings) -> float:
+        table = simulate(chosen).participants
+        lies = table["policy"] == list(POLICIES).index("colluder")
+        recognised, trained = table["recognised"], table["trained"]
+        liars = recognised[lies].sum() / trained[lies].sum()
+        return float(liars / (recognised[~lies].sum() / trained[~lies].sum()))
+
+    assert odds(many) > 1.3
+    assert 0.8 < odds(few) < 1.25  # nine testers of which a tenth lies are never outvoted
+
+
+def test_a_chain_rejects_gamblers_and_charges_them() -> None:
+    chosen = EconomySettings(
+        participants=20, rounds=120, topology="chain", rewards="contribution",
+        policies="sybil=0.2", ceiling=4.0,
+    )  # fmt: skip
+    table = simulate(chosen).participants
+    sybils = table["policy"] == list(POLICIES).index("sybil")
+    assert table["names"][sybils].sum() > sybils.sum()
+    kept = table["recognised"] / table["trained"]
+    assert kept[sybils].mean() < kept[~sybils].mean()
+
+
+def test_a_large_population_keeps_quantiles_at_some_points_of_time() -> None:
+    result = simulate(EconomySettings(participants=50, rounds=40, full_history=20, records=8))
+    assert result.times.tolist() == [1, 5, 10, 15, 20, 25, 30, 35, 40]
+    assert result.coins.shape == (9, 9)
+    whole = simulate(EconomySettings(participants=50, rounds=40))
+    assert whole.coins.shape == (40, 50)
+    # The first and last quantile are the extremes; the middle one is somebody's balance.
+    final = np.sort(whole.coins[-1])
+    assert result.coins[-1, 0] == final[0]
+    assert result.coins[-1, 4] == final[24]
+    assert result.coins[-1, -1] == final[-1]
+    np.testing.assert_allclose(result.gini[-1], whole.gini[-1])
+
+
+def test_gini_and_version_shares_by_hand() -> None:
+    assert gini(np.array([1.0, 1.0, 1.0])) == pytest.approx(0.0)
+    assert gini(np.array([0.0, 0.0, 3.0])) == pytest.approx(2 / 3)
+    assert gini(np.zeros(3)) == 0.0
+    shares = dict(zip(LAGS, version_shares(np.array([20, 20, 19, -1, 5])), strict=True))
+    assert shares["latest"] == pytest.approx(0.4)
+    assert (shares["latest-1"], shares["older"], shares["none"]) == (0.2, 0.2, 0.2)
+
+
+def test_satisfaction_adds_up_the_accuracy_of_the_best_model_held() -> None:
+    result = simulate(EconomySettings(participants=16, rounds=10))
+    accuracies = 1 / (1 + np.exp(-result.best))
+    np.testing.assert_allclose(result.satisfaction, np.cumsum(accuracies, axis=0))
+
+
+@pytest.mark.parametrize(
+    ("mix", "message"),
+    [
+        ("honest=0.5,knave=0.5", "no policy is called 'knave'"),
+        ("free-rider=2", "expected a number from 0 to 1"),
+        ("free-rider=x", "expected a number from 0 to 1"),
+        ("free-rider=0.7,sybil=0.7", "sum to 1.4"),
+    ],
+)
+def test_a_mix_that_cannot_be_is_refused(mix: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        EconomySettings(policies=mix)
+
+
+def test_what_a_mix_leaves_is_honest_and_the_genesis_owner_always_is() -> None:
+    assert parse_mix("free-rider=0.25") == {"free-rider": 0.25, "honest": 0.75}
+    assert names_in("free-rider=0.25") == ["honest", "free-rider"]
+    numbers = assign("free-rider=0.25,sybil=0.25", 40, np.random.default_rng(5))
+    counts = np.bincount(numbers, minlength=len(POLICIES))
+    assert counts[list(POLICIES).index("free-rider")] == 10
+    assert counts[list(POLICIES).index("sybil")] == 10
+    assert numbers[0] == 0
