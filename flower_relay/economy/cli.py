@@ -1,21 +1,31 @@
-"""`flower-relay economy`: replay the authors' trace, run an economy, sweep many."""
+"""`flower-relay economy`: replay the authors' trace, run an economy, study and sweep many."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from .policies import POLICIES
-from .replay import MOST_ERROR, replay
+from .files import write_result
+from .policies import POLICIES, names_in
+from .replay import MOST_ERROR, read_trace, replay
+from .result import LAGS, gini, version_shares
 from .settings import EconomySettings
+from .simulation import simulate
+from .study import study
+from .sweep import Grid, sweep
+from .sweep_view import heat_map, sweep_table
+from .tables import income_table, policy_table, study_table, summary_table
 
 __all__ = ["app", "with_settings"]
 
@@ -30,7 +40,12 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     The command's parameter `settings` is replaced by them; names, defaults and help come
     from the fields, so that nothing about a setting is said twice.
     """
-    own = [p for p in inspect.signature(command).parameters.values() if p.name != "settings"]
+    hints = get_type_hints(command, include_extras=True)
+    own = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[parameter.name])
+        for parameter in inspect.signature(command).parameters.values()
+        if parameter.name != "settings"
+    ]
     options = [
         inspect.Parameter(
             item.name,
@@ -47,8 +62,9 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
         rest = {name: value for name, value in values.items() if name not in names}
         command(settings=EconomySettings(**chosen), **rest)
 
-    ordered = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + options
-    with_options.__signature__ = inspect.Signature(ordered)  # type: ignore[attr-defined]
+    parameters = [*own, *options]
+    with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    with_options.__annotations__ = {p.name: p.annotation for p in parameters}
     with_options.__doc__ = command.__doc__
     with_options.__name__ = command.__name__
     return with_options
@@ -79,3 +95,109 @@ def policies_command() -> None:
     for name, policy in POLICIES.items():
         table.add_row(name, policy.about, policy.bid, policy.training)
     Console().print(table)
+
+
+@contextmanager
+def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar with time left; yields what sets how many are done."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+@app.command("run")
+@with_settings
+def run_command(
+    settings: EconomySettings,
+    out: Annotated[Path, typer.Option(help="folder for Parquet, settings and pictures")] = Path(
+        "economy"
+    ),
+) -> None:
+    """Play one economy (the paper's by default); print its table, write its files."""
+    with _progress("rounds", settings.rounds) as tell:
+        result = simulate(settings, tell)
+    console = Console()
+    console.print(summary_table(result))
+    if len(names_in(settings.policies)) > 1:
+        console.print(income_table(result))
+    for path in write_result(out, result):
+        console.print(f"  {path}", soft_wrap=True, highlight=False)
+
+
+@app.command("study")
+@with_settings
+def study_command(
+    settings: EconomySettings,
+    seeds: Annotated[int, typer.Option(help="how many seeds, from --seed on", min=1)] = 50,
+    workers: Annotated[
+        int | None, typer.Option(help="processes; one a core by default", min=1)
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="a recorded economy to stand beside the figures")
+    ] = None,
+) -> None:
+    """Play one economy with many seeds: does it last, who earns, does it pay to cheat?"""
+    known = None if reference is None else _reference_figures(reference)
+    with _progress("seeds", seeds) as tell:
+        found = study(settings, seeds, workers=workers, on_seed=tell)
+    console = Console()
+    console.print(study_table(found, known))
+    if len(names_in(settings.policies)) > 1:
+        console.print(policy_table(found))
+
+
+def _reference_figures(path: Path) -> dict[str, float]:
+    """What a recorded economy came to, by the names that studies use."""
+    last = read_trace(path)[-1]
+    shares = version_shares(np.array(last["version"]))
+    figures = {f"share {lag}": float(share) for lag, share in zip(LAGS, shares, strict=True)}
+    coins = np.array(last["coins"])
+    return figures | {
+        "coins": float(coins.sum()),
+        "gini": gini(coins),
+        "income median": float(np.median(coins)),
+    }
+
+
+@app.command("sweep")
+@with_settings
+def sweep_command(
+    settings: EconomySettings,
+    vary: Annotated[
+        list[str],
+        typer.Option(help="NAME=VALUE,VALUE,... (mixes of policies separated by `;`); repeatable"),
+    ],
+    seeds: Annotated[int, typer.Option(help="seeds for each setting", min=1)] = 5,
+    out: Annotated[
+        Path, typer.Option(help="folder for finished cells, the table and the maps")
+    ] = Path("sweep"),
+    figure: Annotated[
+        list[str] | None, typer.Option(help="figures to show; `coins` and `gini` by default")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="of a Ray cluster; by default Ray runs here")
+    ] = None,
+) -> None:
+    """Play a grid of settings times seeds on Ray; what is finished is not played again."""
+    grid = Grid.parse(vary)
+    total = len(grid.cells(settings)) * seeds
+    with _progress("economies", total) as tell:
+        found = sweep(
+            settings, grid, seeds, out, address=address, on_cell=lambda done, _: tell(done)
+        )
+        tell(total)
+    figures = figure or ["coins", "gini"]
+    for name in figures:
+        found.means(name)
+    console = Console()
+    console.print(sweep_table(found, figures))
+    for name in figures:
+        path = out / f"{name.replace(' ', '_')}.png"
+        heat_map(found, name, path)
+        console.print(f"  {path}", soft_wrap=True, highlight=False)

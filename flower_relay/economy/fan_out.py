@@ -88,6 +88,7 @@ class FanOut:
         self._bids_everything = self._trait("bid", "everything")
         self._colludes = self._trait("colludes", True)
         self._renames = self._trait("renames", True)
+        self._vanishes = self._trait("training", "vanish")
 
     @staticmethod
     def _trait(name: str, value: object) -> NDArray[np.bool_]:
@@ -166,6 +167,9 @@ class FanOut:
         performance = (offers.performance[base] + gain)[trained]
         if self.settings.ceiling is not None:
             performance = np.minimum(performance, self.settings.ceiling)
+        takers = self._vanishes[people.policy[trainers]]  # who keep the base they were sent
+        people.hold(trainers[takers], offers.performance[base[takers]])
+        people.held_version[trainers[takers]] = self.round
         makers = trainers[trained]
         people.made_version[makers] = people.held_version[makers] = self.round + 1
         people.hold(makers, performance)

@@ -121,10 +121,16 @@ class EconomyResult:
 
     def income_of(self, policy: str) -> _Floats:
         """Incomes of those who play a policy, the genesis owner left out: its income is rent."""
-        number = list(POLICIES).index(policy)
-        others = self.participants["policy"][1:] == number
-        income: _Floats = self.participants["income"][1:][others]
-        return income
+        return self._of(policy, "income")
+
+    def satisfaction_of(self, policy: str) -> _Floats:
+        """Cumulative utilities of those who play a policy, the genesis owner left out."""
+        return self._of(policy, "satisfaction")
+
+    def _of(self, policy: str, column: str) -> _Floats:
+        others = self.participants["policy"][1:] == list(POLICIES).index(policy)
+        values: _Floats = self.participants[column][1:][others]
+        return values
 
 
 @dataclass

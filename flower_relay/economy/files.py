@@ -1,0 +1,89 @@
+"""An economy's result on disk: Parquet for numbers, JSON for settings, PNG for people."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ..errors import ConfigurationError
+from .figures import draw_all
+from .policies import POLICIES
+from .result import LAGS, EconomyResult
+from .settings import EconomySettings
+
+__all__ = ["read_result", "write_result"]
+
+_HISTORIES = ("coins", "satisfaction", "best")
+
+
+def write_result(folder: Path, result: EconomyResult) -> list[Path]:
+    """Write a result into a folder, pictures included; the paths written.
+
+    `rounds.parquet` has a row for each round, `participants.parquet` one for each
+    participant at the end, `history.parquet` one for each recorded time: lists over
+    participants (or over the quantiles that settings.json names), and the version shares.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    about = {
+        "settings": dataclasses.asdict(result.settings),
+        "quantiles": result.quantiles,
+        "extinct_after": result.extinct_after,
+    }
+    settings_file = folder / "settings.json"
+    settings_file.write_text(json.dumps(about, indent=2) + "\n")
+    names = np.array(list(POLICIES))[result.participants["policy"]]
+    history: dict[str, Any] = {"round": result.times, "gini": result.gini}
+    history |= {name: list(getattr(result, name)) for name in _HISTORIES}
+    history |= {lag: result.shares[:, column] for column, lag in enumerate(LAGS)}
+    tables = {
+        "rounds.parquet": result.rounds,
+        "participants.parquet": {**result.participants, "policy": names},
+        "history.parquet": history,
+    }
+    for name, columns in tables.items():
+        pq.write_table(pa.table(columns), folder / name)
+    return [settings_file, *(folder / name for name in tables), *draw_all(result, folder)]
+
+
+def read_result(folder: Path) -> EconomyResult:
+    """Read a result back.
+
+    Raises
+    ------
+    ConfigurationError
+        When the folder holds none.
+    """
+    try:
+        about = json.loads((folder / "settings.json").read_text())
+    except OSError as problem:
+        raise ConfigurationError(f"{folder} holds no economy: {problem.strerror}.") from problem
+    history = pq.read_table(folder / "history.parquet")
+    participants = _columns(folder / "participants.parquet")
+    number = {name: place for place, name in enumerate(POLICIES)}
+    participants["policy"] = np.array(
+        [number[name] for name in participants["policy"]], dtype=np.int8
+    )
+    rows = {name: np.array(history[name].to_pylist(), dtype=np.float64) for name in _HISTORIES}
+    return EconomyResult(
+        settings=EconomySettings(**about["settings"]),
+        rounds=_columns(folder / "rounds.parquet"),
+        times=history["round"].to_numpy(),
+        quantiles=None if about["quantiles"] is None else tuple(about["quantiles"]),
+        shares=np.stack([history[lag].to_numpy() for lag in LAGS], axis=1),
+        gini=history["gini"].to_numpy(),
+        participants=participants,
+        extinct_after=about["extinct_after"],
+        **rows,
+    )
+
+
+def _columns(path: Path) -> dict[str, NDArray[Any]]:
+    table = pq.read_table(path)
+    return {name: table[name].to_numpy() for name in table.column_names}
