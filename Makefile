@@ -10,7 +10,7 @@ DEMO ?= strategy="relay" budget=100
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test lint bench compare clean
+.PHONY: help demo test lint bench compare economy clean
 
 help: ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,10 @@ bench: $(READY) ## time a hop, Flower's bare round trip and plain training; peak
 
 compare: $(READY) ## relay, FedAvg, cyclic and fan-out, three seeds each, through Flower
 	@$(BIN)/python scripts/lineup.py --nodes $(NODES) --runs-dir "$(RUNS)"
+
+economy: $(READY) ## the paper's economy: table and pictures, and its figures over 200 seeds
+	@$(BIN)/flower-relay economy run --out "$(RUNS)/economy"
+	@$(BIN)/flower-relay economy study --seeds 200
 
 clean: ## remove .venv and caches
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

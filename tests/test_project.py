@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import shlex
 import tomllib
 from pathlib import Path
 
 import pytest
+import typer
 
 import flower_relay
+import flower_relay.cli
 from flower_relay.errors import ConfigurationError
 from flower_relay.settings import RelaySettings
 from strategies.lineup import STRATEGIES
@@ -47,6 +50,33 @@ def test_the_readme_shows_the_commands_that_there_are() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"make ([a-z]+)", README):
         assert f"\n{target}:" in makefile, target
+
+
+def commands_shown() -> list[str]:
+    """Every flower-relay command in the documentation, continued lines joined."""
+    texts = [README, *(path.read_text() for path in sorted((ROOT / "docs").glob("*.md")))]
+    lines = [line.split("#")[0] for text in texts for line in text.splitlines()]
+    found = [re.findall(r"flower-relay ((?:economy|ledger)[^`]*)", line) for line in lines]
+    return [command.strip() for commands in found for command in commands]
+
+
+@pytest.mark.parametrize("shown", commands_shown())
+def test_every_command_shown_exists_with_its_options(shown: str) -> None:
+    command = typer.main.get_command(flower_relay.cli.app)
+    for word in shlex.split(shown.replace('"', "")):
+        if word.startswith("--"):
+            options = {name for option in command.params for name in option.opts}
+            assert word in options | {"--help"}, shown
+        elif isinstance(command, typer.core.TyperGroup):
+            assert word in command.commands, shown
+            command = command.commands[word]
+
+
+@pytest.mark.parametrize(
+    "name", ["economy replay", "economy run", "economy study", "economy sweep"]
+)
+def test_every_command_is_documented(name: str) -> None:
+    assert any(shown.startswith(name) for shown in commands_shown())
 
 
 def test_every_strategy_can_be_built(tmp_path: Path) -> None:
