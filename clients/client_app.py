@@ -1,7 +1,8 @@
 """The ClientApp of the line-up: train and evaluate, as any Flower ClientApp has them.
 
-It knows nothing of relays, and works with FedAvg as it is. Its evaluate replies also
-report a loss bounded case by case, and who the node is (its partition-id).
+It works with FedAvg as it is. Its evaluate replies also report a loss bounded case by case,
+and who the node is (its partition-id). Where a node has a key in a file (its node config's
+`relay-key`, or one in the run config's `relay-keys-dir`), it signs what it does for a relay.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from clients.hostile import (
     parse_behaviour,
 )
 from clients.partition import partition, split_held_out
+from flower_relay.mods import make_relay_mod
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +34,7 @@ __all__ = ["app"]
 
 # torch, and what needs it, is imported in functions: Flower loads this module to look at it.
 
-app = ClientApp()
+app = ClientApp(mods=[make_relay_mod(lasting_keys_only=True)])
 
 _Metrics = dict[str, int | float | list[int] | list[float]]
 _HONEST = Behaviour(frozenset())

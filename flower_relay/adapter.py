@@ -24,6 +24,7 @@ __all__ = [
     "identify_process",
     "is_to_blame",
     "let_go_of_arrays",
+    "metrics_of",
     "stamp",
     "weighted_metrics",
 ]
@@ -63,6 +64,14 @@ def let_go_of_arrays(content: RecordDict) -> None:
     for key, record in list(content.items()):
         if isinstance(record, ArrayRecord):
             del content[key]
+
+
+def metrics_of(message: Message) -> MetricRecord:
+    """All metrics of a reply in one record."""
+    merged = MetricRecord()
+    for record in message.content.metric_records.values():
+        merged.update(record)
+    return merged
 
 
 def empty_run(run_id: int, run_config: dict[str, Any]) -> Run:

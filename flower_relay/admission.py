@@ -1,16 +1,17 @@
 """Who is who: nodes become participants when they first answer.
 
-Flower's node ids are random in every simulation run, so a participant is known by what
-its ClientApp reports under `identity_key` (our own reports its partition-id), and by its
-node id only where it reports nothing. The first answer is to an evaluate message with
-the genesis model, which also tells the utility everything else is measured against.
+Flower's node ids are random in every simulation run, so a participant is known by the key
+its ClientApp signs with if that has our mod, else by what it reports under `identity_key`
+(our own reports its partition-id), and by its node id only where it does neither. The first
+answer is to an evaluate message with the genesis model, which also tells the utility that
+everything else is measured against.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -18,18 +19,20 @@ import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 
+from .adapter import metrics_of
 from .blocks import Admission, Genesis
-from .courier import Arrival, Courier
+from .courier import GRACE, Arrival, Courier
 from .errors import ConfigurationError, NotEnoughParticipantsError
 from .rules.testing import bounded_utility
 from .running import Running
 from .settings import RelaySettings
+from .signing import hello_terms, name_from_key, new_hello, nonces_told
+from .statements import Hello, key_of
 
 if TYPE_CHECKING:
     from .strategy import RelayStrategy
 
 __all__ = [
-    "GRACE",
     "Answer",
     "admit",
     "answers",
@@ -37,14 +40,10 @@ __all__ = [
     "distinct_names",
     "first_contact",
     "genesis_of",
-    "metrics_of",
+    "nonces_of",
     "recognised",
     "wait_for_nodes",
 ]
-
-GRACE = 10.0
-"""Seconds that a message outlives its deadline: else Flower's expiry of it, which is nobody's
-fault, would arrive before the deadline that a silent participant is charged for."""
 
 _FIRST_CONTACT_SECONDS = 120.0
 """The first message also pays for starting the clients' processes (Ray: some 20 s)."""
@@ -54,11 +53,15 @@ _PAUSE = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a node's first reply says: its name, and its utility metric if it has one."""
+    """What a node's first reply says: its name, and its utility metric if it has one.
+
+    `nonce` is the hash of the nonce that it told, if it signs.
+    """
 
     node_id: int
     name: str
     metric: float | None
+    nonce: str | None
     found: tuple[str, ...]
 
 
@@ -88,12 +91,17 @@ def first_contact(
     config: ConfigRecord,
     settings: RelaySettings,
     timeout: float,
+    run: str,
 ) -> list[Answer]:
     """Have each node evaluate a model, and so say who it is."""
-    content = RecordDict({settings.arrayrecord_key: arrays, settings.configrecord_key: config})
+    hello = new_hello(run)
+    asked = ConfigRecord({**config, **hello_terms(hello)})
+    content = RecordDict({settings.arrayrecord_key: arrays, settings.configrecord_key: asked})
     patience = max(timeout, _FIRST_CONTACT_SECONDS)
-    hello = [Message(content, node, MessageType.EVALUATE, ttl=patience + GRACE) for node in nodes]
-    return answers(nodes, courier.exchange(hello, nodes, patience), settings)
+    messages = [
+        Message(content, node, MessageType.EVALUATE, ttl=patience + GRACE) for node in nodes
+    ]
+    return answers(nodes, courier.exchange(messages, nodes, patience), settings, hello)
 
 
 def admit(strategy: RelayStrategy, run: Running) -> None:
@@ -102,12 +110,13 @@ def admit(strategy: RelayStrategy, run: Running) -> None:
     strangers = sorted(connected - set(run.node_of.values()))
     if not strangers:
         return
-    run.addressees, run.extra_config = tuple(strangers), {}
-    hello = strategy.configure_evaluate(
+    hello = new_hello(run.genesis_hash)
+    run.addressees, run.extra_config = tuple(strangers), hello_terms(hello)
+    messages = strategy.configure_evaluate(
         run.state.round, run.model(run.state.champion), run.evaluate_config, run.grid
     )
-    arrivals = run.courier.exchange(hello, strangers, run.timeout)
-    found = answers(strangers, arrivals, strategy.settings)
+    arrivals = run.courier.exchange(messages, strangers, run.timeout)
+    found = answers(strangers, arrivals, strategy.settings, hello)
     names = run.state.who.names
     here = {index for index, node in run.node_of.items() if node in connected}
     back = recognised(found, names, here)
@@ -118,33 +127,30 @@ def admit(strategy: RelayStrategy, run: Running) -> None:
         joined = distinct_names(fresh, set(names))
         run.record_block(Admission(round=run.state.round + 1, participants=tuple(joined)))
         run.node_of.update({first + i: answer.node_id for i, answer in enumerate(fresh)})
-
-
-def metrics_of(message: Message) -> MetricRecord:
-    """All metrics of a reply in one record."""
-    merged = MetricRecord()
-    for record in message.content.metric_records.values():
-        merged.update(record)
-    return merged
+    run.nonces |= nonces_of(found, run.node_of)
 
 
 def answers(
-    nodes: Sequence[int], arrivals: Sequence[Arrival], settings: RelaySettings
+    nodes: Sequence[int], arrivals: Sequence[Arrival], settings: RelaySettings, hello: Hello
 ) -> list[Answer]:
     """What each node answered, in the order of the participants' names."""
     replies = {arrival.tag: arrival.message for arrival in arrivals}
-    found = [_answer(node, replies.get(node), settings) for node in nodes]
+    found = [_answer(node, replies.get(node), settings, hello) for node in nodes]
     return sorted(found, key=lambda answer: (len(answer.name), answer.name, answer.node_id))
 
 
-def _answer(node: int, message: Message | None, settings: RelaySettings) -> Answer:
+def _answer(node: int, message: Message | None, settings: RelaySettings, hello: Hello) -> Answer:
     metrics = metrics_of(message) if message is not None else MetricRecord()
     identity = metrics.get(settings.identity_key)
     known = isinstance(identity, int | float)
     name = f"{settings.identity_key}-{identity:g}" if known else f"node-{node}"
+    signs = None if message is None else name_from_key(hello, message)
+    nonce = None if message is None or signs is None else nonces_told({node: message}).get(node)
     value = metrics.get(settings.utility_key)
     metric = float(value) if isinstance(value, int | float) else None
-    return Answer(node_id=node, name=name, metric=metric, found=tuple(metrics))
+    return Answer(
+        node_id=node, name=signs or name, metric=metric, nonce=nonce, found=tuple(metrics)
+    )
 
 
 def distinct_names(found: Sequence[Answer], taken: set[str]) -> list[str]:
@@ -181,25 +187,33 @@ def recognised(
     return nodes
 
 
+def nonces_of(found: Sequence[Answer], node_of: Mapping[int, int]) -> dict[int, str]:
+    """The hashes of nonces that those who answered told, by participant."""
+    told = {answer.node_id: answer.nonce for answer in found if answer.nonce is not None}
+    return {index: told[node] for index, node in node_of.items() if node in told}
+
+
 def genesis_of(settings: RelaySettings, model: str, found: Sequence[Answer]) -> Genesis:
     """The genesis block: every setting, the first model, and who answered what about it.
 
-    The utility's bound is as set, else twice the first model's median loss.
+    The utility's bound is as set, else twice the first model's median loss. Who signs could
+    not yet sign a utility, which depends on that bound, and is asked again when it matters.
     """
     finite = [a.metric for a in found if a.metric is not None and math.isfinite(a.metric)]
     bound = settings.utility_bound
     if bound is None:
         bound = 1.0 if settings.utility_rises or not finite else 2 * float(np.median(finite)) or 1.0
+    names = distinct_names(found, set())
     return Genesis(
         settings=asdict(settings),
         model=model,
         bound=bound,
-        participants=tuple(distinct_names(found, set())),
+        participants=tuple(names),
         utilities=tuple(
             None
-            if answer.metric is None
+            if answer.metric is None or key_of(name) is not None
             else bounded_utility(answer.metric, bound, settings.utility_rises)
-            for answer in found
+            for name, answer in zip(names, found, strict=True)
         ),
     )
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from .blocks import Block, body
 
-__all__ = ["Chain", "MemoryChain", "block_hash", "canonical_json"]
+__all__ = ["Chain", "MemoryChain", "block_hash", "canonical_json", "hash_of_genesis"]
 
 _NOTHING_BEFORE = "0" * 64
 
@@ -51,6 +51,11 @@ class Chain(Protocol):
     def __len__(self) -> int:
         """How many blocks there are."""
         ...
+
+
+def hash_of_genesis(blocks: Iterable[Block]) -> str:
+    """The hash of a run's first block, which is what the run is called where one signs."""
+    return block_hash(_NOTHING_BEFORE, next(iter(blocks)))
 
 
 class MemoryChain:

@@ -16,7 +16,11 @@ from flwr.serverapp import Grid
 
 from .adapter import is_to_blame
 
-__all__ = ["Arrival", "Courier"]
+__all__ = ["GRACE", "Arrival", "Courier"]
+
+GRACE = 10.0
+"""Seconds that a message outlives its deadline: else Flower's expiry of it, which is nobody's
+fault, would arrive before the deadline that a silent participant is charged for."""
 
 _QUICKEST, _SLOWEST = 0.002, 0.1
 """Seconds between polls: the first, and the longest after backing off."""

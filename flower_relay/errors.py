@@ -8,9 +8,18 @@ from __future__ import annotations
 
 __all__ = [
     "ConfigurationError",
+    "KeyFileError",
+    "LedgerDamagedError",
     "LedgerError",
+    "LedgerInUseError",
+    "LedgerStorageError",
+    "LedgerVersionError",
+    "ModelDamagedError",
+    "ModelMissingError",
     "NotEnoughParticipantsError",
+    "RefusedError",
     "RelayError",
+    "StorageFullError",
     "StoreError",
     "TraceError",
 ]
@@ -28,12 +37,48 @@ class NotEnoughParticipantsError(RelayError):
     """Fewer nodes answered than the run needs."""
 
 
+class KeyFileError(RelayError):
+    """A private key cannot be read or made, or is not the one that a ledger began with."""
+
+
 class LedgerError(RelayError):
-    """A block does not follow from the blocks before it."""
+    """A block does not follow from the blocks before it, or a ledger cannot be used."""
+
+
+class LedgerDamagedError(LedgerError):
+    """What a ledger's storage holds is not what was put there."""
+
+
+class LedgerInUseError(LedgerError):
+    """Another process is writing to this run."""
+
+
+class LedgerStorageError(LedgerError):
+    """A ledger's storage is full, locked, closed to us or out of reach; blocks are safe."""
+
+
+class LedgerVersionError(LedgerError):
+    """A ledger was written by a newer version of this library."""
+
+
+class RefusedError(RelayError):
+    """A participant is asked to train on, judge, sign or reveal what it must not."""
 
 
 class StoreError(RelayError):
-    """A model is missing from the store, or its bytes do not match its name."""
+    """A model cannot be kept or given back."""
+
+
+class ModelDamagedError(StoreError):
+    """A model's bytes do not match its name."""
+
+
+class ModelMissingError(StoreError):
+    """A model is not in the store."""
+
+
+class StorageFullError(StoreError):
+    """There is no room for a model."""
 
 
 class TraceError(RelayError, ValueError):

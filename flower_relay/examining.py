@@ -7,18 +7,17 @@ usually known from the round in which it was the candidate.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from flwr.app import Message
 from numpy.typing import NDArray
 
-from .admission import metrics_of
 from .blocks import Commitment, Testing
 from .decisions import TestPlan, decide_retests, decide_tests, generator
-from .rules.testing import bounded_utility
 from .running import Running
+from .signing import nonces_told, opened_nonces, vote_of, vote_terms
 
 if TYPE_CHECKING:
     from .strategy import RelayStrategy
@@ -28,13 +27,23 @@ __all__ = ["examine", "retest"]
 _MOST_BYTES_AT_ONCE = 64_000_000
 """Models beyond this wait for the ones before them to be examined: memory is bounded."""
 
-_Known = dict[str, NDArray[np.float64]]
+
+@dataclass
+class _Row:
+    """What the committee said of a model so far, and the signatures that came with it."""
+
+    utilities: NDArray[np.float64]
+    signatures: list[str | None]
+
+
+_Known = dict[str, _Row]
 
 
 def examine(strategy: RelayStrategy, run: Running, commitment: Commitment) -> list[Message]:
     """Have the round's candidates tested and record the testing block.
 
-    Committee and tests are drawn from the hash of the commitment block, the last one.
+    Committee and tests are drawn from the hash of the commitment block, the last one, and
+    from the nonces that are opened now that it is on the record.
 
     Returns
     -------
@@ -44,7 +53,8 @@ def examine(strategy: RelayStrategy, run: Running, commitment: Commitment) -> li
     state, deposit = run.state, run.state.deposit
     if deposit is None:
         return []
-    plan = decide_tests(state, run.chain.head, deposit, commitment)
+    nonces = opened_nonces(run, commitment)
+    plan = decide_tests(state, run.chain.head, deposit, commitment, nonces)
     planted = _plant(run, plan)
     names = [*plan.models, *([planted] if planted else [])]
     known = _known(run, plan.committee, names)
@@ -56,7 +66,9 @@ def examine(strategy: RelayStrategy, run: Running, commitment: Commitment) -> li
             audited=plan.audited,
             planted=planted,
             models=tuple(known),
-            utilities=_rows(known),
+            utilities=_utilities(known),
+            signatures=_signatures(known),
+            nonces=nonces,
         )
     )
     asked = [name for name in plan.models if name in replies]
@@ -79,20 +91,39 @@ def retest(strategy: RelayStrategy, run: Running, tested: Testing) -> None:
             replace(
                 tested,
                 models=(*tested.models, *known),
-                utilities=(*tested.utilities, *_rows(known)),
+                utilities=(*tested.utilities, *_utilities(known)),
+                signatures=_more_signatures(tested, known),
             )
         )
 
 
 def _known(run: Running, committee: tuple[int, ...], names: list[str]) -> _Known:
-    return {name: run.state.known_utilities(name)[list(committee)] for name in names}
+    nobody: list[str | None] = [None] * len(committee)
+    return {
+        name: _Row(run.state.known_utilities(name)[list(committee)], nobody.copy())
+        for name in names
+    }
 
 
-def _rows(known: _Known) -> tuple[tuple[float | None, ...], ...]:
+def _utilities(known: _Known) -> tuple[tuple[float | None, ...], ...]:
     return tuple(
-        tuple(None if math.isnan(value) else value for value in row.tolist())
+        tuple(None if math.isnan(value) else value for value in row.utilities.tolist())
         for row in known.values()
     )
+
+
+def _signatures(known: _Known) -> tuple[tuple[str | None, ...], ...]:
+    """One row a model, or no rows where nobody signed."""
+    rows = tuple(tuple(row.signatures) for row in known.values())
+    return rows if any(signature is not None for row in rows for signature in row) else ()
+
+
+def _more_signatures(tested: Testing, known: _Known) -> tuple[tuple[str | None, ...], ...]:
+    """The rows of a test and of its continuation; those that were left out are made up for."""
+    nobody = (None,) * len(tested.committee)
+    before = tested.signatures or (nobody,) * len(tested.models)
+    more = _signatures(known) or (nobody,) * len(known)
+    return (*before, *more) if tested.signatures or _signatures(known) else ()
 
 
 def _fetch(
@@ -111,9 +142,9 @@ def _fetch(
     return replies
 
 
-def _asked(run: Running, committee: tuple[int, ...], row: NDArray[np.float64]) -> list[int]:
+def _asked(run: Running, committee: tuple[int, ...], row: _Row) -> list[int]:
     """Columns of the examiners who have not yet said what they make of a model."""
-    unknown = np.flatnonzero(np.isnan(row)).tolist()
+    unknown = np.flatnonzero(np.isnan(row.utilities)).tolist()
     return [column for column in unknown if committee[column] in run.node_of]
 
 
@@ -124,13 +155,12 @@ def _fetch_batch(
     known: _Known,
     batch: list[str],
 ) -> list[tuple[str, Message]]:
-    settings = run.state.settings
     messages: list[Message] = []
     tags: list[tuple[str, int]] = []
     for name in batch:
         asked = _asked(run, committee, known[name])
         run.addressees = tuple(run.node_of[committee[column]] for column in asked)
-        run.extra_config = {}
+        run.extra_config = vote_terms(run)
         messages += strategy.configure_evaluate(
             run.state.round, run.model(name), run.evaluate_config, run.grid
         )
@@ -142,10 +172,10 @@ def _fetch_batch(
             continue
         name, column = arrival.tag
         replies.append((name, arrival.message))
-        value = metrics_of(arrival.message).get(settings.utility_key)
-        if isinstance(value, int | float):
-            utility = bounded_utility(float(value), run.state.bound, settings.utility_rises)
-            known[name][column] = utility
+        run.nonces |= nonces_told({committee[column]: arrival.message})
+        vote = vote_of(run, committee[column], name, arrival.message)
+        if vote is not None:
+            known[name].utilities[column], known[name].signatures[column] = vote
     return replies
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from flwr.app import RecordDict
+from flwr.app import Message, RecordDict
 
 from .adapter import let_go_of_arrays
 from .blocks import Deposit, HopClaim, LaneTerms
@@ -17,6 +17,8 @@ from .courier import Arrival
 from .decisions import generator
 from .rules.testing import fault_of
 from .running import Running, to_arrays
+from .signing import hop_terms, nonces_told, signature_of
+from .statements import key_of
 
 if TYPE_CHECKING:
     from .strategy import RelayStrategy
@@ -74,6 +76,7 @@ def relay(
             seconds[leg.trainer] = arrival.seconds
             leg.claims.append(_claim(strategy, run, legs, leg, arrival))
             if arrival.message is not None:
+                run.nonces |= nonces_told({leg.claims[-1].trainer: arrival.message})
                 contents.append(arrival.message.content)
             leg.baton = _baton(leg)
             del arrival
@@ -95,7 +98,7 @@ def _send(strategy: RelayStrategy, run: Running, lane: int, leg: _Leg) -> None:
     if leg.done:
         return
     run.addressees = (run.node_of[leg.trainer],)
-    run.extra_config = {"hop-seed": leg.seeds[len(leg.claims)]}
+    run.extra_config = {"hop-seed": leg.seeds[len(leg.claims)], **hop_terms(run, leg.baton)}
     messages = strategy.configure_train(
         run.state.round, run.model(leg.baton), run.train_config, run.grid
     )
@@ -106,19 +109,30 @@ def _claim(
     strategy: RelayStrategy, run: Running, legs: list[_Leg], leg: _Leg, arrival: Arrival
 ) -> HopClaim:
     """What a reply amounts to: a stored candidate, or the reason there is none."""
-    name, fault = None, arrival.fault
-    if arrival.message is not None:
-        weights, _ = strategy.aggregate_train(run.state.round, [arrival.message])
-        if weights is None:
-            fault = "mis-shaped"
-            let_go_of_arrays(arrival.message.content)
-        else:
-            candidate = to_arrays(weights)
-            del weights
-            let_go_of_arrays(arrival.message.content)
-            fault = fault_of(candidate, run.store.get(leg.baton))
-            if fault is None:
-                name = run.store.put(candidate)
-                this_round = {claim.model for other in legs for claim in other.claims}
-                fault = "copied" if name in run.state.seen | this_round else None
-    return HopClaim(trainer=leg.trainer, base=leg.baton, model=name, fault=fault)
+    reply, name, fault, signature = arrival.message, None, arrival.fault, None
+    if reply is not None:
+        name, fault = _candidate(strategy, run, leg, reply)
+    if reply is not None and name is not None:
+        signature = signature_of(run, leg.trainer, leg.baton, name, reply)
+        if signature is None and key_of(run.state.who.names[leg.trainer]) is not None:
+            name, fault = None, "unsigned"
+        elif name in run.state.seen | {c.model for other in legs for c in other.claims}:
+            fault = "copied"
+    return HopClaim(
+        trainer=leg.trainer, base=leg.baton, model=name, fault=fault, signature=signature
+    )
+
+
+def _candidate(
+    strategy: RelayStrategy, run: Running, leg: _Leg, reply: Message
+) -> tuple[str | None, str | None]:
+    """The name of a reply's weights, which are stored now, or what is wrong with them."""
+    weights, _ = strategy.aggregate_train(run.state.round, [reply])
+    if weights is None:
+        let_go_of_arrays(reply.content)
+        return None, "mis-shaped"
+    candidate = to_arrays(weights)
+    del weights
+    let_go_of_arrays(reply.content)
+    fault = fault_of(candidate, run.store.get(leg.baton))
+    return (run.store.put(candidate), None) if fault is None else (None, fault)

@@ -16,7 +16,7 @@ from typing import Any
 from flwr.app import ArrayRecord
 from flwr.common import log
 
-from .admission import first_contact, recognised, wait_for_nodes
+from .admission import first_contact, nonces_of, recognised, wait_for_nodes
 from .blocks import Genesis, Publication
 from .chain import Chain
 from .errors import ConfigurationError, LedgerError, NotEnoughParticipantsError, StoreError
@@ -113,9 +113,10 @@ def rejoin(run: Running, settings: RelaySettings, initial: ArrayRecord) -> None:
     nodes = wait_for_nodes(run.grid, settings.min_available_nodes, run.timeout)
     check_names(run.state, nodes, settings.identity_key)
     champion, names = run.model(run.state.champion), run.state.who.names
-    config, timeout = run.evaluate_config, run.timeout
-    found = first_contact(run.courier, nodes, champion, config, settings, timeout)
+    config, timeout, hash = run.evaluate_config, run.timeout, run.genesis_hash
+    found = first_contact(run.courier, nodes, champion, config, settings, timeout, hash)
     run.node_of = recognised(found, names, ())
+    run.nonces = nonces_of(found, run.node_of)
     if not run.node_of:
         raise NotEnoughParticipantsError(
             f"none of the {len(nodes)} nodes connected is a participant of the run, whose "
@@ -169,11 +170,10 @@ def check_models(store: ModelStore, progress: Progress, initial: ArrayRecord) ->
         try:
             store.get(name)
         except StoreError as problem:
-            raise StoreError(
-                f"the run cannot go on from round {progress.state.round}: {role} should be in "
-                f"the store, but {problem} The ledger is whole and was not touched. Put the "
-                "model back (any copy will do: its name is the hash of its bytes) and resume "
-                "again."
+            raise type(problem)(
+                f"the run cannot go on from round {progress.state.round} without {role}: "
+                f"{problem} The ledger is whole and was not touched. Put the model back (any "
+                "copy will do: its name is the hash of its bytes) and resume again."
             ) from problem
     champion = store.get(progress.state.champion)
     if fault_of(to_arrays(initial), champion) == "mis-shaped":

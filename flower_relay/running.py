@@ -24,6 +24,7 @@ from .metering import MeteredGrid
 from .record import HopRow, ParticipantRow, RelayObserver, RoundRow, RunRecord
 from .rules.coins import to_coins
 from .state import State, apply
+from .statements import key_of
 from .store import ModelStore
 
 __all__ = ["Progress", "Running", "settled_rows", "to_arrays", "to_record"]
@@ -108,10 +109,12 @@ class Running:
     evaluate_config: ConfigRecord
     order: tuple[str, ...]
     record_bytes: int
+    genesis_hash: str
     node_of: dict[int, int] = field(default_factory=dict)
+    nonces: dict[int, str] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
     addressees: tuple[int, ...] = ()
-    extra_config: dict[str, int] = field(default_factory=dict)
+    extra_config: dict[str, int | float | str | bool] = field(default_factory=dict)
     _on_the_way: WeakValueDictionary[str, ArrayRecord] = field(default_factory=WeakValueDictionary)
 
     @property
@@ -123,6 +126,11 @@ class Running:
     def last(self) -> Block:
         """The last block on the record: the round goes on from there."""
         return self.progress.last
+
+    @property
+    def anybody_signs(self) -> bool:
+        """Whether a participant is known by its key."""
+        return any(key_of(name) is not None for name in self.state.who.names)
 
     def record_block(self, block: Block) -> None:
         """Append, then fold."""

@@ -82,6 +82,12 @@ class RelaySettings(CheckedSettings):
     audit: float = setting(
         0.25, "probability that a hop inside a leg is measured and paid", between(0.01, 1.0)
     )
+    nonces: int = setting(
+        3,
+        "participants who sign that are asked, before each draw, to reveal a nonce that they "
+        "had committed; 0 leaves the draw to the operator",
+        whole(0),
+    )
     planted: float = setting(
         0.05, "share of tests that are planted to find out constant voters", between(0.0, 0.5)
     )

@@ -1,28 +1,42 @@
 """Models by content: named by the SHA-256 of their canonical safetensors bytes.
 
 `ModelStore` is what a run needs of a store; `MemoryStore` keeps models in memory and
-`FolderStore` in files, which a run with large models or long legs wants. Any array that
-Flower carries is kept, integer counters and scalars included.
+`FolderStore` in files, local or in a bucket, which a run with large models or long legs
+wants. Any array that Flower carries is kept, integer counters and scalars included.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from .errors import StoreError
+from .durable import make_folder, write_whole
+from .errors import (
+    ConfigurationError,
+    ModelDamagedError,
+    ModelMissingError,
+    StorageFullError,
+    StoreError,
+)
 
 __all__ = ["Arrays", "FolderStore", "MemoryStore", "ModelStore", "canonical_bytes", "model_name"]
 
 Arrays = Mapping[str, NDArray[Any]]
+
+_SUFFIX = ".safetensors"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""No room on the disk, in the user's share of it, or under the limit of a file's size."""
 
 
 def canonical_bytes(arrays: Arrays) -> bytes:
@@ -48,6 +62,10 @@ class ModelStore(Protocol):
     def keep_only(self, names: Iterable[str]) -> None:
         """Let go of every other model."""
 
+    def disk_use(self) -> int:
+        """Bytes that the models take on a disk."""
+        ...
+
 
 class MemoryStore:
     """A store that lives as long as the process, one copy of each model."""
@@ -67,11 +85,14 @@ class MemoryStore:
 
         Raises
         ------
-        StoreError
+        ModelMissingError
             When no model of that name is kept.
         """
         if name not in self._models:
-            raise StoreError(f"model {name[:12]} is not in the store.")
+            raise ModelMissingError(
+                f"expected model {name[:12]}… in memory, found none: it was let go of, or never "
+                "made. Nothing else is affected; keep what is needed, or use a FolderStore."
+            )
         return load(self._models[name])
 
     def keep_only(self, names: Iterable[str]) -> None:
@@ -79,35 +100,55 @@ class MemoryStore:
         wanted = set(names)
         self._models = {name: data for name, data in self._models.items() if name in wanted}
 
+    def disk_use(self) -> int:
+        """None: nothing is on a disk."""
+        return 0
+
     def __len__(self) -> int:
         """How many models are kept."""
         return len(self._models)
 
 
 class FolderStore:
-    """A store of files, `HASH.safetensors`, written whole or not at all.
+    """A store of files, `HASH.safetensors`, each there whole or not at all.
 
     Parameters
     ----------
-    folder : pathlib.Path
-        Made if it is not there.
+    folder : pathlib.Path or str
+        A local folder, made if it is not there, or any address that fsspec knows
+        (`s3://bucket/run`, `memory://run`), whose driver has to be installed.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, folder: Path | str) -> None:
+        self._files, self._root = _opened(folder)
+        self._local = isinstance(self._files, LocalFileSystem)
+        with self._told("made"):
+            if self._local:
+                make_folder(Path(self._root))
+            else:
+                self._files.makedirs(self._root, exist_ok=True)
 
     def put(self, arrays: Arrays) -> str:
-        """Keep a model: write it beside, sync it, and only then give it its name."""
+        """Keep a model; it is durable when its name is returned.
+
+        Raises
+        ------
+        StorageFullError
+            When there is no room for it.
+        StoreError
+            When it cannot be written for another reason.
+        """
         data = canonical_bytes(arrays)
         name = model_name(data)
-        if not self._path(name).exists():
-            unfinished = self._folder / f"{name}.part"
-            with unfinished.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.rename(self._path(name))
+        path = self._path(name)
+        with self._told("written", name):
+            # A file of another size was cut short, and is written anew.
+            if self._size(path) == len(data):
+                return name
+            if self._local:
+                write_whole(Path(path), data)
+            else:
+                self._files.pipe_file(path, data)
         return name
 
     def get(self, name: str) -> dict[str, NDArray[Any]]:
@@ -115,28 +156,102 @@ class FolderStore:
 
         Raises
         ------
-        StoreError
-            When the file is missing, or its bytes have another hash.
+        ModelMissingError
+            When there is no file of it.
+        ModelDamagedError
+            When its bytes have another hash.
         """
         path = self._path(name)
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            raise StoreError(f"model {name[:12]} is not in {self._folder}.") from None
+        with self._told("read", name):
+            data = self._read(path)
+        if data is None:
+            raise ModelMissingError(
+                f"{path}: expected a model's file, found none. The ledger and the other models "
+                "are not affected. If the run still needs this one (a baton, a trail, a model "
+                "under test), put a copy in its place, from a backup or from a participant who "
+                "has it, then resume; older models are let go of on purpose."
+            )
         found = model_name(data)
+        if found != name:
+            raise ModelDamagedError(
+                f"{path} was changed or cut short: expected bytes whose SHA-256 is {name[:12]}…, "
+                f"found {len(data)} bytes whose SHA-256 is {found[:12]}…. The ledger and the "
+                "other models are not affected. Put a copy in its place, from a backup or from "
+                "a participant who has this model, then resume the run."
+            )
         try:
-            if found == name:
-                return load(data)
+            return load(data)
         except SafetensorError as problem:
-            raise StoreError(f"{path} is not a safetensors file: {problem}") from problem
-        raise StoreError(f"{path} was changed: its bytes hash to {found[:12]}.")
+            raise ModelDamagedError(
+                f"{path} has the bytes it is named for, and they are no safetensors: {problem}. "
+                "Whoever named it so put something else than a model on the ledger; it was not "
+                "changed."
+            ) from problem
 
     def keep_only(self, names: Iterable[str]) -> None:
-        """Delete the files of every other model."""
+        """Delete every other model, and what a crash left half-written."""
         wanted = {self._path(name) for name in names}
-        for path in self._folder.glob("*.safetensors"):
-            if path not in wanted:
-                path.unlink()
+        with self._told("tidied"):
+            for path in self._sizes():
+                if path not in wanted and path.endswith((_SUFFIX, ".part")):
+                    self._files.rm_file(path)
 
-    def _path(self, name: str) -> Path:
-        return self._folder / f"{name}.safetensors"
+    def disk_use(self) -> int:
+        """Bytes of all files, half-written ones included."""
+        return sum(self._sizes().values())
+
+    def _sizes(self) -> dict[str, int]:
+        """Every file by its path, with its size in bytes."""
+        self._files.invalidate_cache()  # others may write here, and some drivers remember
+        with self._told("listed"):
+            found = self._files.find(self._root, detail=True)
+        return {path: int(info["size"]) for path, info in found.items()}
+
+    def _read(self, path: str) -> bytes | None:
+        try:
+            data: bytes = self._files.cat_file(path)
+            return data
+        except FileNotFoundError:
+            return None
+
+    def _size(self, path: str) -> int | None:
+        self._files.invalidate_cache()
+        try:
+            return int(self._files.info(path)["size"])
+        except FileNotFoundError:
+            return None
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}{_SUFFIX}"
+
+    @contextmanager
+    def _told(self, done: str, name: str = "") -> Iterator[None]:
+        """Turn the errors of files into ours."""
+        what = self._path(name) if name else self._root
+        try:
+            yield
+        except OSError as problem:
+            kind, cure = (
+                (StorageFullError, "Free some room")
+                if problem.errno in _FULL
+                else (StoreError, "Put that right")
+            )
+            raise kind(
+                f"{what} cannot be {done}: {problem}. What was kept before, the ledger included, "
+                f"is safe, and nothing half-written counts as a model. {cure}, then resume the "
+                "run."
+            ) from problem
+
+
+def _opened(folder: Path | str) -> tuple[Any, str]:
+    """The file system that a folder is on, and its path there."""
+    if isinstance(folder, Path) or "://" not in folder:
+        return LocalFileSystem(), str(Path(folder).absolute())
+    try:
+        files, root = url_to_fs(folder)
+    except (ImportError, ValueError) as problem:
+        raise ConfigurationError(
+            f"models should be kept in {folder}, but: {problem}. Nothing was written. Name a "
+            "folder, or install what fsspec needs for that address."
+        ) from problem
+    return files, root.rstrip("/")

@@ -22,16 +22,16 @@ from flwr.serverapp.strategy import Result, Strategy
 
 from .adapter import weighted_metrics
 from .admission import (
-    GRACE,
     admit,
     check_utility,
     first_contact,
     genesis_of,
+    nonces_of,
     wait_for_nodes,
 )
 from .blocks import Commitment, Deposit, Settlement, Testing
-from .chain import Chain, MemoryChain
-from .courier import Courier
+from .chain import Chain, MemoryChain, hash_of_genesis
+from .courier import GRACE, Courier
 from .decisions import decide_deposits, decide_settlement, generator
 from .examining import examine, retest
 from .legs import relay
@@ -41,6 +41,7 @@ from .record import RelayObserver, RunRecord
 from .resuming import check_chain, rejoin, replay
 from .running import Running, to_arrays
 from .settings import RelaySettings
+from .signing import nonces_to_commit
 from .store import MemoryStore, ModelStore
 
 __all__ = ["RelayStrategy"]
@@ -236,7 +237,8 @@ class RelayStrategy(Strategy):
         replies: list[Message] = []
         if isinstance(run.last, Deposit):
             lanes, seconds, trained = relay(self, run, run.last)
-            run.record_block(Commitment(round=run.state.round, lanes=lanes))
+            nonces = nonces_to_commit(run, run.last)
+            run.record_block(Commitment(round=run.state.round, lanes=lanes, nonce_hashes=nonces))
         if isinstance(run.last, Commitment) and settings.examiners:
             replies = examine(self, run, run.last)
         if isinstance(run.last, Testing):
@@ -291,10 +293,13 @@ class RelayStrategy(Strategy):
         configs = [ConfigRecord(dict(c or {})) for c in (train_config, evaluate_config)]
         if begins:
             nodes = wait_for_nodes(metered, settings.min_available_nodes, timeout)
-            found = first_contact(courier, nodes, initial_arrays, configs[1], settings, timeout)
+            model = store.put(to_arrays(initial_arrays))
+            found = first_contact(
+                courier, nodes, initial_arrays, configs[1], settings, timeout, model
+            )
             if settings.examiners:
                 check_utility(found, settings)
-            self.chain.append(genesis_of(settings, store.put(to_arrays(initial_arrays)), found))
+            self.chain.append(genesis_of(settings, model, found))
         progress = replay(self.chain, self.record)
         run = self._running = Running(
             grid=metered,
@@ -309,9 +314,11 @@ class RelayStrategy(Strategy):
             evaluate_config=configs[1],
             order=tuple(initial_arrays),
             record_bytes=initial_arrays.count_bytes(),
+            genesis_hash=hash_of_genesis(self.chain),
         )
         if begins:
             run.node_of = {index: answer.node_id for index, answer in enumerate(found)}
+            run.nonces = nonces_of(found, run.node_of)
         else:
             rejoin(run, settings, initial_arrays)
         run.tell_start()

@@ -19,6 +19,7 @@ from flwr.serverapp.strategy import (
 )
 
 from flower_relay import FolderStore, RelayObserver, RelaySettings, RelayStrategy
+from flower_relay.ledger import OperatorKey, SqlChain, open_ledger
 from strategies.settings import RunSettings
 
 __all__ = ["STRATEGIES", "build_strategy"]
@@ -27,26 +28,40 @@ Observers = tuple[RelayObserver, ...]
 Builder = Callable[[RunSettings, Observers, Path], Strategy]
 
 
-def _of(settings: RelaySettings, observers: Observers, folder: Path) -> RelayStrategy:
+def _of(
+    run: RunSettings, settings: RelaySettings, observers: Observers, folder: Path
+) -> RelayStrategy:
     return RelayStrategy(
-        settings, observers=observers, store=lambda: FolderStore(folder / "models")
+        settings,
+        observers=observers,
+        chain=lambda: _ledger(folder),
+        store=lambda: FolderStore(folder / "models"),
+        resume=bool(run.resume),
     )
 
 
+def _ledger(folder: Path) -> SqlChain:
+    """The ledger in a run's folder; its operator's key is beside the runs, in none of them."""
+    path, key_file = folder / "ledger.db", folder.parent / "operator.key"
+    # A new key could not go on with a ledger that is there.
+    key = OperatorKey.load(key_file) if path.exists() else OperatorKey.load_or_create(key_file)
+    return open_ledger(path, key=key)
+
+
 def _relay(run: RunSettings, observers: Observers, folder: Path) -> Strategy:
-    return _of(run.relay, observers, folder)
+    return _of(run, run.relay, observers, folder)
 
 
 def _fan_out(run: RunSettings, observers: Observers, folder: Path) -> Strategy:
     """The paper's: one hop a round, top share recognised, a coin per ancestor, no trail."""
     settings = replace(run.relay, topology="fan-out", rewards="royalty", trail=0.0)
-    return _of(settings, observers, folder)
+    return _of(run, settings, observers, folder)
 
 
 def _cyclic(run: RunSettings, observers: Observers, folder: Path) -> Strategy:
     """An untested ring in an order shuffled anew each cycle, as other frameworks have it."""
     settings = replace(run.relay, topology="chain", lanes=1, max_leg=1, examiners=0, trail=0.0)
-    return _of(settings, observers, folder)
+    return _of(run, settings, observers, folder)
 
 
 def _averaging(strategy: Callable[..., Strategy], *keys: str, **renamed: str) -> Builder:
@@ -80,5 +95,5 @@ STRATEGIES: dict[str, Builder] = {
 
 
 def build_strategy(run: RunSettings, observers: Iterable[RelayObserver], folder: Path) -> Strategy:
-    """The strategy that a run asks for; a relay keeps its models in the run's folder."""
+    """The strategy that a run asks for; a relay keeps ledger and models in the run's folder."""
     return STRATEGIES[run.strategy](run, tuple(observers), folder)

@@ -15,15 +15,16 @@ from clients.partition import parse_scheme
 from flower_relay.errors import ConfigurationError
 from flower_relay.settings import RelaySettings
 
-__all__ = ["RELAY_KEYS", "STRATEGY_NAMES", "RunSettings", "parse"]
+__all__ = ["RELAYS", "RELAY_KEYS", "STRATEGY_NAMES", "RunSettings", "parse"]
 
 RELAY_KEYS = (
     "topology", "lanes", "lanes-meet", "max-leg", "trail", "examiners", "tolerance", "audit",
-    "rewards", "recognised-share", "slots",
+    "nonces", "rewards", "recognised-share", "slots",
 )  # fmt: skip
 """Run-config keys that are settings of the relay, with the same names and defaults."""
 
-_RELAYS = ("relay", "relay-fanout", "cyclic")
+RELAYS = ("relay", "relay-fanout", "cyclic")
+"""Strategies that are relays, and so keep a ledger."""
 
 STRATEGY_NAMES = (
     "relay", "relay-fanout", "cyclic", "fedavg", "fedprox", "fedavgm", "fedadam", "fedmedian",
@@ -44,6 +45,8 @@ class RunSettings:
     evaluate_every: int
     runs_dir: Path
     run_name: str
+    keys_dir: Path | None
+    resume: str
     relay: RelaySettings
     config: Mapping[str, Any]
 
@@ -61,16 +64,11 @@ def parse(config: Mapping[str, Any]) -> RunSettings:
         raise ConfigurationError(
             f"strategy = {strategy!r}: expected one of {', '.join(STRATEGY_NAMES)}."
         )
-    if config["resume"]:
-        raise ConfigurationError(
-            "resume: a run can only be resumed from a durable ledger, which this version "
-            "does not keep yet; leave it empty."
-        )
     _check_clients(config)
     _check_numbers(config)
     budget = int(config["budget"])
     options = {key: config[key] for key in RELAY_KEYS}
-    if strategy in _RELAYS:  # others may train everybody at once
+    if strategy in RELAYS:  # others may train everybody at once
         options["fraction-train"] = config["fraction-train"]
     relay = RelaySettings.from_mapping(
         {
@@ -91,6 +89,8 @@ def parse(config: Mapping[str, Any]) -> RunSettings:
         evaluate_every=int(config["evaluate-every"]),
         runs_dir=Path(str(config["runs-dir"]) or "runs").absolute(),
         run_name=str(config["run-name"]),
+        keys_dir=Path(str(config["relay-keys-dir"])) if config["relay-keys-dir"] else None,
+        resume=str(config["resume"]),
         relay=relay,
         config=dict(config),
     )

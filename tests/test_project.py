@@ -100,7 +100,6 @@ def test_every_strategy_can_be_built(tmp_path: Path) -> None:
         ({"tolerance": 2.0}, "tolerance = 2.0: expected a number from 0.0 to 1.0"),
         ({"rounds": 0}, "rounds = 0: expected a whole number, at least 1"),
         ({"learning-rate": 0.0}, "learning-rate = 0.0: expected a number above 0"),
-        ({"resume": "yesterday"}, "durable ledger"),
     ],
 )
 def test_impossible_values_are_refused_with_what_is_possible(

@@ -10,16 +10,24 @@ from .deposits import decide_deposits
 from .publication import Averages, decide_publication
 from .randomness import generator, seed_from
 from .settlement import decide_settlement
-from .tests import TestPlan, decide_retests, decide_tests
+from .tests import (
+    TestPlan,
+    decide_nonces,
+    decide_retests,
+    decide_tests,
+    may_bring_nonces,
+)
 
 __all__ = [
     "Averages",
     "TestPlan",
     "decide_deposits",
+    "decide_nonces",
     "decide_publication",
     "decide_retests",
     "decide_settlement",
     "decide_tests",
     "generator",
+    "may_bring_nonces",
     "seed_from",
 ]

@@ -6,9 +6,9 @@ import numpy as np
 
 from ..blocks import HopResult, LaneResult, Settlement
 from ..errors import LedgerError
-from ..ledger.merkle import leaves_of, merkle_root
 from ..lineage import Lineage
 from ..rules.coins import to_units
+from ..rules.merkle import leaves_of, merkle_root
 from ..rules.rewards import contribution_credit, divide, royalties
 from ..rules.settlement import num_recognised, rank
 from ..state import State, move_units

@@ -6,17 +6,27 @@ is tested and a random few inside for pay; when it fails, all of it is.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..blocks import Commitment, Deposit, HopClaim
+from ..blocks import Commitment, Deposit, HopClaim, OpenedNonce
 from ..rules.testing import draw_committee, judge_leg
 from ..state import State
+from ..statements import key_of
 from .randomness import generator, seed_from
 
-__all__ = ["TestPlan", "candidates", "decide_retests", "decide_tests", "leg_utilities"]
+__all__ = [
+    "TestPlan",
+    "candidates",
+    "decide_nonces",
+    "decide_retests",
+    "decide_tests",
+    "leg_utilities",
+    "may_bring_nonces",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,17 +46,44 @@ def candidates(claims: tuple[HopClaim, ...]) -> list[HopClaim]:
     return [claim for claim in claims if claim.fault is None]
 
 
-def decide_tests(state: State, head: str, deposit: Deposit, commitment: Commitment) -> TestPlan:
-    """Draw committee, audits and plants from the hash of the commitment block.
+def may_bring_nonces(state: State, deposit: Deposit) -> list[int]:
+    """Who sign and could examine this round: the seed should not be the trainers' choice."""
+    eligible = _eligible(state, deposit).tolist()
+    return [index for index in eligible if key_of(state.who.names[index]) is not None]
+
+
+def decide_nonces(state: State, deposit: Deposit, told: Collection[int]) -> tuple[int, ...]:
+    """Draw those whose nonces the seed will depend on, from those who told a nonce's hash."""
+    settings = state.settings
+    if not settings.examiners:
+        return ()
+    free = [index for index in may_bring_nonces(state, deposit) if index in told]
+    rng = generator(settings.seed, deposit.round, "nonces")
+    if not free:
+        return ()
+    drawn = rng.choice(free, size=min(settings.nonces, len(free)), replace=False)
+    return tuple(sorted(drawn.tolist()))
+
+
+def decide_tests(
+    state: State,
+    head: str,
+    deposit: Deposit,
+    commitment: Commitment,
+    nonces: tuple[OpenedNonce, ...] = (),
+) -> TestPlan:
+    """Draw committee, audits and plants from the hash of the commitment block and the nonces.
 
     Parameters
     ----------
     head : str
         Hash of the commitment block. Without nonces from participants the operator
         could grind it; `verify` says so.
+    nonces : tuple of OpenedNonce
+        Those opened for that block, in the order of participants.
     """
     settings = state.settings
-    rng = generator(seed_from(head), deposit.round, "tests")
+    rng = generator(seed_from(head, [item.nonce for item in nonces]), deposit.round, "tests")
     eligible = _eligible(state, deposit)
     committee = draw_committee(eligible, settings.examiners, rng)
     models: list[str] = []

@@ -18,7 +18,15 @@ from .problems import Differs, first_difference
 
 __all__ = ["check_admission", "check_commitment", "check_genesis", "check_present", "check_votes"]
 
-_FAULTS_WITHOUT_MODEL = ("timeout", "error", "left", "mis-shaped", "non-finite", "unchanged")
+_FAULTS_WITHOUT_MODEL = (
+    "timeout",
+    "error",
+    "left",
+    "mis-shaped",
+    "non-finite",
+    "unchanged",
+    "unsigned",
+)
 
 
 def check_genesis(block: Genesis) -> None:
@@ -55,9 +63,7 @@ def check_present(state: State, block: Deposit) -> None:
     if not present or present != tuple(sorted(set(present))):
         raise Differs("deposit.present", "participants in ascending order", list(present))
     if present[0] < 0 or present[-1] >= state.num_participants:
-        raise Differs(
-            "deposit.present", f"indices below {state.num_participants}", list(present)
-        )
+        raise Differs("deposit.present", f"indices below {state.num_participants}", list(present))
 
 
 def check_commitment(state: State, deposit: Deposit, block: Commitment) -> None:

@@ -52,6 +52,7 @@ class Differs(LedgerError):
 
 def first_difference(expected: Any, found: Any, path: str) -> Differs | None:
     """The first field, in the order in which blocks list them, in which two values differ."""
+    pairs: list[tuple[str, Any, Any]]
     if isinstance(expected, Mapping) and isinstance(found, Mapping):
         keys = {**dict.fromkeys(expected), **dict.fromkeys(found)}
         pairs = [(f"{path}.{key}", expected.get(key), found.get(key)) for key in keys]

@@ -34,6 +34,7 @@ from ..decisions import (
 from ..publishing import StoredAverages
 from ..running import Progress
 from ..state import begin
+from ..store import ModelStore
 from .observed import (
     check_admission,
     check_commitment,
@@ -41,7 +42,8 @@ from .observed import (
     check_present,
     check_votes,
 )
-from .problems import Differs
+from .participants import ParticipantsWord
+from .problems import Differs, first_difference
 
 __all__ = ["Replay"]
 
@@ -53,10 +55,10 @@ class Replay:
     ----------
     genesis : Genesis
         The first block.
-    averages : StoredAverages or None
-        Makes averages again where all models for it are at hand.
+    stored : ModelStore, optional
+        Models at hand, from which published averages are made again.
     intact : frozenset of str
-        The models at hand.
+        Their names.
 
     Attributes
     ----------
@@ -64,22 +66,29 @@ class Replay:
         The fold of the blocks so far.
     averages_checked, averages_stated : int
         Averages that were made again, and those whose parents are gone.
+    word : ParticipantsWord
+        What participants signed themselves.
     """
 
     def __init__(
         self,
         genesis: Genesis,
         *,
-        averages: StoredAverages | None = None,
+        stored: ModelStore | None = None,
         intact: frozenset[str] = frozenset(),
     ) -> None:
         check_genesis(genesis)
+        self.word = ParticipantsWord(genesis)
+        self.word.check_genesis(genesis)
         self.progress = Progress(state=begin(genesis), last=genesis)
         self.averages_checked = self.averages_stated = 0
         self.named = {genesis.model}
-        self._averages, self._intact = averages, intact
+        keep = self.progress.state.settings.trail
+        self._averages = None if stored is None else StoredAverages(stored, keep)
+        self._intact = intact
         self._head = ""
         self._total = 0
+        self._to_retest: tuple[str, ...] = ()
 
     def expected(self, block: Block) -> Block:
         """What the next block must be.
@@ -119,11 +128,20 @@ class Replay:
             case Commitment():
                 claims = [claim.model for lane in block.lanes for claim in lane]
                 self.named.update(model for model in claims if model is not None)
-            case Testing(planted=str(planted)):
-                self.named.add(planted)
+            case Testing():
+                self.named.update(() if block.planted is None else (block.planted,))
+                self._to_retest = self._retests(block)
             case Publication():
                 self.named.update((*block.batons, *block.trails))
         self._conserve(block)
+
+    def averages_of(self, models: Sequence[str]) -> StoredAverages | None:
+        """What makes averages of these models, if all are at hand; counts either case."""
+        if self._averages is not None and self._intact.issuperset(models):
+            self.averages_checked += 1
+            return self._averages
+        self.averages_stated += 1
+        return None
 
     def _due(self) -> tuple[type[Block], ...]:
         state, last = self.progress.state, self.progress.last
@@ -135,7 +153,7 @@ class Replay:
             case Commitment():
                 return (Testing,) if state.settings.examiners else (Settlement,)
             case Testing():
-                return (Testing,) if self._retests(last) else (Settlement,)
+                return (Testing,) if self._to_retest else (Settlement,)
             case Settlement():
                 return (Publication,)
         assert_never(last)
@@ -145,7 +163,7 @@ class Replay:
         check_present(state, block)
         left = math.inf if settings.budget is None else settings.budget - self.progress.hops
         if left <= 0:
-            raise Differs("kind", f"no more: the budget of {settings.budget} hops is used", "deposit")
+            raise Differs("kind", f"no more, the budget of {settings.budget} being used", "deposit")
         present = np.zeros(state.num_participants, dtype=np.bool_)
         present[list(block.present)] = True
         rng = generator(settings.seed, state.round + 1, "deposits")
@@ -156,16 +174,25 @@ class Replay:
         deposit = self.progress.last
         assert isinstance(deposit, Deposit)
         check_commitment(self.progress.state, deposit, block)
+        self.word.check_commitment(self.progress.state, deposit, block)
         return block
 
     def _testing(self, block: Testing) -> Testing:
         state, last = self.progress.state, self.progress.last
         if isinstance(last, Testing):
-            models = (*last.models, *self._retests(last))
-            expected = replace(last, models=models, utilities=block.utilities)
+            models = (*last.models, *self._to_retest)
+            utilities = (*last.utilities, *block.utilities[len(last.models) :])
+            expected = replace(
+                last, models=models, utilities=utilities, signatures=block.signatures
+            )
         else:
             expected = self._first_testing(block)
-        check_votes(state, replace(block, models=expected.models, committee=expected.committee))
+        for field in ("committee", "models"):  # who voted on what, before the votes
+            drawn, found = getattr(expected, field), getattr(block, field)
+            if (difference := first_difference(drawn, found, f"testing.{field}")) is not None:
+                raise difference
+        check_votes(state, block)
+        self.word.check_testing(state, last if isinstance(last, Testing) else None, block)
         return expected
 
     def _first_testing(self, block: Testing) -> Testing:
@@ -173,7 +200,8 @@ class Replay:
         state = self.progress.state
         deposit, commitment = state.deposit, state.commitment
         assert deposit is not None and commitment is not None
-        plan = decide_tests(state, self._head, deposit, commitment)
+        self.word.check_openings(state, commitment, self._head, block.nonces)
+        plan = decide_tests(state, self._head, deposit, commitment, block.nonces)
         plants = plan.plants and bool(plan.models)
         if plants != (block.planted is not None):
             raise Differs("testing.planted", "a planted model" if plants else "none", block.planted)
@@ -187,6 +215,8 @@ class Replay:
             planted=block.planted,
             models=(*plan.models, *planted),
             utilities=block.utilities,
+            signatures=block.signatures,
+            nonces=block.nonces,
         )
 
     def _retests(self, tested: Testing) -> tuple[str, ...]:
@@ -227,22 +257,14 @@ class _Stated:
         sources = () if settled is None else settled.restart_from
         stated = self._block.trails
         place = sources.index(lane) if lane in sources and len(sources) == len(stated) else 0
-        averages = self._at_hand([trail, *batons])
+        averages = self._replay.averages_of([trail, *batons])
         if averages is not None:
             return averages.extend(lane, trail, batons, before)
         return stated[place] if place < len(stated) else "a trail"
 
     def merge(self, batons: Sequence[str], weights: Sequence[float]) -> str:
         """The baton that the block states for all lanes, or as it should be."""
-        averages = self._at_hand(batons)
+        averages = self._replay.averages_of(batons)
         if averages is not None:
             return averages.merge(batons, weights)
         return self._block.batons[0] if self._block.batons else "an average"
-
-    def _at_hand(self, models: Sequence[str]) -> StoredAverages | None:
-        replay = self._replay
-        if replay._averages is not None and replay._intact.issuperset(models):
-            replay.averages_checked += 1
-            return replay._averages
-        replay.averages_stated += 1
-        return None

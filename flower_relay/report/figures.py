@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ..record import HopRow, RunRecord
+from ..statements import short_name
 from .outcome import RunOutcome, fate
 
 __all__ = ["learning_curve", "lineage_picture"]
@@ -177,7 +178,7 @@ def _draw_coins(axes: Axes, record: RunRecord) -> None:
 def _name_rows(axes: Axes, record: RunRecord, hostile: frozenset[str]) -> None:
     names = [row.name for row in record.participants]
     shown = range(0, len(names), 1 + len(names) // (_MOST_NAMES + 1))
-    labels = [names[i] + (" (hostile)" if names[i] in hostile else "") for i in shown]
+    labels = [short_name(names[i]) + (" (hostile)" if names[i] in hostile else "") for i in shown]
     axes.set_yticks(shown, labels)
     for index, label in zip(shown, axes.get_yticklabels(), strict=True):
         label.set_parse_math(False)  # a name is a name, also with a dollar in it

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..statements import short_name
 from .outcome import RunOutcome, fate
 
 __all__ = ["participants_table", "print_outcome", "summary", "summary_table"]
@@ -92,7 +93,7 @@ def participants_table(outcome: RunOutcome) -> Table:
         hostile = row.name in outcome.hostile
         table.add_row(
             # A name comes from a node: as Text it is shown, never read as markup.
-            Text(row.name + (" (hostile)" if hostile else "")),
+            Text(short_name(row.name) + (" (hostile)" if hostile else "")),
             f"{row.coins:,.3f}",
             f"{row.bond:.2f}",
             f"{row.debt:.2f}",

@@ -16,6 +16,8 @@ __all__ = ["Leaf", "inclusion_proof", "leaves_of", "merkle_root", "root_of_proof
 
 _LEAF, _NODE = b"\x00", b"\x01"
 
+_spell = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
 
 @dataclass(frozen=True, kw_only=True)
 class Leaf:
@@ -28,8 +30,7 @@ class Leaf:
 
     def digest(self) -> bytes:
         """The leaf's hash."""
-        fields = [self.participant, self.balance, self.locked, self.bond]
-        spelled = json.dumps(fields, separators=(",", ":"), allow_nan=False)
+        spelled = _spell([self.participant, self.balance, self.locked, self.bond])
         return sha256(_LEAF + spelled.encode()).digest()
 
 

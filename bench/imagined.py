@@ -1,0 +1,217 @@
+"""Runs without training: every block is decided as in a real run, the results are made up.
+
+    python bench/imagined.py                    # verify 10,000 rounds of 20 participants
+    python bench/imagined.py --rounds 1000 --profile
+
+Trainers improve the model a little or harm it, fail, leave and copy; examiners see the
+truth with some noise; now and then somebody joins. Models have names but no weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import hashlib
+import itertools
+import pstats
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from flower_relay import RelaySettings  # noqa: E402
+from flower_relay.blocks import (  # noqa: E402
+    Admission,
+    Block,
+    Commitment,
+    Deposit,
+    Genesis,
+    HopClaim,
+    Testing,
+)
+from flower_relay.chain import block_hash  # noqa: E402
+from flower_relay.decisions import (  # noqa: E402
+    decide_deposits,
+    decide_publication,
+    decide_retests,
+    decide_settlement,
+    decide_tests,
+    generator,
+)
+from flower_relay.ledger.keys import OperatorKey  # noqa: E402
+from flower_relay.ledger.sealed import NOTHING_BEFORE, SealedBlock, seal  # noqa: E402
+from flower_relay.ledger.verify import verify_run  # noqa: E402
+from flower_relay.running import Progress  # noqa: E402
+from flower_relay.state import begin  # noqa: E402
+
+_FAULTS = (None, "timeout", "error", "left", "non-finite", "mis-shaped", "unchanged", "copied")
+_ODDS = (0.86, *[0.02] * 7)
+
+
+def sealed(blocks: Iterable[Block], key: OperatorKey) -> Iterator[SealedBlock]:
+    """The blocks as a ledger stores them."""
+    previous = NOTHING_BEFORE
+    for index, block in enumerate(blocks):
+        found = seal(index, previous, block, key)
+        previous = found.hash
+        yield found
+
+
+class ImaginedRun:
+    """A federation whose trainers and examiners are drawn; iterate over it for its blocks.
+
+    Parameters
+    ----------
+    settings : RelaySettings
+        Of the run.
+    participants : int
+        Founders.
+    rounds : int
+        To play.
+    seed : int
+        Of everything that is made up.
+    """
+
+    def __init__(
+        self, settings: RelaySettings, *, participants: int, rounds: int, seed: int = 0
+    ) -> None:
+        self._rng = np.random.default_rng(seed)
+        self._rounds = rounds
+        self._quality: dict[str, float] = {}
+        self._numbers = itertools.count()
+        first = self._model(0.2)
+        names = tuple(f"partition-id-{number}" for number in range(participants))
+        self.genesis = Genesis(
+            settings=asdict(settings),
+            model=first,
+            bound=settings.utility_bound or 4.6,
+            participants=names,
+            utilities=tuple(self._seen(first) for _ in names),
+        )
+        self.progress = Progress(state=begin(self.genesis), last=self.genesis)
+        self._head = block_hash(NOTHING_BEFORE, self.genesis)
+
+    def __iter__(self) -> Iterator[Block]:
+        yield self.genesis
+        for _ in range(self._rounds):
+            for block in self._round():
+                self._head = block_hash(self._head, block)
+                self.progress.fold(block)
+                yield block
+
+    def _round(self) -> Iterator[Block]:
+        """One round; each block is folded before the next is decided."""
+        progress, state, settings = self.progress, self.progress.state, self.progress.state.settings
+        left = np.inf if settings.budget is None else settings.budget - progress.hops
+        if left <= 0:
+            return
+        if self._rng.random() < 0.01:
+            name = f"partition-id-{state.num_participants}"
+            yield Admission(round=state.round + 1, participants=(name,))
+        present = self._rng.random(state.num_participants) < 0.95
+        present[0] = True
+        rng = generator(settings.seed, state.round + 1, "deposits")
+        most = int(min(left, state.num_participants * settings.slots))
+        deposit = decide_deposits(state, present, rng, most_hops=most)
+        yield deposit
+        commitment = self._commitment(deposit)
+        yield commitment
+        if settings.examiners:
+            yield from self._testing(deposit, commitment)
+        yield decide_settlement(state)
+        yield decide_publication(state, self)
+
+    def _commitment(self, deposit: Deposit) -> Commitment:
+        lanes: list[tuple[HopClaim, ...]] = []
+        for terms in deposit.lanes:
+            base, claims = terms.base, []
+            for trainer in terms.trainers:
+                fault = self._rng.choice(np.array(_FAULTS, dtype=object), p=_ODDS)
+                model = self._trained(base) if fault is None else None
+                model = self.genesis.model if fault == "copied" else model
+                claims.append(HopClaim(trainer=trainer, base=base, model=model, fault=fault))
+                base = model if fault is None and model else base
+            lanes.append(tuple(claims))
+        return Commitment(round=deposit.round, lanes=tuple(lanes))
+
+    def _testing(self, deposit: Deposit, commitment: Commitment) -> Iterator[Testing]:
+        state = self.progress.state
+        plan = decide_tests(state, self._head, deposit, commitment)
+        planted = self._model(-1.0) if plan.plants and plan.models else None
+        models = (*plan.models, *([planted] if planted else []))
+        tested = Testing(
+            round=deposit.round, committee=plan.committee, audited=plan.audited, planted=planted,
+            models=models, utilities=tuple(self._row(name, plan.committee) for name in models),
+        )  # fmt: skip
+        yield tested
+        more = decide_retests(state, deposit, commitment, plan.committee)
+        fresh = tuple(name for name in more if name not in models)
+        if fresh:
+            rows = tuple(self._row(name, plan.committee) for name in fresh)
+            yield replace(tested, models=(*models, *fresh), utilities=(*tested.utilities, *rows))
+
+    def _row(self, model: str, committee: Sequence[int]) -> tuple[float | None, ...]:
+        """What examiners said before stays said; a few say nothing."""
+        known = self.progress.state.known_utilities(model)[list(committee)].tolist()
+        fresh = [None if self._rng.random() < 0.03 else self._seen(model) for _ in committee]
+        return tuple(new if old != old else old for old, new in zip(known, fresh, strict=True))
+
+    def _seen(self, model: str) -> float:
+        return float(np.clip(self._quality[model] + self._rng.normal(0, 0.02), 0.0, 1.0))
+
+    def _trained(self, base: str) -> str:
+        harm = self._rng.random() < 0.1
+        step = self._rng.normal(-0.2, 0.1) if harm else self._rng.normal(0.002, 0.01)
+        return self._model(float(np.clip(self._quality[base] + step, 0.0, 0.95)))
+
+    def _model(self, quality: float) -> str:
+        name = hashlib.sha256(f"model {next(self._numbers)}".encode()).hexdigest()
+        self._quality[name] = quality
+        return name
+
+    # The averages of a publication, by name only.
+
+    def extend(self, lane: int, trail: str, batons: Sequence[str], before: int) -> str:
+        """A trail, as good as its last baton."""
+        return self._model(self._quality[batons[-1]])
+
+    def merge(self, batons: Sequence[str], weights: Sequence[float]) -> str:
+        """An average, as good as its parts on average."""
+        return self._model(float(np.mean([self._quality[name] for name in batons])))
+
+
+def main() -> None:
+    """Verify an imagined run, and say how fast."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=10_000)
+    parser.add_argument("--participants", type=int, default=20)
+    parser.add_argument("--profile", action="store_true")
+    chosen = parser.parse_args()
+    settings = RelaySettings(deposit_unit=0.01)
+    run = ImaginedRun(settings, participants=chosen.participants, rounds=chosen.rounds)
+    with tempfile.TemporaryDirectory() as folder:
+        key = OperatorKey.create(Path(folder) / "operator.key")
+        ledger = list(sealed(run, key))
+    profile = cProfile.Profile()
+    began = time.perf_counter()
+    if chosen.profile:
+        profile.enable()
+    verdict = verify_run(ledger, trust=key.public)
+    profile.disable()
+    seconds = time.perf_counter() - began
+    print(f"ok: {verdict.ok} {verdict.first_problem or ''}")
+    print(f"{verdict.rounds} rounds, {verdict.blocks} blocks, {verdict.hops_attested} hops")
+    print(f"{seconds:.1f} s, {verdict.blocks / seconds:.0f} blocks/s, rules and signatures")
+    if chosen.profile:
+        pstats.Stats(profile).sort_stats("tottime").print_stats(30)
+
+
+if __name__ == "__main__":
+    main()

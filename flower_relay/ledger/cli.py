@@ -1,0 +1,206 @@
+"""`flower-relay ledger`: verify a run's ledger, and read it.
+
+RUN is a run's folder, its ledger's file or `postgresql://USER@HOST/DATABASE#RUN`. Exit
+code 0 says that all holds, 1 that something does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from ..errors import LedgerError
+from .export import export_ledger
+from .keys import OperatorKey
+from .lineage_view import draw_family, family_tree, read_family
+from .reading import Step, steps
+from .receipts import check_receipt, make_receipt, read_receipt, write_receipt
+from .sql_chain import read_sealed
+from .tables import balances_table, blocks_table, statement_table, verdict_table
+from .verify import verify_run
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, help="Verify a run's ledger, and read it.")
+
+_Run = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="the run's folder, its ledger.db, or postgresql://…/DATABASE#RUN"
+    ),
+]
+_Trust = Annotated[
+    str | None,
+    typer.Option(metavar="KEY", help="the operator's public key (hex), known from elsewhere"),
+]
+
+
+@app.command()
+def verify(
+    run: _Run,
+    trust: _Trust = None,
+    receipt: Annotated[
+        Path | None, typer.Option(help="an earlier receipt, whose blocks must still be there")
+    ] = None,
+    head: Annotated[
+        str | None, typer.Option(help="the hash of a last block that was noted earlier")
+    ] = None,
+    models: Annotated[
+        Path | None, typer.Option(help="the folder of models; by default the one in RUN")
+    ] = None,
+) -> None:
+    """Check hashes, signatures and model files, and decide everything again by the rules."""
+    verdict = verify_run(
+        read_sealed(run),
+        models=models or _models_of(run),
+        trust=trust,
+        receipt=None if receipt is None else read_receipt(receipt),
+        head=head,
+    )
+    console = _console()
+    console.print(verdict_table(verdict))
+    for problem in verdict.problems:
+        console.print(Text(f"✗ {problem}", style="bold red"), soft_wrap=True)
+    if verdict.note:
+        console.print(Text(verdict.note), soft_wrap=True)
+    if not verdict.ok:
+        raise typer.Exit(1)
+    console.print(Text("✓ everything holds", style="bold green"))
+
+
+@app.command()
+def show(
+    run: _Run,
+    block: Annotated[int | None, typer.Option(min=0, help="one block, whole")] = None,
+) -> None:
+    """List the blocks, or show one of them as it is stored."""
+    console = _console()
+    if block is None:
+        console.print(blocks_table(_steps(run)))
+        return
+    for sealed in read_sealed(run):
+        if sealed.index == block:
+            console.print_json(data={k: v for k, v in asdict(sealed).items() if k != "body"})
+            console.print_json(sealed.body)
+            return
+    raise LedgerError(
+        f"expected a block {block} in {run}, found none. Nothing was changed; `flower-relay "
+        "ledger show RUN` lists the blocks that there are."
+    )
+
+
+@app.command()
+def balance(
+    run: _Run,
+    participant: Annotated[str | None, typer.Argument(help="name of one participant")] = None,
+) -> None:
+    """Show everybody's standing, or all that ever moved for one participant."""
+    found = _steps(run)
+    table = balances_table(found) if participant is None else statement_table(found, participant)
+    _console().print(table)
+
+
+@app.command()
+def lineage(
+    run: _Run,
+    model: Annotated[str | None, typer.Argument(help="beginning of a model's hash")] = None,
+    svg: Annotated[Path | None, typer.Option(help="draw it into this file, too")] = None,
+) -> None:
+    """Show who descends from whom: all recognised models, or one and its ancestors."""
+    family = read_family(read_sealed(run), model)
+    console = _console()
+    console.print(family_tree(family), soft_wrap=True)
+    if svg is not None:
+        draw_family(family, svg)
+        console.print(Text(str(svg)), soft_wrap=True)
+
+
+@app.command()
+def receipt(
+    run: _Run,
+    participant: Annotated[str, typer.Argument(help="whom it is for")],
+    key: Annotated[
+        Path | None,
+        typer.Option(help="file of the operator's key; by default operator.key beside the runs"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="file; by default receipt-PARTICIPANT.json")
+    ] = None,
+) -> None:
+    """Sign a receipt: what a participant owns, with the proof that the ledger says so."""
+    made = make_receipt(read_sealed(run), participant, OperatorKey.load(key or _key_beside(run)))
+    path = out or Path(f"receipt-{participant.replace('/', '_')}.json")
+    write_receipt(made, path)
+    _console().print(Text(f"round {made.round}, block {made.block}: {path}"), soft_wrap=True)
+
+
+@app.command("check-receipt")
+def check_receipt_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="the receipt")],
+    trust: _Trust = None,
+    run: Annotated[
+        str | None, typer.Option(metavar="RUN", help="a ledger, which must still hold its blocks")
+    ] = None,
+) -> None:
+    """Check a receipt; it needs no ledger, and finds out one that was rewritten."""
+    found = read_receipt(file)
+    blocks = None if run is None else read_sealed(run)
+    console = _console()
+    if (problem := check_receipt(found, trust=trust, blocks=blocks)) is not None:
+        console.print(Text(f"✗ {problem}", style="bold red"), soft_wrap=True)
+        raise typer.Exit(1)
+    console.print(
+        Text(
+            f"✓ after round {found.round} {found.participant} had {found.balance} units "
+            f"(10⁻⁹ coins), {found.locked} more locked, and a bond of {found.bond:g}; signed by "
+            f"{found.operator}" + ("." if trust else ", a key that only --trust can vouch for.")
+        ),
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def export(run: _Run, out: Annotated[Path, typer.Option(help="folder")]) -> None:
+    """Write the blocks as JSON Lines, and balances and hops as Parquet."""
+    for path in export_ledger(read_sealed(run), out):
+        _console().print(Text(str(path)), soft_wrap=True)
+
+
+def _console() -> Console:
+    """Made when it is needed: whoever redirects the output has done so by then."""
+    return Console(highlight=False)
+
+
+def _steps(run: str) -> Iterator[Step]:
+    return steps(read_sealed(run))
+
+
+def _folder_of(run: str) -> Path | None:
+    """The run's folder, where RUN is on this machine's disk."""
+    if "://" in run:
+        return None
+    return Path(run) if Path(run).is_dir() else Path(run).parent
+
+
+def _models_of(run: str) -> Path | None:
+    """A run's folder has models, even where somebody took them away; a lone file may not."""
+    if (folder := _folder_of(run)) is None:
+        return None
+    models = folder / "models"
+    return models if Path(run).is_dir() or models.is_dir() else None
+
+
+def _key_beside(run: str) -> Path:
+    folder = _folder_of(run)
+    if folder is None:
+        raise LedgerError(
+            f"expected --key FILE with the operator's key, found none: beside {run} there are no "
+            "files. Nothing was signed."
+        )
+    return folder.absolute().parent / "operator.key"

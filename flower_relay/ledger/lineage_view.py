@@ -1,0 +1,196 @@
+"""The lineage of models as people see it: a tree in the terminal, and a picture.
+
+A chain of hundreds of models is one long line. So a line goes on below itself, at the
+same depth, for as long as each model has one descendant, and only forks are indented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from matplotlib import rc_context
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from rich.text import Text
+from rich.tree import Tree
+
+from ..blocks import Publication
+from ..errors import LedgerError
+from ..lineage import Model
+from ..state import State
+from .reading import steps
+from .sealed import SealedBlock
+
+__all__ = ["Family", "draw_family", "family_tree", "read_family"]
+
+_MOST_LABELS = 80
+"""Models up to which the picture names each."""
+
+_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
+"""Okabe and Ito's palette, which colour-blind readers can tell apart."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """Recognised models in the order of their recognition, with names for people.
+
+    Attributes
+    ----------
+    models : dict of name to Model
+        Parents come before their children.
+    owners : dict of name to str
+        Who made each.
+    batons : frozenset of str
+        The models from which lanes go on.
+    title : str
+        What is shown.
+    children : dict of name to list of str
+        By first parent.
+    """
+
+    models: dict[str, Model]
+    owners: dict[str, str]
+    batons: frozenset[str]
+    title: str
+    children: dict[str, list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """List the children."""
+        for name, model in self.models.items():
+            for parent in model.parents[:1]:
+                self.children.setdefault(parent, []).append(name)
+
+    def label(self, name: str) -> str:
+        """A model in one line."""
+        model = self.models[name]
+        if not model.parents:
+            return f"{name[:12]}  the first model"
+        merged = ", ".join(parent[:12] for parent in model.parents)
+        made = f"average of {merged}" if len(model.parents) > 1 else self.owners[name]
+        baton = "  ◀ baton" if name in self.batons else ""
+        return (
+            f"{name[:12]}  round {model.version}  {made}  "
+            f"{model.gain:+.4f} → {model.level:.4f}{baton}"
+        )
+
+
+def read_family(blocks: Iterable[SealedBlock], model: str | None = None) -> Family:
+    """The models that a ledger recognises: all of them, or one and its ancestors.
+
+    Parameters
+    ----------
+    blocks : iterable of SealedBlock
+        The ledger.
+    model : str, optional
+        Beginning of the hash of a recognised model or of a published trail; a trail stands
+        for the baton that was its last.
+
+    Raises
+    ------
+    LedgerError
+        When no model begins so, or several do.
+    """
+    state: State | None = None
+    trails: dict[str, str] = {}
+    for step in steps(blocks):
+        state = step.state
+        if isinstance(step.block, Publication):
+            trails |= dict(zip(step.block.trails, step.block.batons, strict=True))
+    assert state is not None  # steps yields, or raises
+    known = dict(state.lineage.models)
+    if model is None:
+        return _family(state, known, f"all {len(known)} recognised models")
+    found = _named(model, known, trails)
+    tip = trails.get(found, found)
+    above = {parent.name for parent in state.lineage.ancestors(tip)} | {tip}
+    line = {name: each for name, each in known.items() if name in above}
+    average = "" if tip == found else f", the trail that ends with {tip[:12]}"
+    return _family(state, line, f"{found[:12]}{average}: {len(line) - 1} ancestors")
+
+
+def _named(beginning: str, known: Collection[str], trails: Collection[str]) -> str:
+    found = sorted({name for name in (*known, *trails) if name.startswith(beginning)})
+    if len(found) == 1:
+        return found[0]
+    those = ", ".join(name[:16] for name in found[:5])
+    raise LedgerError(
+        f"expected the beginning of one model's hash, found {beginning!r}, with which "
+        + (f"{len(found)} begin: {those}." if found else "none begins.")
+        + " `flower-relay ledger lineage RUN` shows the recognised models."
+    )
+
+
+def _family(state: State, models: dict[str, Model], title: str) -> Family:
+    names = state.who.names
+    owners = {n: "" if m.trainer is None else names[m.trainer] for n, m in models.items()}
+    batons = frozenset(lane.baton for lane in state.lanes)
+    return Family(models=models, owners=owners, batons=batons, title=title)
+
+
+def family_tree(family: Family) -> Tree:
+    """The tree for a terminal."""
+    root = Tree(Text(family.title), guide_style="dim")
+    waiting = [(root, name) for name, model in family.models.items() if not model.parents]
+    while waiting:
+        branch, name = waiting.pop(0)
+        line: list[str] | None = [name]
+        while line:
+            twig = branch.add(Text(family.label(line[0])))
+            below = family.children.get(line[0], [])
+            line = below if len(below) == 1 else None
+            if len(below) > 1:
+                waiting += [(twig, child) for child in below]
+    return root
+
+
+def draw_family(family: Family, path: Path) -> None:
+    """The picture as SVG: rounds from left to right, a row for each line of descent."""
+    rows = _rows(family)
+    height = max(2.0, 0.45 * (1 + max(rows.values())))
+    with rc_context({"svg.hashsalt": "flower_relay", "svg.fonttype": "none"}):
+        figure = Figure(figsize=(12, height + 1), layout="constrained")
+        FigureCanvasSVG(figure)
+        axes = figure.subplots()
+        place = {name: (model.version, rows[name]) for name, model in family.models.items()}
+        for name, model in family.models.items():
+            for parent in model.parents:
+                ends = zip(place[parent], place[name], strict=True)
+                axes.plot(*ends, color="0.6", linewidth=1, zorder=1)
+        across, down = zip(*place.values(), strict=True)
+        axes.scatter(across, down, c=_colours(family), s=30, zorder=2)
+        if len(family.models) <= _MOST_LABELS:
+            for name, where in place.items():
+                label = f"{name[:6]}\n{family.owners[name]}"
+                axes.annotate(label, where, fontsize=6, xytext=(0, 5), textcoords="offset points",
+                              ha="center")  # fmt: skip
+        axes.set(title=family.title, xlabel="round", yticks=[])
+        axes.invert_yaxis()
+        axes.margins(y=0.3)
+        for side in ("left", "right", "top"):
+            axes.spines[side].set_visible(False)
+        figure.savefig(path, format="svg", metadata={"Date": None})
+
+
+def _colours(family: Family) -> list[str]:
+    """A colour for each maker; grey for what nobody made."""
+    makers = {owner: place for place, owner in enumerate(dict.fromkeys(family.owners.values()))}
+    return [
+        "0.5" if not owner else _COLOURS[makers[owner] % len(_COLOURS)]
+        for owner in family.owners.values()
+    ]
+
+
+def _rows(family: Family) -> dict[str, int]:
+    """The first child goes on in its parent's row; each other begins a row of its own."""
+    rows: dict[str, int] = {}
+    lowest = -1
+    for name, model in family.models.items():
+        parent = model.parents[0] if model.parents else None
+        if parent is not None and family.children[parent][0] == name:
+            rows[name] = rows[parent]
+        else:
+            lowest += 1
+            rows[name] = lowest
+    return rows

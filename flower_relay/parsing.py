@@ -1,0 +1,125 @@
+"""Readers of plain values, made from the type hints of frozen dataclasses.
+
+They are strict: every field there, none besides, each of its own type. What they accept
+are the types that blocks are made of: texts, numbers, truths, dictionaries, dataclasses,
+tuples of any length, and any of these or None.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+__all__ = ["Misfit", "Reader", "reader_of", "shown"]
+
+Reader = Callable[[Any], Any]
+"""Gives the value back as its field holds it, or raises Misfit."""
+
+
+class Misfit(Exception):
+    """A value that is not of its field's type; every container on the way adds to the path."""
+
+    def __init__(self, expected: str, found: str) -> None:
+        self.expected, self.found = expected, found
+        self.path: list[str] = []
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:60] + " …"
+
+
+def reader_of(hint: Any) -> Reader:
+    """What reads a value of a field's type; built once, so that reading asks no types."""
+    if is_dataclass(hint) and isinstance(hint, type):
+        return _fields_reader(hint)
+    if get_origin(hint) is tuple:
+        return _tuple_reader(reader_of(get_args(hint)[0]))
+    if get_origin(hint) is UnionType:
+        [inner] = [each for each in get_args(hint) if each is not type(None)]
+        return _optional_reader(reader_of(inner))
+    return _SIMPLE[hint]
+
+
+def _fields_reader(kind: type) -> Reader:
+    readers = {name: reader_of(hint) for name, hint in get_type_hints(kind).items()}
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise Misfit(f"the fields of a {kind.__name__}", shown(value))
+        if value.keys() != readers.keys():
+            raise _wrong_names(readers, value)
+        found = {}
+        for name, reader in readers.items():
+            try:
+                found[name] = reader(value[name])
+            except Misfit as misfit:
+                misfit.path.append(f".{name}")
+                raise
+        return kind(**found)
+
+    return read
+
+
+def _wrong_names(readers: Mapping[str, Reader], value: Mapping[str, Any]) -> Misfit:
+    for name in readers:
+        if name not in value:
+            misfit = Misfit("a value", "nothing")
+            misfit.path.append(f".{name}")
+            return misfit
+    name = next(name for name in value if name not in readers)
+    misfit = Misfit("no such field", shown(value[name]))
+    misfit.path.append(f".{name}")
+    return misfit
+
+
+def _tuple_reader(inner: Reader) -> Reader:
+    def read(value: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            raise Misfit("a list", shown(value))
+        found: list[Any] = []
+        try:
+            for item in value:
+                found.append(inner(item))
+        except Misfit as misfit:
+            misfit.path.append(f"[{len(found)}]")
+            raise
+        return tuple(found)
+
+    return read
+
+
+def _optional_reader(inner: Reader) -> Reader:
+    def read(value: Any) -> Any:
+        return None if value is None else inner(value)
+
+    return read
+
+
+def _simple_reader(kind: type, expected: str) -> Reader:
+    def read(value: Any) -> Any:
+        # By type, not by isinstance: True is an int to Python and another word in JSON.
+        if type(value) is not kind:
+            raise Misfit(expected, shown(value))
+        return value
+
+    return read
+
+
+def _read_number(value: Any) -> Any:
+    if type(value) is int or (type(value) is float and math.isfinite(value)):
+        return value
+    raise Misfit("a finite number", shown(value))
+
+
+_SIMPLE: dict[Any, Reader] = {
+    str: _simple_reader(str, "a text"),
+    int: _simple_reader(int, "a whole number"),
+    bool: _simple_reader(bool, "true or false"),
+    float: _read_number,
+    dict[str, Any]: _simple_reader(dict, "fields"),
+}

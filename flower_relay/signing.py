@@ -1,0 +1,172 @@
+"""The server's half of the mod: what participants who sign are asked, and what they said.
+
+A participant is one who signs when it is named by its key, which it has once it answered a
+challenge. From then on what comes under its name counts only with its signature.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from flwr.app import ConfigRecord, Message, MessageType, RecordDict
+
+from .adapter import metrics_of
+from .blocks import Commitment, Deposit, NonceHash, OpenedNonce
+from .courier import GRACE, Arrival
+from .decisions import decide_nonces
+from .rules.testing import bounded_utility
+from .statements import (
+    Hello,
+    Hop,
+    Opening,
+    Vote,
+    attests,
+    is_hash,
+    key_of,
+    nonce_hash,
+    participant_name,
+)
+
+if TYPE_CHECKING:
+    from .running import Running
+
+__all__ = [
+    "hello_terms",
+    "hop_terms",
+    "name_from_key",
+    "new_hello",
+    "nonces_to_commit",
+    "nonces_told",
+    "opened_nonces",
+    "signature_of",
+    "vote_of",
+    "vote_terms",
+]
+
+Terms = dict[str, int | float | str | bool]
+"""What the config of a message holds for the mod."""
+
+
+def new_hello(run: str) -> Hello:
+    """A challenge that nobody has seen before."""
+    return Hello(run=run, challenge=secrets.token_hex(32))
+
+
+def hello_terms(hello: Hello) -> Terms:
+    """Asks who is there; a ClientApp without the mod takes no notice."""
+    return {"relay-run": hello.run, "relay-hello": hello.challenge}
+
+
+def hop_terms(run: Running, parent: str) -> Terms:
+    """Asks for a signature under a hop; nothing in a run in which nobody signs."""
+    return {"relay-run": run.genesis_hash, "relay-parent": parent} if run.anybody_signs else {}
+
+
+def vote_terms(run: Running) -> Terms:
+    """Asks for a signature under a vote; nothing in a run in which nobody signs."""
+    settings = run.state.settings
+    if not run.anybody_signs:
+        return {}
+    return {
+        "relay-run": run.genesis_hash,
+        "relay-utility-key": settings.utility_key,
+        "relay-bound": run.state.bound,
+        "relay-rises": settings.utility_rises,
+    }
+
+
+def name_from_key(hello: Hello, message: Message) -> str | None:
+    """What who answered is called if it answered the challenge; None if it did not."""
+    said = _said(message)
+    name = participant_name(str(said.get("public-key")))
+    return name if attests(name, hello, said.get("hello-signature")) else None
+
+
+def signature_of(run: Running, trainer: int, base: str, model: str, reply: Message) -> str | None:
+    """The signature under a hop by a trainer who signs; None where there is no such."""
+    hop = Hop(run=run.genesis_hash, round=run.state.round, parent=base, model=model)
+    signature = _said(reply).get("signature")
+    signed = attests(run.state.who.names[trainer], hop, signature)
+    return str(signature) if signed else None
+
+
+def vote_of(
+    run: Running, examiner: int, model: str, reply: Message
+) -> tuple[float, str | None] | None:
+    """An examiner's utility of a model and the signature under it, or None if it gave none.
+
+    Of an examiner who signs only what it signed counts.
+    """
+    settings, name = run.state.settings, run.state.who.names[examiner]
+    if key_of(name) is None:
+        value = metrics_of(reply).get(settings.utility_key)
+        if not isinstance(value, int | float):
+            return None
+        return bounded_utility(float(value), run.state.bound, settings.utility_rises), None
+    said = _said(reply)
+    utility, signature = said.get("utility"), said.get("signature")
+    if not isinstance(utility, float) or not 0.0 <= utility <= 1.0:
+        return None
+    vote = Vote(run=run.genesis_hash, model=model, utility=utility)
+    return (utility, str(signature)) if attests(name, vote, signature) else None
+
+
+def nonces_told(tagged: Mapping[int, Message]) -> dict[int, str]:
+    """The hash of the newest nonce of everybody who told one."""
+    hashes = {index: _said(message).get("nonce-hash") for index, message in tagged.items()}
+    return {index: str(hash) for index, hash in hashes.items() if is_hash(hash)}
+
+
+def nonces_to_commit(run: Running, deposit: Deposit) -> tuple[NonceHash, ...]:
+    """Whose nonces the coming draw is to depend on; each is used in one commitment only."""
+    chosen = decide_nonces(run.state, deposit, run.nonces.keys())
+    return tuple(NonceHash(participant=index, hash=run.nonces.pop(index)) for index in chosen)
+
+
+def opened_nonces(run: Running, commitment: Commitment) -> tuple[OpenedNonce, ...]:
+    """Ask for the nonces that the last block, a commitment, holds the hashes of.
+
+    Who does not answer in time, or with something else, is left out.
+    """
+    head = run.chain.head
+    asked = [item for item in commitment.nonce_hashes if item.participant in run.node_of]
+    messages = [_reveal_message(run, head, item) for item in asked]
+    arrivals = run.courier.exchange(messages, asked, run.timeout)
+    opened = [_opened(run, head, arrival) for arrival in arrivals]
+    return tuple(sorted((o for o in opened if o is not None), key=lambda o: o.participant))
+
+
+def _reveal_message(run: Running, head: str, item: NonceHash) -> Message:
+    config = ConfigRecord(
+        {"relay-run": run.genesis_hash, "relay-reveal": item.hash, "relay-commitment": head}
+    )
+    return Message(
+        RecordDict({run.state.settings.configrecord_key: config}),
+        run.node_of[item.participant],
+        MessageType.EVALUATE,
+        ttl=run.timeout + GRACE,
+        group_id=str(run.state.round),
+    )
+
+
+def _opened(run: Running, head: str, arrival: Arrival) -> OpenedNonce | None:
+    item = arrival.tag
+    if arrival.message is None or not isinstance(item, NonceHash):
+        return None
+    said = _said(arrival.message)
+    nonce, signature = said.get("nonce"), said.get("signature")
+    if not is_hash(nonce) or nonce_hash(bytes.fromhex(str(nonce))) != item.hash:
+        return None
+    opening = Opening(run=run.genesis_hash, commitment=head, nonce=str(nonce))
+    if not attests(run.state.who.names[item.participant], opening, signature):
+        return None
+    return OpenedNonce(participant=item.participant, nonce=opening.nonce, signature=str(signature))
+
+
+def _said(message: Message) -> Mapping[str, object]:
+    """What the mod attached to a reply."""
+    # Not `content.config_records`: its views keep what they showed alive.
+    record = message.content.get("relay")
+    return record if isinstance(record, ConfigRecord) else {}

@@ -1,0 +1,326 @@
+"""The operator signs all of it anew with its own key: what the rules did not decide is found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from bench.imagined import ImaginedRun, sealed
+from bench.tamper import (
+    pay_more,
+)
+from flower_relay import (
+    RelaySettings,
+    blocks,
+)
+from flower_relay.blocks import (
+    Admission,
+    Block,
+    Commitment,
+    Deposit,
+    Genesis,
+    Publication,
+    Settlement,
+)
+from flower_relay.ledger import OperatorKey
+from flower_relay.ledger.verify import verify_run
+from flower_relay.state import apply, begin
+
+Change = Callable[[Any], Any]
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[OperatorKey, OperatorKey]:
+    folder = tmp_path_factory.mktemp("keys")
+    return OperatorKey.create(folder / "own"), OperatorKey.create(folder / "other")
+
+
+@pytest.fixture(scope="module")
+def own(keys: tuple[OperatorKey, OperatorKey]) -> OperatorKey:
+    return keys[0]
+
+
+@pytest.fixture(scope="module")
+def run() -> list[Block]:
+    """Forty rounds in which legs fail, models are planted and somebody joins."""
+    settings = RelaySettings(max_leg=4, examiners=6, planted=0.3, deposit_unit=0.0)
+    return list(ImaginedRun(settings, participants=12, rounds=40, seed=3))
+
+
+def place(blocks: Sequence[Block], kind: type, wanted: Change = lambda block: True) -> int:
+    return next(i for i, b in enumerate(blocks) if isinstance(b, kind) and wanted(b))
+
+
+def retest_of(run: Sequence[Block]) -> int:
+    """Index of the first testing block that is followed by another."""
+    kinds = pairwise(type(block) for block in run)
+    return next(i for i, pair in enumerate(kinds) if pair == (blocks.Testing, blocks.Testing))
+
+
+def changed(blocks: Sequence[Block], index: int, change: Change) -> list[Block]:
+    return [*blocks[:index], change(blocks[index]), *blocks[index + 1 :]]
+
+
+def test_the_run_of_these_tests_holds_every_kind_of_block_and_a_test_repeated(
+    run: list[Block],
+) -> None:
+    kinds = {type(block) for block in run}
+    assert kinds == {
+        Genesis,
+        Admission,
+        Deposit,
+        Commitment,
+        blocks.Testing,
+        Settlement,
+        Publication,
+    }
+    pairs = list(pairwise(run))
+    assert any(isinstance(a, blocks.Testing) and isinstance(b, blocks.Testing) for a, b in pairs)
+    assert any(isinstance(block, blocks.Testing) and block.planted for block in run)
+
+
+def raise_payment(block: Settlement) -> Settlement:
+    *rest, last = block.payments
+    return replace(block, payments=(*rest, replace(last, units=last.units + 7)))
+
+
+def swap_trainers(block: Deposit) -> Deposit:
+    [lane] = block.lanes
+    turned = replace(lane, trainers=lane.trainers[::-1], deposits=lane.deposits[::-1])
+    return replace(block, lanes=(turned,))
+
+
+def in_first_lane(**change: Any) -> Change:
+    def apply_to(block: Any) -> Any:
+        [lane] = block.lanes
+        if isinstance(block, Commitment):
+            return replace(block, lanes=((replace(lane[0], **change), *lane[1:]),))
+        return replace(block, lanes=(replace(lane, **change),))
+
+    return apply_to
+
+
+def with_utility(value: float) -> Change:
+    """The last model's first utility replaced: an observation, but a bounded one."""
+
+    def apply_to(block: blocks.Testing) -> blocks.Testing:
+        *rest, row = block.utilities
+        return replace(block, utilities=(*rest, (value, *row[1:])))
+
+    return apply_to
+
+
+def two_hops(block: Any) -> bool:
+    return len(block.lanes[0].trainers) > 1
+
+
+FORGERIES: dict[str, tuple[type, Change, Change, str]] = {
+    "payment raised": (Settlement, lambda b: b.payments, raise_payment, "payments["),
+    "payment left out": (
+        Settlement, lambda b: b.payments,
+        lambda b: replace(b, payments=b.payments[:-1]), "payments",
+    ),
+    "bond raised": (
+        Settlement, lambda b: b.standings,
+        lambda b: replace(b, standings=(replace(b.standings[0], bond=2.0), *b.standings[1:])),
+        "standings[0].bond",
+    ),
+    "root of other standings": (
+        Settlement, lambda b: True, lambda b: replace(b, standings_root="0" * 64),
+        "standings_root",
+    ),
+    "verdict turned": (
+        Settlement, lambda b: True, in_first_lane(passed=None), "lanes[0].passed",
+    ),
+    "other recognised model": (
+        Settlement, lambda b: True, lambda b: replace(b, recognised=("m",)), "recognised[0]",
+    ),
+    "order of trainers": (Deposit, two_hops, swap_trainers, "lanes[0].trainers[0]"),
+    "deposit lowered": (
+        Deposit, lambda b: b.lanes[0].deposits[0] > 0, in_first_lane(deposits=(0,)),
+        "lanes[0].deposits[0]",
+    ),
+    "other base": (Deposit, lambda b: True, in_first_lane(base="m"), "lanes[0].base"),
+    "nobody present": (Deposit, lambda b: True, lambda b: replace(b, present=()), "present"),
+    "a stranger present": (
+        Deposit, lambda b: True, lambda b: replace(b, present=(0, 999)), "present",
+    ),
+    "next cycle early": (
+        Deposit, lambda b: True, lambda b: replace(b, cycle=b.cycle + 1), "cycle",
+    ),
+    "trainer of a hop": (
+        Commitment, lambda b: True, in_first_lane(trainer=99), "lanes[0].trainer[0]",
+    ),
+    "unknown fault": (
+        Commitment, lambda b: True, in_first_lane(fault="grumpy"), "lanes[0][0].fault",
+    ),
+    "a fault with a model": (
+        Commitment, lambda b: b.lanes[0][0].model,
+        in_first_lane(fault="timeout"), "lanes[0][0].model",
+    ),
+    "no copy of anything": (
+        Commitment, lambda b: True, in_first_lane(fault="copied", model="fresh"),
+        "lanes[0][0].model",
+    ),
+    "a hop on another base": (
+        Commitment, lambda b: True, in_first_lane(base="m"), "lanes[0][0].base",
+    ),
+    "a hop left out": (
+        Commitment, lambda b: len(b.lanes[0]) > 1,
+        lambda b: replace(b, lanes=(b.lanes[0][:-1],)), "lanes[0].trainer",
+    ),
+    "committee": (
+        blocks.Testing, lambda b: True, lambda b: replace(b, committee=b.committee[::-1]),
+        "committee[0]",
+    ),
+    "audit left out": (
+        blocks.Testing, lambda b: b.audited, lambda b: replace(b, audited=()), "audited",
+    ),
+    "planted model denied": (
+        blocks.Testing, lambda b: b.planted, lambda b: replace(b, planted=None), "planted",
+    ),
+    "a candidate called planted": (
+        blocks.Testing, lambda b: b.planted, lambda b: replace(b, planted=b.models[0]), "planted",
+    ),
+    "a utility above one": (
+        blocks.Testing, lambda b: b.models, with_utility(1.5), "utilities[",
+    ),
+    "a model tested for nothing": (
+        blocks.Testing, lambda b: b.models,
+        lambda b: replace(b, models=(*b.models, "m"), utilities=(*b.utilities, b.utilities[0])),
+        "models",
+    ),
+    "other champion": (
+        Publication, lambda b: True, lambda b: replace(b, champion="m"), "champion",
+    ),
+    "other baton": (
+        Publication, lambda b: True, lambda b: replace(b, batons=("m",)), "batons[0]",
+    ),
+    "merged from nothing": (
+        Publication, lambda b: True, lambda b: replace(b, merged_from=("m",)), "merged_from",
+    ),
+    "a name twice": (
+        Admission, lambda b: True, lambda b: replace(b, participants=("partition-id-0",)),
+        "participants[0]",
+    ),
+    "a round too early": (
+        Admission, lambda b: True, lambda b: replace(b, round=b.round + 1), "round",
+    ),
+    "half the settings": (
+        Genesis, lambda b: True, lambda b: replace(b, settings={"lanes": 1}), "settings",
+    ),
+    "impossible settings": (
+        Genesis, lambda b: True, lambda b: replace(b, settings={**b.settings, "lanes": 0}),
+        "settings",
+    ),
+    "founders twice": (
+        Genesis, lambda b: True, lambda b: replace(b, participants=("a",) * 12),
+        "participants[1]",
+    ),
+    "no bound": (Genesis, lambda b: True, lambda b: replace(b, bound=0.0), "bound"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", FORGERIES)
+def test_what_the_rules_did_not_decide_is_found_although_all_is_signed_anew(
+    what: str, run: list[Block], own: OperatorKey
+) -> None:
+    kind, wanted, change, field = FORGERIES[what]
+    index = place(run, kind, wanted)
+    verdict = verify_run(sealed(changed(run, index, change), own), trust=own.public)
+    problem = verdict.first_problem
+    assert problem is not None
+    assert problem.block == index
+    name = kind.__name__.lower()
+    assert problem.kind == name
+    assert problem.field.startswith(f"{name}.{field}"), problem
+    assert problem.expected != problem.found
+    assert verdict.blocks == index  # those before it hold
+
+
+def test_the_difference_says_what_was_expected_and_what_is_there(
+    run: list[Block], own: OperatorKey
+) -> None:
+    index = place(run, Settlement, lambda b: len(b.payments) > 3)
+    block = run[index]
+    assert isinstance(block, Settlement)
+    units = block.payments[3].units
+    payments = [*block.payments]
+    payments[3] = replace(payments[3], units=units + 1)
+    forged = changed(run, index, lambda b: replace(b, payments=tuple(payments)))
+    problem = verify_run(sealed(forged, own)).first_problem
+    assert str(problem) == (
+        f"block {index}: settlement.payments[3].units: expected {units}, found {units + 1}"
+    )
+
+
+@pytest.mark.parametrize("kind", [Deposit, Commitment, blocks.Testing, Settlement, Publication])
+def test_a_block_left_out_or_put_in_twice_is_found(
+    kind: type, run: list[Block], own: OperatorKey
+) -> None:
+    index = place(run, kind)
+    without = [*run[:index], *run[index + 1 :]]
+    twice = [*run[: index + 1], *run[index:]]
+    for forged, where in ((without, index), (twice, index + 1)):
+        problem = verify_run(sealed(forged, own)).first_problem
+        assert problem is not None
+        assert (problem.block, problem.field) == (where, "kind")
+
+
+def test_a_leg_that_failed_has_to_be_tested_whole(run: list[Block], own: OperatorKey) -> None:
+    pairs = enumerate(pairwise(run))
+    index = next(
+        i for i, (a, b) in pairs if isinstance(a, blocks.Testing) and isinstance(b, blocks.Testing)
+    )
+    problem = verify_run(sealed([*run[: index + 1], *run[index + 2 :]], own)).first_problem
+    assert problem is not None
+    assert (problem.block, problem.expected) == (index + 1, "testing")
+
+
+def test_what_an_examiner_has_said_it_cannot_unsay(run: list[Block], own: OperatorKey) -> None:
+    state = begin(run[0])  # type: ignore[arg-type]
+    for index, block in enumerate(run[1:], start=1):
+        if isinstance(block, blocks.Testing):
+            for row, name in enumerate(block.models):
+                known = state.known_utilities(name)[list(block.committee)]
+                if (said := [c for c, value in enumerate(known) if value == value]) and index > 9:
+                    return unsay(run, own, index, row, said[0])
+        apply(state, block)
+    raise AssertionError("nobody was asked twice")
+
+
+def unsay(run: list[Block], own: OperatorKey, index: int, row: int, column: int) -> None:
+    block = run[index]
+    assert isinstance(block, blocks.Testing)
+    rows = [list(values) for values in block.utilities]
+    rows[row][column] = 0.5
+    utilities = tuple(tuple(values) for values in rows)
+    forged = changed(run, index, lambda b: replace(b, utilities=utilities))
+    problem = verify_run(sealed(forged, own)).first_problem
+    assert problem is not None
+    assert problem.block == index
+    assert problem.field == f"testing.utilities[{row}][{column}]"
+    assert "said before" in problem.expected
+
+
+def test_hops_beyond_the_budget_are_found(own: OperatorKey) -> None:
+    played = list(ImaginedRun(RelaySettings(budget=9), participants=6, rounds=9, seed=0))
+    genesis = played[0]
+    assert isinstance(genesis, Genesis)
+    spent = replace(genesis, settings={**genesis.settings, "budget": 3})
+    problem = verify_run(sealed([spent, *played[1:]], own)).first_problem
+    assert problem is not None
+    assert problem.kind == "deposit"
+
+
+def test_a_raised_reward_is_found_whatever_the_key(
+    run: list[Block], keys: tuple[OperatorKey, OperatorKey]
+) -> None:
+    for key in keys:
+        problem = verify_run(sealed(pay_more(run), key)).first_problem
+        assert problem is not None
+        assert problem.field == "settlement.payments[0].units"

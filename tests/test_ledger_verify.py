@@ -1,0 +1,296 @@
+"""A ledger that followed the rules verifies; whatever did not is found, and named."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.imagined import ImaginedRun, sealed
+from bench.kill import client, genesis_model
+from bench.tamper import (
+    flip_models,
+    flip_stored,
+    forgeries,
+    small_run,
+    verified,
+    vote_more,
+)
+from flower_relay import (
+    FolderStore,
+    InMemoryGrid,
+    MemoryChain,
+    RelaySettings,
+    RelayStrategy,
+)
+from flower_relay.blocks import (
+    Block,
+    Deposit,
+    Publication,
+)
+from flower_relay.ledger import OperatorKey, SealedBlock, read_sealed
+from flower_relay.ledger.receipts import make_receipt
+from flower_relay.ledger.verify import verify_run
+
+Change = Callable[[Any], Any]
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[OperatorKey, OperatorKey]:
+    folder = tmp_path_factory.mktemp("keys")
+    return OperatorKey.create(folder / "own"), OperatorKey.create(folder / "other")
+
+
+@pytest.fixture(scope="module")
+def own(keys: tuple[OperatorKey, OperatorKey]) -> OperatorKey:
+    return keys[0]
+
+
+@pytest.fixture(scope="module")
+def run() -> list[Block]:
+    """Forty rounds in which legs fail, models are planted and somebody joins."""
+    settings = RelaySettings(max_leg=4, examiners=6, planted=0.3, deposit_unit=0.0)
+    return list(ImaginedRun(settings, participants=12, rounds=40, seed=3))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run's folder, as a real run leaves it."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    small_run(folder)
+    return folder
+
+
+def changed(blocks: Sequence[Block], index: int, change: Change) -> list[Block]:
+    return [*blocks[:index], change(blocks[index]), *blocks[index + 1 :]]
+
+
+# What followed the rules.
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"lanes": 3},
+        {"lanes": 3, "lanes_meet": "average"},
+        {"topology": "fan-out", "rewards": "royalty"},
+        {"examiners": 0},
+        {"budget": 50},
+        {"rewards": "royalty", "trail": 0.0},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("participants", [2, 11])
+def test_a_run_that_followed_the_rules_verifies(
+    options: dict[str, Any], participants: int, own: OperatorKey
+) -> None:
+    settings = RelaySettings(**options)
+    played = ImaginedRun(settings, participants=participants, rounds=40, seed=participants)
+    ledger = list(sealed(played, own))
+    verdict = verify_run(ledger, trust=own.public)
+    assert verdict.problems == ()
+    assert verdict.blocks == verdict.signatures == len(ledger)
+    assert verdict.head == ledger[-1].hash
+    assert verdict.producers == (own.public,)
+    assert verdict.ended_in == "publication"
+    assert verdict.hops_attested == played.progress.hops
+    assert verdict.rounds == played.progress.state.round
+
+
+def test_a_run_may_have_been_cut_off_after_any_block(run: list[Block], own: OperatorKey) -> None:
+    ledger = list(sealed(run, own))
+    for length in range(1, len(ledger), 7):
+        verdict = verify_run(ledger[:length])
+        assert verdict.ok
+        assert verdict.ended_in == type(run[length - 1]).__name__.lower()
+
+
+def test_a_real_run_verifies_with_its_models(folder: Path) -> None:
+    verdict = verified(folder)
+    assert verdict.problems == ()
+    assert verdict.models is not None
+    assert verdict.models.present == len(list((folder / "models").iterdir()))
+    assert verdict.models.collected > 0
+
+
+def test_averages_whose_parents_are_there_are_made_again(tmp_path: Path, own: OperatorKey) -> None:
+    class Hoard(FolderStore):
+        def keep_only(self, names: Any) -> None:
+            pass
+
+    chain, options = MemoryChain(), {"lanes": 2, "lanes_meet": "average", "max_leg": 1}
+    strategy = RelayStrategy(
+        chain=lambda: chain, store=lambda: Hoard(tmp_path), examiners=3, **options
+    )
+    strategy.start(InMemoryGrid(client, 6), genesis_model(), num_rounds=4)
+    blocks = list(chain)
+    verdict = verify_run(sealed(blocks, own), models=tmp_path)
+    assert verdict.problems == ()
+    assert verdict.averages_checked > 0 == verdict.averages_stated
+
+    index = max(i for i, block in enumerate(blocks) if isinstance(block, Publication))
+    invented = sha256(b"invented").hexdigest()
+    true = blocks[index]
+    assert isinstance(true, Publication)
+    lie: Change = lambda p: replace(p, trails=(invented,) * 2, champion=invented)  # noqa: E731
+    forged = list(sealed(changed(blocks, index, lie), own))
+    problem = verify_run(forged, models=tmp_path).first_problem
+    assert problem is not None
+    assert (problem.block, problem.field) == (index, "publication.trails[0]")
+    assert problem.expected == f'"{true.trails[0]}"'
+    assert problem.found == f'"{invented}"'
+    assert verify_run(forged).ok  # without the models nobody can tell
+
+
+# Seals.
+
+
+@pytest.mark.parametrize(
+    ("column", "field"),
+    [
+        ("index", "seal.index"),
+        ("previous", "seal.previous"),
+        ("body", "seal.hash"),
+        ("hash", "seal.hash"),
+        ("producer", "seal.producer"),
+        ("signature", "seal.signature"),
+    ],
+)
+def test_a_change_of_a_stored_column_is_named(
+    column: str, field: str, run: list[Block], own: OperatorKey
+) -> None:
+    ledger = list(sealed(run, own))
+    value = getattr(ledger[5], column)
+    other = 8 if column == "index" else ("1" if value[0] == "0" else "0") + value[1:]
+    ledger[5] = replace(ledger[5], **{column: other})
+    problem = verify_run(ledger).first_problem
+    assert problem is not None
+    assert (problem.block, problem.kind, problem.field) == (5, "seal", field)
+
+
+def test_hex_in_upper_case_is_another_spelling(run: list[Block], own: OperatorKey) -> None:
+    for column in ("producer", "signature"):
+        [first, *rest] = sealed(run[:2], own)
+        upper = replace(first, **{column: getattr(first, column).upper()})
+        assert not verify_run([upper, *rest]).ok
+        assert not verify_run([upper]).ok
+
+
+def test_a_body_has_one_spelling(run: list[Block], own: OperatorKey) -> None:
+    [first, *_] = sealed(run, own)
+    for text in (first.body.replace(":", ": ", 1), "[" * 10**5, '{"kind":1e999}', ""):
+        digest = sha256((first.previous + text).encode()).hexdigest()
+        signature = own.sign(bytes.fromhex(digest))
+        spelled = replace(first, body=text, hash=digest, signature=signature)
+        verdict = verify_run([spelled])
+        assert verdict.first_problem is not None
+        assert verdict.first_problem.block == 0
+
+
+def test_no_blocks_are_no_ledger() -> None:
+    problem = verify_run([]).first_problem
+    assert problem is not None
+    assert problem.expected == "a genesis block"
+
+
+def test_another_key_half_way_is_reported_with_its_block(
+    run: list[Block], keys: tuple[OperatorKey, OperatorKey]
+) -> None:
+    own, other = keys
+    mixed = [*list(sealed(run, own))[:20], *list(sealed(run, other))[20:]]
+    verdict = verify_run(mixed)
+    assert [(p.block, p.field, p.found) for p in verdict.problems] == [
+        (20, "seal.producer", other.public)
+    ]
+    assert verdict.producers == (own.public, other.public)
+    assert verdict.blocks == len(run)  # it is no reason to stop
+
+
+def test_a_run_written_anew_by_the_rules_is_found_by_key_receipt_or_head_and_by_nothing_else(
+    folder: Path, keys: tuple[OperatorKey, OperatorKey]
+) -> None:
+    own = OperatorKey.load(folder.parent / "operator.key")
+    found = forgeries(list(read_sealed(folder)), own, keys[1])
+    assert [what for what, right in found.items() if not right] == []
+
+
+def test_a_key_alone_does_not_say_whether_the_run_was_written_anew(
+    run: list[Block], keys: tuple[OperatorKey, OperatorKey]
+) -> None:
+    own, other = keys
+    resigned = list(sealed(run, other))
+    assert "Either they were signed again" in verify_run(resigned, trust=own.public).note
+    receipt = make_receipt(sealed(run, own), "partition-id-0", own)
+    told = verify_run(resigned, trust=own.public, receipt=receipt)
+    assert "only signed again" in told.note
+    assert not told.ok
+    rewritten = verify_run(sealed(vote_more(run), own), receipt=receipt)
+    assert rewritten.note == ""
+    assert rewritten.first_problem is not None
+    assert "as the receipt attests" in rewritten.first_problem.expected
+
+
+def test_a_ledger_cut_back_behind_a_receipt_or_head_is_found(
+    run: list[Block], own: OperatorKey
+) -> None:
+    ledger: list[SealedBlock] = list(sealed(run, own))
+    receipt = make_receipt(ledger, "partition-id-0", own)
+    shorter = ledger[: receipt.block]
+    assert verify_run(shorter).ok
+    fields = [p.field for p in verify_run(shorter, receipt=receipt).problems]
+    assert fields == [f"block {receipt.block}", f"block {receipt.head_block}"]
+    assert [p.kind for p in verify_run(shorter, head=ledger[-1].hash).problems] == ["head"]
+
+
+def test_bytes_flipped_in_the_stored_ledger_and_in_models_are_found(
+    folder: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(folder, copy)
+    seen = flip_stored(copy, every=211) + flip_models(copy)
+    assert seen["unseen"] == 0
+    assert seen["named"] > 60
+
+
+# Model files.
+
+
+def test_a_collected_model_is_told_from_a_missing_one(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(folder, copy)
+    before = verified(copy).models
+    assert before is not None
+    champion = max(
+        (b for b in (s.block() for s in read_sealed(copy)) if isinstance(b, Publication)),
+        key=lambda b: b.round,
+    ).champion
+    (copy / "models" / f"{champion}.safetensors").unlink()
+    verdict = verified(copy)
+    assert verdict.models is not None
+    assert list(verdict.models.missing) == [champion]
+    assert verdict.models.collected == before.collected
+    assert verdict.first_problem is not None
+    assert verdict.first_problem.field == f"models/{champion}"
+    assert "lane 0's trail" in verdict.first_problem.expected
+
+
+def test_a_file_that_no_block_names_is_found_between_rounds_and_expected_within_one(
+    folder: Path, tmp_path: Path, own: OperatorKey
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(folder, copy)
+    stray = sha256(b"stray").hexdigest()
+    (copy / "models" / f"{stray}.safetensors").write_bytes(b"stray")
+    assert [p.field for p in verified(copy).problems] == [f"models/{stray}"]
+    ledger = list(read_sealed(copy))
+    last = max(i for i, s in enumerate(ledger) if isinstance(s.block(), Deposit))
+    open_round = verify_run(ledger[: last + 1], models=copy / "models")
+    assert open_round.models is not None
+    assert stray in open_round.models.unnamed
+    assert not [p for p in open_round.problems if stray in p.field]

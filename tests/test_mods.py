@@ -1,0 +1,491 @@
+"""The mod signs what a participant did, reveals a nonce once, and else keeps out of the way."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import stat
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from flwr.app import (
+    Array,
+    ArrayRecord,
+    ConfigRecord,
+    Context,
+    Message,
+    MetricRecord,
+    RecordDict,
+)
+from flwr.clientapp import ClientApp
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flower_relay.adapter import error, identify_process, stamp
+from flower_relay.errors import ConfigurationError, KeyFileError, RefusedError
+from flower_relay.memory_grid import InMemoryGrid
+from flower_relay.mods import make_relay_mod, relay_mod
+from flower_relay.participant_keys import load_or_create
+from flower_relay.statements import (
+    Hello,
+    Hop,
+    Opening,
+    Statement,
+    Vote,
+    attests,
+    check,
+    key_of,
+    participant_name,
+    public_hex,
+    short_name,
+    sign,
+    signed_bytes,
+)
+from flower_relay.store import canonical_bytes, model_name
+
+RUN, BLOCK = "a1" * 32, "b2" * 32
+TRAIN = {"relay-run": RUN, "server-round": 3}
+VOTE = {
+    "relay-run": RUN,
+    "relay-utility-key": "eval_loss",
+    "relay-bound": 4.0,
+    "relay-rises": False,
+}
+
+
+def weights(value: float) -> dict[str, np.ndarray]:
+    return {"w": np.full(3, value, np.float32), "steps": np.array(7)}
+
+
+def name_of(value: float) -> str:
+    return model_name(canonical_bytes(weights(value)))
+
+
+def record(arrays: Mapping[str, np.ndarray]) -> ArrayRecord:
+    return ArrayRecord({name: Array(array) for name, array in arrays.items()})
+
+
+def tiny_app(mod: Any = relay_mod, *, result: ArrayRecord | None = None) -> ClientApp:
+    """Training adds 1 to every weight; the loss is the first weight."""
+    app = ClientApp(mods=[mod])
+
+    @app.train()
+    def train(message: Message, context: Context) -> Message:
+        arrays = {key: array.numpy() for key, array in message.content["arrays"].items()}
+        trained = record(arrays | {"w": arrays["w"] + 1}) if result is None else result
+        return Message(RecordDict({"arrays": trained}), reply_to=message)
+
+    @app.evaluate()
+    def evaluate(message: Message, context: Context) -> Message:
+        loss = float(message.content["arrays"]["w"].numpy()[0])
+        metrics = MetricRecord({"eval_loss": loss, "num-examples": 5})
+        return Message(RecordDict({"metrics": metrics}), reply_to=message)
+
+    return app
+
+
+def a_node(run_config: Mapping[str, Any] | None = None, **node_config: Any) -> Context:
+    given = {key.replace("_", "-"): value for key, value in node_config.items()}
+    return Context(1, 1001, given, RecordDict(), dict(run_config or {}))
+
+
+def ask(
+    app: Any, node: Context, kind: str, config: Mapping[str, Any], arrays: Any = None
+) -> Message:
+    identify_process(1)
+    content = RecordDict({"config": ConfigRecord(dict(config))})
+    if arrays is not None:
+        content["arrays"] = arrays if isinstance(arrays, ArrayRecord) else record(arrays)
+    reply = app(stamp(Message(content, node.node_id, kind), "message-1"), node)
+    assert isinstance(reply, Message)
+    return reply
+
+
+def said(reply: Message) -> dict[str, Any]:
+    return dict(reply.content["relay"])
+
+
+# What is signed.
+
+
+def test_a_trainer_signs_the_round_the_model_it_got_and_the_model_it_made() -> None:
+    answer = said(ask(tiny_app(), a_node(), "train", TRAIN, weights(1)))
+    hop = Hop(run=RUN, round=3, parent=name_of(1), model=name_of(2))
+    assert check(answer["public-key"], hop, answer["signature"])
+    for other in (
+        replace(hop, run=BLOCK),
+        replace(hop, round=4),
+        replace(hop, parent=name_of(0)),
+        replace(hop, model=name_of(3)),
+    ):
+        assert not check(answer["public-key"], other, answer["signature"])
+
+
+@pytest.mark.parametrize(
+    ("loss", "rises", "utility"),
+    [(1.0, False, 0.75), (1.0, True, 0.25), (9.0, False, 0.0), (9.0, True, 1.0)],
+)
+def test_an_examiner_signs_the_bounded_utility_as_the_ledger_spells_it(
+    loss: float, rises: bool, utility: float
+) -> None:
+    config = VOTE | {"relay-rises": rises}
+    answer = said(ask(tiny_app(), a_node(), "evaluate", config, weights(loss)))
+    assert answer["utility"] == utility
+    vote = Vote(run=RUN, model=name_of(loss), utility=utility)
+    assert f'"utility":{utility!r}'.encode() in signed_bytes(vote)
+    assert check(answer["public-key"], vote, answer["signature"])
+    assert not check(answer["public-key"], replace(vote, utility=0.5), answer["signature"])
+
+
+def test_who_does_not_report_the_metric_casts_no_vote() -> None:
+    config = VOTE | {"relay-utility-key": "eval_acc"}
+    answer = said(ask(tiny_app(), a_node(), "evaluate", config, weights(1)))
+    assert answer.keys() == {"public-key", "nonce-hash"}
+
+
+def test_a_challenge_is_answered_under_the_key_that_the_node_names() -> None:
+    config = {"relay-run": RUN, "relay-hello": "fresh"}
+    answer = said(ask(tiny_app(), a_node(), "evaluate", config, weights(1)))
+    hello = Hello(run=RUN, challenge="fresh")
+    assert check(answer["public-key"], hello, answer["hello-signature"])
+    assert "utility" not in answer and "signature" not in answer
+
+
+STATEMENTS: st.SearchStrategy[Statement] = st.one_of(
+    st.builds(Hello, run=st.text(), challenge=st.text()),
+    st.builds(Hop, run=st.text(), round=st.integers(0), parent=st.text(), model=st.text()),
+    st.builds(Vote, run=st.text(), model=st.text(), utility=st.floats(0, 1)),
+    st.builds(Opening, run=st.text(), commitment=st.text(), nonce=st.text()),
+)
+KEY, OTHER_KEY = (Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in (1, 2))
+
+
+@given(signed=STATEMENTS, shown=STATEMENTS)
+def test_a_signature_holds_for_one_statement_and_one_key_only(
+    signed: Statement, shown: Statement
+) -> None:
+    signature = sign(KEY, signed)
+    same = signed_bytes(signed) == signed_bytes(shown)
+    assert same == (type(signed) is type(shown) and repr(signed) == repr(shown))
+    assert check(public_hex(KEY), shown, signature) == same
+    assert not check(public_hex(OTHER_KEY), signed, signature)
+
+
+def test_a_signature_has_one_spelling() -> None:
+    hello = Hello(run=RUN, challenge="x")
+    public, signature = public_hex(KEY), sign(KEY, hello)
+    assert check(public, hello, signature)
+    for other in (signature.upper(), f" {signature}", signature[:-2], "", "no hex", "ü"):
+        assert not check(public, hello, other)
+    for other in (public.upper(), public[:-2], "", "no hex"):
+        assert not check(other, hello, signature)
+
+
+def test_every_field_of_a_statement_is_signed() -> None:
+    hop = Hop(run="r", round=1, parent="p", model="m")
+    assert signed_bytes(hop) == (
+        b"flower_relay participant statement 1\n"
+        b'{"kind":"hop","model":"m","parent":"p","round":1,"run":"r"}'
+    )
+    for kind in (Hello, Hop, Vote, Opening):
+        assert "run" in {field.name for field in fields(kind)}
+
+
+def test_a_participant_is_called_by_its_key_and_shown_by_eight_digits_of_it() -> None:
+    name = participant_name("1a2b3c4d" + "0" * 56)
+    assert name == "key:1a2b3c4d" + "0" * 56
+    assert key_of(name) == "1a2b3c4d" + "0" * 56
+    assert short_name(name) == "key:1a2b3c4d"
+    for other in ("partition-id-3", "key:", "key:1a2b3c4d", name + "0", name.upper(), name[4:]):
+        assert key_of(other) is None
+        assert short_name(other) == other
+        assert not attests(other, Hello(run=RUN, challenge="x"), "")
+
+
+# Whom it serves.
+
+
+@pytest.mark.parametrize("config", [{}, {"lr": 0.1, "server-round": 1}])
+@pytest.mark.parametrize("kind", ["train", "evaluate"])
+def test_a_server_that_does_not_speak_relay_sees_no_difference(
+    kind: str, config: dict[str, Any]
+) -> None:
+    node = a_node(relay_max_bytes=1)
+    reply = ask(tiny_app(), node, kind, config, weights(1))
+    assert set(reply.content) == {"arrays" if kind == "train" else "metrics"}
+    assert not node.state
+
+
+def test_another_kind_of_message_is_the_apps_own_business() -> None:
+    app = ClientApp(mods=[relay_mod])
+
+    @app.query()
+    def query(message: Message, context: Context) -> Message:
+        return Message(RecordDict({"heard": ConfigRecord({"yes": True})}), reply_to=message)
+
+    assert set(ask(app, a_node(), "query", TRAIN).content) == {"heard"}
+
+
+def test_an_apps_own_error_is_handed_on_unsigned() -> None:
+    def fails(message: Message, context: Context) -> Message:
+        return Message(error(2, "no data here"), reply_to=message)
+
+    def app(message: Message, context: Context) -> Message:
+        return relay_mod(message, context, fails)
+
+    for kind, config in (("train", TRAIN), ("evaluate", VOTE)):
+        assert ask(app, a_node(), kind, config, weights(1)).error.reason == "no data here"
+
+
+def test_it_works_through_a_grid_and_every_node_is_somebody_else() -> None:
+    grid = InMemoryGrid(tiny_app(), 3)
+    content = {"arrays": record(weights(1)), "config": ConfigRecord(TRAIN)}
+    messages = [Message(RecordDict(content), n, "train") for n in grid.get_node_ids()]
+    answers = [said(reply) for reply in grid.send_and_receive(messages)]
+    hop = Hop(run=RUN, round=3, parent=name_of(1), model=name_of(2))
+    assert all(check(one["public-key"], hop, one["signature"]) for one in answers)
+    assert len({one["public-key"] for one in answers}) == 3
+    assert len({one["nonce-hash"] for one in answers}) == 3
+
+
+# Nonces.
+
+
+def reveal(hash: str, block: str = BLOCK) -> dict[str, Any]:
+    return {"relay-run": RUN, "relay-reveal": hash, "relay-commitment": block}
+
+
+def test_a_nonce_is_opened_for_one_commitment_block_without_running_the_app() -> None:
+    node = a_node()
+    hash = said(ask(tiny_app(), node, "train", TRAIN, weights(1)))["nonce-hash"]
+    reply = ask(tiny_app(), node, "evaluate", reveal(hash))  # its app would need a model
+    answer = said(reply)
+    assert set(reply.content) == {"relay"}
+    assert answer.keys() == {"public-key", "nonce", "signature"}
+    assert hashlib.sha256(bytes.fromhex(answer["nonce"])).hexdigest() == hash
+    opening = Opening(run=RUN, commitment=BLOCK, nonce=answer["nonce"])
+    assert check(answer["public-key"], opening, answer["signature"])
+    elsewhere = replace(opening, commitment=RUN)
+    assert not check(answer["public-key"], elsewhere, answer["signature"])
+
+
+def test_a_nonce_is_opened_once_and_only_the_one_asked_for() -> None:
+    node, app = a_node(), tiny_app()
+    hashes = [
+        said(ask(app, node, kind, config, weights(1)))["nonce-hash"]
+        for kind, config in (("train", TRAIN), ("evaluate", VOTE), ("train", TRAIN))
+    ]
+    assert len(set(hashes)) == 3
+    for hash in (hashes[1], hashes[0]):
+        opened = said(ask(app, node, "evaluate", reveal(hash)))
+        assert hashlib.sha256(bytes.fromhex(opened["nonce"])).hexdigest() == hash
+        with pytest.raises(RefusedError, match="opened already"):
+            ask(app, node, "evaluate", reveal(hash, RUN))
+    with pytest.raises(RefusedError, match="never committed"):
+        ask(app, node, "evaluate", reveal("c3" * 32))
+    with pytest.raises(RefusedError, match="never committed"):
+        ask(app, a_node(), "evaluate", reveal(hashes[2]))
+    assert said(ask(app, node, "evaluate", reveal(hashes[2])))["nonce"]
+
+
+def test_a_reveal_that_is_not_for_a_block_is_refused_and_costs_no_nonce() -> None:
+    node, app = a_node(), tiny_app()
+    hash = said(ask(app, node, "train", TRAIN, weights(1)))["nonce-hash"]
+    with pytest.raises(RefusedError, match=r"relay-commitment .* expected a text"):
+        ask(app, node, "evaluate", {"relay-run": RUN, "relay-reveal": hash})
+    assert said(ask(app, node, "evaluate", reveal(hash)))["nonce"]
+
+
+def test_only_the_last_32_nonces_wait() -> None:
+    node, app = a_node(), tiny_app()
+    hashes = [said(ask(app, node, "evaluate", VOTE, weights(1)))["nonce-hash"] for _ in range(33)]
+    with pytest.raises(RefusedError, match="older than the last 32"):
+        ask(app, node, "evaluate", reveal(hashes[0]))
+    for hash in hashes[1:]:
+        assert said(ask(app, node, "evaluate", reveal(hash)))["nonce"]
+
+
+# What is refused.
+
+
+def test_a_model_that_is_not_the_one_announced_is_not_trained_on() -> None:
+    trained: list[int] = []
+
+    def app(message: Message, context: Context) -> Message:
+        return relay_mod(message, context, lambda m, c: trained.append(1))  # type: ignore[arg-type, return-value]
+
+    with pytest.raises(RefusedError, match=f"{name_of(0)[:12]}.*{name_of(1)[:12]}"):
+        ask(app, a_node(), "train", TRAIN | {"relay-parent": name_of(0)}, weights(1))
+    assert not trained
+    announced = TRAIN | {"relay-parent": name_of(1)}
+    assert said(ask(tiny_app(), a_node(), "train", announced, weights(1)))["signature"]
+
+
+def packed(data: bytes, stype: str = "numpy.ndarray") -> ArrayRecord:
+    return ArrayRecord({"w": Array("float32", (1,), stype, data)})
+
+
+def npy(array: np.ndarray, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, **options)
+    return buffer.getvalue()
+
+
+def archive() -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, w=np.zeros(1))
+    return buffer.getvalue()
+
+
+UNFIT = [
+    (record({"w": np.array([np.nan])}), "NaN or infinity"),
+    (record({"w": np.array([1.0, -np.inf], np.float16)}), "NaN or infinity"),
+    (record({"w": np.array([1j])}), "one of complex128"),
+    (record({"w": np.array(["text"])}), "one of <U4"),
+    (packed(npy(np.array([{"a": 1}], object), allow_pickle=True)), "allow_pickle=False"),
+    (packed(archive()), "an archive"),
+    (packed(b""), "No data left"),
+    (packed(npy(np.zeros(9))[:-1]), "array 'w' should be"),
+    (packed(npy(np.zeros(1)), "pickle"), "packed as 'pickle'"),
+]
+
+
+@pytest.mark.parametrize(("arrays", "found"), UNFIT)
+def test_arrays_that_are_not_finite_numbers_are_neither_used_nor_signed(
+    arrays: ArrayRecord, found: str
+) -> None:
+    for kind, config in (("train", TRAIN), ("evaluate", VOTE)):
+        with pytest.raises(RefusedError, match=found):
+            ask(tiny_app(), a_node(), kind, config, arrays)
+    with pytest.raises(RefusedError, match=f"the ClientApp's reply.*{found}"):
+        ask(tiny_app(result=arrays), a_node(), "train", TRAIN, weights(1))
+
+
+def test_a_message_holds_one_model() -> None:
+    with pytest.raises(RefusedError, match="holds 0"):
+        ask(tiny_app(), a_node(), "train", TRAIN)
+
+
+def test_a_model_above_the_limit_is_refused_before_it_is_unpacked() -> None:
+    arrays = record(weights(1))
+    size = arrays.count_bytes()
+    for mod, limited in (
+        (relay_mod, {"relay_max_bytes": size - 1}),
+        (make_relay_mod(max_bytes=size - 1), {}),
+        (make_relay_mod(max_bytes=size), {"relay_max_bytes": size - 1}),
+    ):
+        with pytest.raises(RefusedError, match=f"{size} bytes; this node accepts {size - 1}"):
+            ask(tiny_app(mod), a_node(**limited), "train", TRAIN, arrays)
+        with pytest.raises(RefusedError, match="not unpacked"):
+            ask(tiny_app(mod), a_node(**limited), "evaluate", VOTE, packed(b"x" * size))
+    allowed = a_node(relay_max_bytes=size)
+    assert said(ask(tiny_app(), allowed, "train", TRAIN, arrays))["signature"]
+
+
+@pytest.mark.parametrize("limit", ["big", 0, -1, True, 1.5])
+def test_a_limit_that_is_none_is_refused(limit: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"relay-max-bytes = .*a whole number"):
+        ask(tiny_app(), a_node(relay_max_bytes=limit), "train", TRAIN, weights(1))
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "expected"),
+    [
+        ("train", {"relay-run": ""}, "relay-run .* a text that is not empty"),
+        ("train", {"relay-run": 5}, "relay-run .* a text that is not empty"),
+        ("train", {"server-round": 1.5}, "server-round .* a whole number"),
+        ("train", {"server-round": True}, "server-round .* a whole number"),
+        ("evaluate", {"relay-bound": 0.0}, "relay-bound .* a positive number"),
+        ("evaluate", {"relay-bound": float("nan")}, "relay-bound .* a positive number"),
+        ("evaluate", {"relay-bound": "4"}, "relay-bound .* a positive number"),
+        ("evaluate", {"relay-rises": "no"}, "relay-rises .* true or false"),
+        ("evaluate", {"relay-hello": 7}, "relay-hello .* a text that is not empty"),
+    ],
+)
+def test_terms_that_cannot_be_read_are_named(
+    kind: str, change: dict[str, Any], expected: str
+) -> None:
+    config = (TRAIN if kind == "train" else VOTE) | change
+    with pytest.raises(RefusedError, match=expected):
+        ask(tiny_app(), a_node(), kind, config, weights(1))
+
+
+# Keys.
+
+
+def signer(node: Context, mod: Any = relay_mod) -> str:
+    public = said(ask(tiny_app(mod), node, "train", TRAIN, weights(1)))["public-key"]
+    assert isinstance(public, str)
+    return public
+
+
+def test_a_node_with_a_key_file_is_the_same_participant_in_every_run(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "my.key"
+    first = signer(a_node(relay_key=str(path)))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [file.name for file in path.parent.iterdir()] == ["my.key"]
+    assert signer(a_node(relay_key=str(path))) == first == public_hex(load_or_create(path))
+
+
+def test_simulated_nodes_keep_a_key_for_each_partition(tmp_path: Path) -> None:
+    run = {"relay-keys-dir": str(tmp_path)}
+    keys = [signer(a_node(run, partition_id=n)) for n in (0, 1, 0)]
+    assert keys[0] == keys[2] != keys[1]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "participant-0.key",
+        "participant-1.key",
+    ]
+
+
+def test_the_nodes_own_key_file_goes_before_the_apps_and_the_runs(tmp_path: Path) -> None:
+    mine, apps, runs = tmp_path / "mine", tmp_path / "apps", {"relay-keys-dir": str(tmp_path)}
+    mod = make_relay_mod(own_key=apps)
+    own = signer(a_node(runs, partition_id=0, relay_key=str(mine)), mod)
+    assert own == public_hex(load_or_create(mine)) and not apps.exists()
+    assert signer(a_node(runs, partition_id=0), mod) == public_hex(load_or_create(apps))
+
+
+@pytest.mark.parametrize("run", [{}, {"relay-keys-dir": ""}])
+def test_without_a_file_a_key_lives_as_long_as_the_node(run: dict[str, Any]) -> None:
+    node = a_node(run, partition_id=0)
+    assert signer(node) == signer(node) != signer(a_node(run, partition_id=0))
+
+
+def test_where_lasting_keys_are_asked_for_a_node_without_a_file_does_not_sign(
+    tmp_path: Path,
+) -> None:
+    mod = make_relay_mod(lasting_keys_only=True)
+    node = a_node(partition_id=0)
+    assert set(ask(tiny_app(mod), node, "train", TRAIN, weights(1)).content) == {"arrays"}
+    assert not node.state
+    assert signer(a_node(relay_key=str(tmp_path / "my.key")), mod)
+
+
+def test_two_processes_that_make_a_key_at_once_get_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "my.key"
+    winner = public_hex(load_or_create(path))
+    monkeypatch.setattr(Path, "exists", lambda self: False)  # looked before the other wrote
+    assert public_hex(load_or_create(path)) == winner
+    assert [file.name for file in tmp_path.iterdir()] == ["my.key"]
+
+
+@pytest.mark.parametrize("held", [b"", b"garbage", b"-----BEGIN PRIVATE KEY-----\n"])
+def test_a_file_that_is_no_key_is_refused_and_left_alone(tmp_path: Path, held: bytes) -> None:
+    path = tmp_path / "my.key"
+    path.write_bytes(held)
+    with pytest.raises(KeyFileError, match="should hold a participant's key"):
+        signer(a_node(relay_key=str(path)))
+    assert path.read_bytes() == held
+
+
+def test_a_key_file_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(KeyFileError, match="can neither be read nor made"):
+        signer(a_node(relay_key=str(tmp_path / "file" / "my.key")))
