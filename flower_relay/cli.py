@@ -9,6 +9,7 @@ from rich.console import Console
 
 from .economy.cli import app as economy_app
 from .errors import RelayError
+from .ledger.cli import app as ledger_app
 
 __all__ = ["app", "main"]
 
@@ -19,6 +20,7 @@ app = typer.Typer(
     help="Relay learning for Flower: simulate its economy, and read its ledgers.",
 )
 app.add_typer(economy_app, name="economy")
+app.add_typer(ledger_app, name="ledger")
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from bench.tamper import (
     pay_more,
 )
 from flower_relay import (
+    LedgerError,
     RelaySettings,
     blocks,
 )
@@ -23,10 +24,12 @@ from flower_relay.blocks import (
     Commitment,
     Deposit,
     Genesis,
+    Payment,
     Publication,
     Settlement,
 )
 from flower_relay.ledger import OperatorKey
+from flower_relay.ledger.replay import Replay
 from flower_relay.ledger.verify import verify_run
 from flower_relay.state import apply, begin
 
@@ -324,3 +327,20 @@ def test_a_raised_reward_is_found_whatever_the_key(
         problem = verify_run(sealed(pay_more(run), key)).first_problem
         assert problem is not None
         assert problem.field == "settlement.payments[0].units"
+
+
+def test_the_replay_itself_lets_no_deposit_vanish_and_no_balance_fall_below_zero(
+    run: list[Block],
+) -> None:
+    genesis = run[0]
+    assert isinstance(genesis, Genesis)
+    staked = place(run, Deposit, lambda b: any(b.lanes[0].deposits))
+    settled = run[place(run[staked:], Settlement) + staked]
+    assert isinstance(settled, Settlement)
+    debt = Payment(participant=0, units=-(10**12), rule="contribution")
+    for payments, field in (((), "locked deposits"), ((*settled.payments, debt), "balances")):
+        replay = Replay(genesis)
+        for block in run[1 : run.index(settled)]:
+            replay.follow(block, "")
+        with pytest.raises(LedgerError, match=field):
+            replay.follow(replace(settled, payments=payments), "")
