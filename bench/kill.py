@@ -33,7 +33,7 @@ from flower_relay.blocks import Commitment  # noqa: E402
 from flower_relay.ledger import OperatorKey, SealedBlock, open_ledger, read_sealed  # noqa: E402
 from flower_relay.ledger.verify import verify_run  # noqa: E402
 
-_NODES, _ROUNDS = 12, 40
+_NODES = 12
 _WIDTH = 6
 
 
@@ -71,7 +71,7 @@ def genesis_model() -> ArrayRecord:
     return ArrayRecord({"w": Array(np.zeros(_WIDTH))})
 
 
-def play(folder: Path) -> None:
+def play(folder: Path, rounds: int) -> None:
     """A run on the in-memory grid, or what is left of it; node ids are new each time."""
 
     def counted(message: Message, context: Context) -> Message:
@@ -93,17 +93,17 @@ def play(folder: Path) -> None:
     )
     node_ids = random.SystemRandom().sample(range(1, 2**62), _NODES)
     grid = InMemoryGrid(counted, _NODES, node_ids=node_ids)
-    strategy.start(grid, genesis_model(), num_rounds=_ROUNDS, timeout=60)
+    strategy.start(grid, genesis_model(), num_rounds=rounds, timeout=60)
 
 
-def play_in_a_process(folder: Path) -> int:
+def play_in_a_process(folder: Path, rounds: int) -> int:
     """Fork a process that plays; its id. Nothing is imported anew, so that kills hit the run."""
     folder.mkdir(exist_ok=True)
     process = os.fork()
     if process == 0:
         code = 1
         try:
-            play(folder)
+            play(folder, rounds)
             code = 0
         except Exception as problem:  # what else is left to be known of a process
             print(f"  {folder.name}: {problem!r}", file=sys.stderr)
@@ -189,10 +189,10 @@ class Count:
         return set(rows.values()) == {self.kills}
 
 
-def kill_in_memory(kills: int, seed: int, runs: Path) -> bool:
+def kill_in_memory(kills: int, rounds: int, seed: int, runs: Path) -> bool:
     """Kill runs on the in-memory grid, at instants drawn over the length of a whole run."""
     began = time.monotonic()
-    os.waitpid(play_in_a_process(runs / "whole"), 0)
+    os.waitpid(play_in_a_process(runs / "whole", rounds), 0)
     length = time.monotonic() - began
     whole, rng, count = Ledger.of(runs / "whole"), random.Random(seed), Count()
     print(f"In memory: {len(whole.blocks)} blocks, {whole.hops} hops, {length:.2f} s, seed {seed}.")
@@ -200,7 +200,7 @@ def kill_in_memory(kills: int, seed: int, runs: Path) -> bool:
         if count.kills == kills:
             break
         folder = runs / f"killed-{number}"
-        process = play_in_a_process(folder)
+        process = play_in_a_process(folder, rounds)
         time.sleep(rng.uniform(0, length))
         os.kill(process, signal.SIGKILL)
         if not os.WIFSIGNALED(os.waitpid(process, 0)[1]):
@@ -208,7 +208,7 @@ def kill_in_memory(kills: int, seed: int, runs: Path) -> bool:
         died, trained = Ledger.of(folder), folder / "trained"
         count.died(died)
         trained.write_bytes(b"")
-        if os.waitpid(play_in_a_process(folder), 0)[1] == 0:
+        if os.waitpid(play_in_a_process(folder, rounds), 0)[1] == 0:
             count.judge(folder, died, whole, trained.stat().st_size)
     return count.tell("In memory")
 
@@ -217,6 +217,7 @@ def main() -> int:
     """Kill, resume, count."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=95, help="on the in-memory grid")
+    parser.add_argument("--rounds", type=int, default=40, help="of a run there")
     parser.add_argument("--flower", type=int, default=0, help="through flwr run")
     parser.add_argument("--seed", type=int, default=0, help="of the instants")
     options = parser.parse_args()
@@ -224,7 +225,7 @@ def main() -> int:
     well = True
     with tempfile.TemporaryDirectory() as folder:
         if options.kills:
-            well &= kill_in_memory(options.kills, options.seed, Path(folder))
+            well &= kill_in_memory(options.kills, options.rounds, options.seed, Path(folder))
         if options.flower:
             from kill_flower import kill_in_flower
 

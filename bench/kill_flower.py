@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from flower import PrivateSuperLink, run
+from flower import PrivateSuperLink, end_tidily_on_signals, run
 from kill import Count, Ledger
 
 __all__ = ["kill_in_flower"]
@@ -25,6 +25,7 @@ _CONFIG = f"{_CLIENTS} rounds=20 max-leg=3 examiners=4"
 def kill_in_flower(kills: int, seed: int, runs: Path) -> bool:
     """Kill the server app's process in several runs, and resume each in another run."""
     runs.mkdir()
+    end_tidily_on_signals()
     rng, count, where = random.Random(seed), Count(), f'runs-dir="{runs}"'
     with PrivateSuperLink() as link:
         if problem := run(link, _NODES, f'{where} {_CONFIG} run-name="whole"'):
@@ -49,8 +50,9 @@ def kill_in_flower(kills: int, seed: int, runs: Path) -> bool:
 
 
 def _length(folder: Path) -> float:
-    """Seconds from a run's first file to its last round."""
-    return (folder / "metrics.jsonl").stat().st_mtime - (folder / "config.json").stat().st_mtime
+    """Seconds from a run's genesis block to its last round; before it, clients are started."""
+    rounds = [line for line in map(json.loads, _journal(folder)) if "totals" in line]
+    return float(rounds[-1]["totals"]["seconds"])
 
 
 def _journal(folder: Path) -> list[str]:
@@ -66,12 +68,12 @@ def _trained(lines: list[str]) -> int:
 
 @contextmanager
 def _killed_after(delay: float, folder: Path, mark: str) -> Iterator[threading.Event]:
-    """Kill a run's server app so many seconds after it made its folder."""
+    """Kill a run's server app so many seconds after its genesis block."""
     killed, over = threading.Event(), threading.Event()
 
     def kill() -> None:
-        while not (folder / "config.json").exists():
-            if over.wait(0.05):
+        while not _journal(folder):
+            if over.wait(0.02):
                 return
         if not over.wait(delay):
             for process in _server_apps(mark):

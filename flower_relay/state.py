@@ -105,6 +105,7 @@ class State:
     recognised: list[str]
     unit: int
     utilities: dict[str, NDArray[np.float64]]
+    genesis_utilities: NDArray[np.float64]
     champion: str
     seen: set[str]
     round: int = 0
@@ -146,6 +147,7 @@ def begin(genesis: Genesis) -> State:
         recognised=[genesis.model],
         unit=to_units(settings.deposit_unit),
         utilities={genesis.model: _row(genesis.utilities)},
+        genesis_utilities=_row(genesis.utilities),
         champion=genesis.model,
         seen={genesis.model},
     )

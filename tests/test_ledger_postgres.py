@@ -13,12 +13,10 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from flower_relay.blocks import Admission, Block
 from flower_relay.chain import MemoryChain
 from flower_relay.errors import (
     KeyFileError,
@@ -30,15 +28,9 @@ from flower_relay.errors import (
 )
 from flower_relay.ledger import OperatorKey, open_ledger, read_sealed
 from flower_relay.ledger.schema import MIGRATIONS
+from tests.ledgers import KEY, OTHER_KEY, joins
 
 pytest.importorskip("psycopg", reason="needs psycopg: pip install 'flower-relay[postgres]'")
-
-KEY = OperatorKey(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
-OTHER_KEY = OperatorKey(Ed25519PrivateKey.from_private_bytes(bytes(32)))
-
-
-def joins(number: int) -> Block:
-    return Admission(round=number, participants=(f"p{number}",))
 
 
 def programs() -> Path:
@@ -152,12 +144,14 @@ def test_a_second_writer_is_refused_until_the_first_is_killed(
     key, run = OperatorKey.create(tmp_path / "operator.key"), f"{database}#run"
     command = [sys.executable, "-c", WRITER, run, str(tmp_path / "operator.key")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
-        assert first.stdout is not None
-        head = first.stdout.readline().strip()
-        with pytest.raises(LedgerInUseError, match=f"process {first.pid} on .* since 20"):
-            open_ledger(run, key=key, patience=0.05)
-        assert [sealed.hash for sealed in read_sealed(run)] == [head]  # readers are welcome
-        first.send_signal(signal.SIGKILL)
+        try:
+            assert first.stdout is not None
+            head = first.stdout.readline().strip()
+            with pytest.raises(LedgerInUseError, match=f"process {first.pid} on .* since 20"):
+                open_ledger(run, key=key, patience=0.05)
+            assert [sealed.hash for sealed in read_sealed(run)] == [head]  # readers are welcome
+        finally:
+            first.send_signal(signal.SIGKILL)
     with open_ledger(run, key=key) as chain:
         assert chain.head == head
         chain.append(joins(1))

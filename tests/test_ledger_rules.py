@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from bench.imagined import ImaginedRun, sealed
-from bench.tamper import (
-    pay_more,
-)
-from flower_relay import (
-    LedgerError,
-    RelaySettings,
-    blocks,
-)
+from bench.tamper import pay_more
+from flower_relay import LedgerError, RelaySettings, blocks
 from flower_relay.blocks import (
     Admission,
     Block,
@@ -157,6 +152,12 @@ FORGERIES: dict[str, tuple[type, Change, Change, str]] = {
     ),
     "trainer of a hop": (
         Commitment, lambda b: True, in_first_lane(trainer=99), "lanes[0].trainer[0]",
+    ),
+    "a model that is there already": (
+        Commitment,
+        lambda b: len(b.lanes[0]) == 1 and b.lanes[0][0].fault is None,
+        in_first_lane(model=sha256(b"model 0").hexdigest()),
+        "lanes[0][0].model",
     ),
     "unknown fault": (
         Commitment, lambda b: True, in_first_lane(fault="grumpy"), "lanes[0][0].fault",
@@ -311,13 +312,16 @@ def unsay(run: list[Block], own: OperatorKey, index: int, row: int, column: int)
 
 
 def test_hops_beyond_the_budget_are_found(own: OperatorKey) -> None:
-    played = list(ImaginedRun(RelaySettings(budget=9), participants=6, rounds=9, seed=0))
+    # Untested hops, one a round: four blocks each after genesis.
+    settings = RelaySettings(budget=9, max_leg=1, examiners=0)
+    played = list(ImaginedRun(settings, participants=6, rounds=9, seed=0))
     genesis = played[0]
     assert isinstance(genesis, Genesis)
     spent = replace(genesis, settings={**genesis.settings, "budget": 3})
     problem = verify_run(sealed([spent, *played[1:]], own)).first_problem
     assert problem is not None
-    assert problem.kind == "deposit"
+    assert (problem.block, problem.field) == (1 + 3 * 4, "kind")
+    assert "the budget of 3" in problem.expected
 
 
 def test_a_raised_reward_is_found_whatever_the_key(
@@ -344,3 +348,13 @@ def test_the_replay_itself_lets_no_deposit_vanish_and_no_balance_fall_below_zero
             replay.follow(block, "")
         with pytest.raises(LedgerError, match=field):
             replay.follow(replace(settled, payments=payments), "")
+
+
+def test_the_replay_itself_sees_coins_that_no_block_minted(run: list[Block]) -> None:
+    genesis = run[0]
+    assert isinstance(genesis, Genesis)
+    replay = Replay(genesis)
+    replay.follow(run[1], "")
+    replay.progress.state.who.coins[3] += 5
+    with pytest.raises(LedgerError, match="coins: expected a change by 0 units, found 5"):
+        replay.follow(run[2], "")

@@ -13,26 +13,9 @@ import pytest
 
 from bench.imagined import ImaginedRun, sealed
 from bench.kill import client, genesis_model
-from bench.tamper import (
-    flip_models,
-    flip_stored,
-    forgeries,
-    small_run,
-    verified,
-    vote_more,
-)
-from flower_relay import (
-    FolderStore,
-    InMemoryGrid,
-    MemoryChain,
-    RelaySettings,
-    RelayStrategy,
-)
-from flower_relay.blocks import (
-    Block,
-    Deposit,
-    Publication,
-)
+from bench.tamper import flip_models, flip_stored, forgeries, small_run, verified, vote_more
+from flower_relay import FolderStore, InMemoryGrid, MemoryChain, RelaySettings, RelayStrategy
+from flower_relay.blocks import Block, Deposit, Publication
 from flower_relay.ledger import OperatorKey, SealedBlock, read_sealed
 from flower_relay.ledger.receipts import make_receipt
 from flower_relay.ledger.verify import verify_run

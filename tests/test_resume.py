@@ -358,7 +358,7 @@ def test_initial_arrays_of_another_shape_are_refused_and_of_other_values_are_not
 
 
 def test_processes_that_are_killed_leave_ledgers_to_go_on_from() -> None:
-    command = [sys.executable, "bench/kill.py", "--kills", "3"]
+    command = [sys.executable, "bench/kill.py", "--kills", "3", "--rounds", "8"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("3 of 3") == 4

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,13 @@ from flower_relay.state import apply, begin
 from flower_relay.statements import (
     Hop,
     Opening,
+    Vote,
     nonce_hash,
     participant_name,
     public_hex,
     sign,
 )
-from flower_relay.store import MemoryStore
+from flower_relay.store import MemoryStore, canonical_bytes, model_name
 
 App = Callable[[Message, Context], Message]
 OPERATOR = OperatorKey(Ed25519PrivateKey.from_private_bytes(b"\1" * 32))
@@ -430,6 +432,54 @@ def test_nonces_are_committed_by_those_who_may(
     assert found_in([*ledger[:at], forged]) == (at, "commitment.nonce_hashes")
 
 
+def test_a_nonces_hash_is_a_hash(ledger: list[Block]) -> None:
+    at = first(Commitment, ledger)
+    block = ledger[at]
+    assert isinstance(block, Commitment)
+    hashes = (replace(block.nonce_hashes[0], hash="none"), *block.nonce_hashes[1:])
+    forged = replace(block, nonce_hashes=hashes)
+    assert found_in([*ledger[:at], forged]) == (at, "commitment.nonce_hashes[0].hash")
+
+
+def test_no_more_nonces_are_committed_than_the_settings_say(keys: Path) -> None:
+    blocks = list(play(descending(), keys, rounds=1, nonces=1).chain)
+    at = first(Commitment, blocks)
+    deposit, block = blocks[at - 1 : at + 1]
+    assert isinstance(deposit, Deposit) and isinstance(block, Commitment)
+    training = {index for terms in deposit.lanes for index in terms.trainers}
+    hashes = [NonceHash(participant=n, hash=INVENTED) for n in deposit.present if n not in training]
+    assert len(block.nonce_hashes) == 1
+    for number in (1, 2):
+        forged = [*blocks[:at], replace(block, nonce_hashes=tuple(hashes[:number]))]
+        if number == 1:
+            assert verify(forged).ok
+        else:
+            assert found_in(forged) == (at, "commitment.nonce_hashes")
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda nonces: nonces[::-1],
+        lambda nonces: (*nonces, nonces[-1]),
+        lambda nonces: (*nonces[:2], replace(nonces[2], participant=NODES)),
+    ],
+)
+def test_only_nonces_that_were_committed_are_opened(
+    ledger: list[Block], forge: Callable[[Any], Any]
+) -> None:
+    at, blocks = forged_testing(ledger, lambda block: replace(block, nonces=forge(block.nonces)))
+    assert found_in(blocks) == (at, "testing.nonces")
+
+
+def test_only_who_signs_can_be_blamed_for_not_signing(keys: Path) -> None:
+    blocks = list(play(descending(()), keys, rounds=1).chain)
+    at, forged = forged_hop(
+        blocks, lambda claim, run, round: replace(claim, model=None, fault="unsigned")
+    )
+    assert is_found_in_its_hop(at, forged)
+
+
 def test_the_genesis_block_holds_no_utility_that_its_participant_would_have_signed(
     ledger: list[Block],
 ) -> None:
@@ -439,15 +489,7 @@ def test_the_genesis_block_holds_no_utility_that_its_participant_would_have_sign
 
 
 def test_the_votes_of_a_leg_tested_again_are_those_of_its_first_test(keys: Path) -> None:
-    at, blocks = next(
-        (index + 1, blocks)
-        for seed in range(30)
-        for blocks in [list(play(spoiling(), keys, rounds=6, seed=seed).chain)]
-        for index in range(len(blocks) - 1)
-        if isinstance(blocks[index], Examined) and isinstance(blocks[index + 1], Examined)
-    )
-    again = blocks[at]
-    assert isinstance(again, Examined)
+    at, blocks, again = leg_tested_again(spoiling(relay_mod), keys)
     verdict = verify(blocks)
     assert verdict.ok and verdict.votes_attested == 0, verdict.first_problem
     rows = [list(row) for row in again.signatures]
@@ -459,7 +501,37 @@ def test_the_votes_of_a_leg_tested_again_are_those_of_its_first_test(keys: Path)
     assert found_in([*blocks[:at], forged]) == expected
 
 
-def spoiling() -> App:
+def test_nobody_gets_a_vote_that_it_had_not_cast_when_a_leg_is_tested_again(keys: Path) -> None:
+    spoilt = spoiling(lambda message, context, call_next: call_next(message, context))
+
+    def app(message: Message, context: Context) -> Message:
+        reply = spoilt(message, context)
+        if context.node_config["partition-id"] == 2 and "metrics" in reply.content:
+            del reply.content["metrics"]["eval_loss"]
+        return reply
+
+    at, blocks, again = leg_tested_again(app, keys, examiners=NODES, silent=True)
+    assert verify(blocks).ok
+    column = again.utilities[0].index(None)
+    row = (*again.utilities[0][:column], 0.9, *again.utilities[0][column + 1 :])
+    forged = replace(again, utilities=(row, *again.utilities[1:]))
+    assert found_in([*blocks[:at], forged]) == (at, f"testing.utilities[0][{column}]")
+
+
+def leg_tested_again(
+    app: App, keys: Path, *, silent: bool = False, **options: Any
+) -> tuple[int, list[Block], Examined]:
+    """A run in which a failed leg was tested as a whole, and that second test."""
+    for seed in range(30):
+        blocks = list(play(app, keys, rounds=6, seed=seed, **options).chain)
+        for at, (before, block) in enumerate(pairwise(blocks), start=1):
+            again = isinstance(before, Examined) and isinstance(block, Examined)
+            if again and not (silent and None not in block.utilities[0]):
+                return at, blocks, block
+    raise AssertionError("no leg failed")
+
+
+def spoiling(mod: Callable[[Message, Context, App], Message]) -> App:
     """Every third node hands on a model that is far off, and signs it."""
     train = descending(())
 
@@ -471,7 +543,7 @@ def spoiling() -> App:
                 reply.content["arrays"] = ArrayRecord({"w": Array(off)})
             return reply
 
-        return relay_mod(message, context, training)
+        return mod(message, context, training)
 
     return spoilt
 
@@ -550,6 +622,45 @@ def test_who_does_not_open_its_nonce_properly_is_left_out(
     verdict = verify(play(altered(change), keys, rounds=6, nonces=NODES).chain)
     assert verdict.ok, verdict.first_problem
     assert verdict.draws_with_nonces == 6 and verdict.nonces_withheld > 0
+
+
+def test_who_opens_another_nonce_than_it_committed_is_left_out(keys: Path) -> None:
+    own = load_or_create(keys / "participant-2.key")
+
+    def change(said: ConfigRecord, message: Message) -> None:
+        config = message.content["config"]
+        if "relay-reveal" in config:
+            opening = Opening(
+                run=config["relay-run"], commitment=config["relay-commitment"], nonce="11" * 32
+            )
+            said.update({"nonce": opening.nonce, "signature": sign(own, opening)})
+
+    verdict = verify(play(altered(change), keys, rounds=6, nonces=NODES).chain)
+    assert verdict.ok, verdict.first_problem
+    assert verdict.nonces_withheld > 0
+
+
+@pytest.mark.parametrize("utility", [7.0, -0.1])
+def test_a_signed_utility_beyond_its_bounds_does_not_count(keys: Path, utility: float) -> None:
+    own = load_or_create(keys / "participant-2.key")
+
+    def change(said: ConfigRecord, message: Message) -> None:
+        if "utility" in said:
+            run = message.content["config"]["relay-run"]
+            model = model_name(canonical_bytes({"w": weights(message)}))
+            vote = Vote(run=run, model=model, utility=utility)
+            said.update({"utility": utility, "signature": sign(own, vote)})
+
+    verdict = verify(play(altered(change), keys, examiners=NODES).chain)
+    assert verdict.ok, verdict.first_problem
+
+
+def test_where_nothing_is_tested_no_nonce_is_asked_for(keys: Path) -> None:
+    strategy = play(descending(), keys, examiners=0)
+    verdict = verify(strategy.chain)
+    assert verdict.ok, verdict.first_problem
+    assert verdict.hops_signed > 0 == verdict.draws_with_nonces + verdict.draws_without
+    assert not any(block.nonce_hashes for block in strategy.chain if isinstance(block, Commitment))
 
 
 @pytest.mark.parametrize("told", ["short", "AB" * 32, 5, "x" * 1000])

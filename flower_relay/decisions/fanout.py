@@ -10,7 +10,7 @@ from ..blocks import Commitment, Deposit, HopClaim, HopResult, LaneResult, LaneT
 from ..rules.settlement import num_recognised, rank
 from ..rules.testing import weighted_median
 from ..state import State
-from .chain import fault_result, number
+from .chain import fault_result, level_of, number
 from .tally import Tally
 from .tests import leg_utilities
 
@@ -83,6 +83,7 @@ def _tested(
     committee = state.testing.committee if state.testing else ()
     rows = leg_utilities(state, committee, [claim], terms.trainers)
     vote = weighted_median(rows[1] - rows[0], state.who.bond[list(committee)])
+    level = level_of(state, rows[1], state.who.bond[list(committee)])
     outcome = "untested" if np.isnan(score) else "accepted" if recognised else "rejected"
     return HopResult(
         trainer=claim.trainer,
@@ -90,5 +91,5 @@ def _tested(
         model=claim.model,
         outcome=outcome,
         vote=number(vote),
-        gain=number(vote) if recognised else None,
+        gain=number(level - state.lineage[claim.base].level) if recognised else None,
     )

@@ -42,6 +42,9 @@ from .settings import EconomySettings
 
 __all__ = ["ChainEconomy"]
 
+_GENESIS = np.array(0.0)
+"""Its performance number: an accuracy of one half."""
+
 _PLANTED = "planted"
 _LOST = -6.0
 """Performance number of a planted model: nobody honest can vouch for it."""
@@ -74,16 +77,22 @@ class ChainEconomy:
             model="genesis",
             bound=1.0,
             participants=tuple(f"participant {number}" for number in range(size)),
-            utilities=(None,) * size,
+            utilities=tuple(self._first_utilities()),
         )
         self.state = begin(genesis)
-        self._performance = {"genesis": 0.0}
+        self._performance = {"genesis": float(_GENESIS)}
         self._maker: dict[str, int] = {}
         self._held = np.full(size, -1)
         self._best = np.full(size, -np.inf)
         self._satisfaction = np.zeros(size)
         self._trained = np.zeros(size, dtype=np.int64)
         self._forfeits = np.zeros(size, dtype=np.int64)
+
+    def _first_utilities(self) -> list[float]:
+        """What everybody makes of the genesis model, whose performance number is 0."""
+        size, rng = self.settings.participants, np.random.default_rng([self.settings.seed, 0])
+        noise = self.settings.examiner_noise * rng.standard_normal(size)
+        return [float(value) for value in np.clip(float(accuracy(_GENESIS)) + noise, 0.0, 1.0)]
 
     def next_round(self) -> RoundFlows:
         """Play one round: deposits, legs, commitment, tests, settlement, publication."""
