@@ -6,6 +6,7 @@ import sys
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from .economy.cli import app as economy_app
 from .errors import RelayError
@@ -28,7 +29,6 @@ def main() -> None:
     try:
         app()
     except RelayError as problem:
-        Console(stderr=True).print(
-            f"[bold red]Error:[/] {problem}", soft_wrap=True, highlight=False
-        )
+        console = Console(stderr=True, soft_wrap=True, highlight=False)
+        console.print(f"[bold red]Error:[/] {escape(str(problem))}")
         sys.exit(1)

@@ -37,10 +37,15 @@ def setting(default: Any, about: str, check: Check | None = None) -> Any:
     return field(default=default, metadata={"help": about, "check": check})
 
 
-def whole(low: int) -> Check:
-    """A whole number, at least `low`."""
-    return (lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= low), (
-        f"a whole number, at least {low}"
+def whole(low: int, high: int | None = None) -> Check:
+    """A whole number, at least `low`, and at most `high` where that is given."""
+
+    def fits(value: Any) -> bool:
+        is_whole = isinstance(value, int) and not isinstance(value, bool)
+        return is_whole and value >= low and (high is None or value <= high)
+
+    return fits, (
+        f"a whole number, at least {low}" if high is None else f"a whole number, {low} to {high}"
     )
 
 

@@ -120,7 +120,7 @@ class RelaySettings(CheckedSettings):
         one_of("contribution", "royalty"),
     )
     mint: float = setting(
-        100.0, "coins for an improvement as large as the utility's bound", at_least(0.0)
+        100.0, "coins for an improvement as large as the utility's bound", between(0.0, 1e6)
     )
     trainer_share: float = setting(
         0.5,

@@ -8,63 +8,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from flower_relay.cli import app
-from flower_relay.economy import EconomySettings, replay
-from flower_relay.economy.choices import Drawn
-from flower_relay.economy.fan_out import FanOut
+from flower_relay.economy import replay
 from flower_relay.errors import TraceError
+from tests.authors import economy
 
 TRACE = Path(__file__).parents[2] / "shared" / "reference" / "economy_seed42.json.gz"
-COIN = 10**9
-
-
-class Noted(Drawn):
-    """Drawn choices, of which the training is noted to be written into a trace."""
-
-    def training(self, policy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        self.noted = super().training(policy)
-        return self.noted
-
-    def miners(self, free: np.ndarray) -> np.ndarray:
-        self.drawn = super().miners(free)
-        return self.drawn
 
 
 def recorded(participants: int = 16, rounds: int = 12, seed: int = 3) -> list[dict[str, Any]]:
     """A trace in the authors' format, of another seed and size than theirs."""
-    settings = EconomySettings(
-        participants=participants, rounds=rounds, seed=seed, least_recognised=0
-    )
-    economy = FanOut(settings, np.zeros(participants, dtype=np.int8))
-    rows = []
-    for number in range(rounds):
-        choices = Noted(settings, number)
-        played = economy.play(choices)
-        trained, gain = choices.noted
-        pairs = [
-            [*pair, bool(done), float(rise) if done else 0.0]
-            for pair, done, rise in zip(played.pairs.tolist(), trained, gain, strict=True)
-        ]
-        rows.append(
-            {
-                "round": number,
-                "owners": played.owners.tolist(),
-                "owner_perf": [0.0] * len(played.owners),
-                "mo_bids": (played.owner_stakes / COIN).tolist(),
-                "trainers": played.trainers.tolist(),
-                "bids": (played.bids / COIN).tolist(),
-                "pairs": pairs,
-                "miners": choices.drawn.tolist(),
-                "settled": played.settled.tolist(),
-                "coins": (economy.balances() / COIN).tolist(),
-                "version": economy.population.held_version.tolist(),
-            }
-        )
-    return rows
+    return economy(participants, rounds, seed)
 
 
 def written(folder: Path, rows: object) -> Path:
@@ -82,10 +39,21 @@ def test_the_command_reproduces_the_authors_economy() -> None:
     assert replay(TRACE).max_error < 1e-6
 
 
-def test_a_trace_of_another_size_and_seed_replays(tmp_path: Path) -> None:
-    report = replay(written(tmp_path, recorded()))
-    assert (report.equal, report.rounds) == (True, 12)
+@pytest.mark.parametrize("seed", range(12))
+def test_traces_of_other_sizes_and_seeds_replay(tmp_path: Path, seed: int) -> None:
+    rows = economy([8, 12, 20, 40][seed % 4], 60, seed)
+    report = replay(written(tmp_path, rows))
+    assert (report.difference, report.rounds) == (None, 60)
     assert report.max_error < 1e-9
+
+
+def test_a_trace_that_died_out_replays(tmp_path: Path) -> None:
+    for seed in range(50):
+        rows = economy(8, 60, seed)
+        if not rows[-1]["owners"]:
+            break
+    assert not rows[-1]["owners"]
+    assert replay(written(tmp_path, rows)).equal
 
 
 def change(row: int, key: str, edit: Callable[[Any], None]) -> Callable[[list[Any]], None]:
@@ -100,7 +68,7 @@ def swap(values: list[Any]) -> None:
 
 
 def add_a_thousandth(values: list[float]) -> None:
-    values[5] += 0.001
+    values[0] += 0.001
 
 
 @pytest.mark.parametrize(
@@ -113,6 +81,7 @@ def add_a_thousandth(values: list[float]) -> None:
         (change(8, "bids", add_a_thousandth), "bid", 8),
         (change(9, "version", lambda v: v.__setitem__(5, 99)), "newest version", 9),
         (change(9, "pairs", lambda v: v.pop()), "matching", 9),
+        (change(5, "owner_perf", add_a_thousandth), "owner's performance", 5),
     ],
 )
 def test_the_first_difference_is_named(
@@ -132,25 +101,26 @@ def test_the_first_difference_is_named(
 
 def test_a_wrong_balance_names_participant_expected_and_got(tmp_path: Path) -> None:
     rows = recorded()
-    right = rows[6]["coins"][5]
+    right = rows[6]["coins"][0]
     add_a_thousandth(rows[6]["coins"])
     difference = replay(written(tmp_path, rows)).difference
     assert difference is not None
-    assert difference.participant == 5
+    assert difference.participant == 0
     assert difference.expected == pytest.approx(right + 0.001)
     assert difference.got == pytest.approx(right)
 
 
 def test_trainers_out_of_auction_order_are_found(tmp_path: Path) -> None:
     rows = recorded()
-    row = rows[9]
-    worst = len(row["trainers"]) - 1
-    assert row["bids"][0] > row["bids"][worst]
+    row = next(row for row in rows if len(set(row["bids"][:2])) == 2)
+    lower = row["trainers"][1]
     for name in ("trainers", "bids"):
-        row[name].insert(0, row[name].pop(worst))
+        swap(row[name])
     difference = replay(written(tmp_path, rows)).difference
     assert difference is not None
-    assert difference.round == 9
+    assert difference.what.startswith("auction order")
+    assert difference.round == row["round"]
+    assert difference.participant == row["trainers"][1] != lower
 
 
 @pytest.mark.parametrize(
@@ -166,6 +136,10 @@ def test_trainers_out_of_auction_order_are_found(tmp_path: Path) -> None:
         (lambda rows: rows[2]["pairs"].append([1, 2]), "round 2: pairs: expected entries of 4"),
         (lambda rows: rows[2].update(round=7), "round 2: expected round = 2, found 7"),
         (lambda rows: rows.__setitem__(2, []), "round 2: expected an object, found list"),
+        (lambda rows: rows[2]["coins"].__setitem__(0, 10**30), "round 2: coins: expected finite"),
+        (lambda rows: rows[2]["trainers"].__setitem__(0, [1]), "is not one of the 16"),
+        (lambda rows: rows[2]["pairs"][0].__setitem__(2, 7), "true or false"),
+        (lambda rows: [row.update(coins=[0.0] * 3) for row in rows], "at least 4"),
     ],
 )
 def test_a_malformed_trace_is_refused_with_its_fault(
@@ -177,7 +151,17 @@ def test_a_malformed_trace_is_refused_with_its_fault(
         replay(written(tmp_path, rows))
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", gzip.compress(b"[{"), gzip.compress(b"[]")[:-9]])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[]",
+        gzip.compress(b"[{"),
+        gzip.compress(b"[]")[:-9],
+        gzip.compress(b"[1, 2, 3]")[:12] + b"\xff" * 9,
+        gzip.compress(b"[" * 10**6),
+    ],
+)
 def test_what_is_not_gzip_or_json_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "trace.json.gz"
     path.write_bytes(data)

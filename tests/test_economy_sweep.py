@@ -75,8 +75,13 @@ def test_means_and_maps_follow_the_grid(tmp_path: Path) -> None:
     heat_map(result, "coins", tmp_path / "map.png")
     assert (tmp_path / "map.png").stat().st_size > 5000
     assert sweep_table(result, ["coins"]).row_count == 12
-    with pytest.raises(ConfigurationError, match="there are coins"):
-        result.means("happiness")
+    assert np.isnan(result.means("income sybil")).all()
+
+
+def test_a_cluster_that_does_not_answer_is_an_error_at_once(tmp_path: Path) -> None:
+    grid = Grid.parse(["slots=2"])
+    with pytest.raises(ConfigurationError, match="no Ray cluster answers there"):
+        sweep(EconomySettings(participants=16), grid, 1, tmp_path, address="127.0.0.1:9")
 
 
 @pytest.mark.parametrize(
@@ -91,6 +96,12 @@ def test_means_and_maps_follow_the_grid(tmp_path: Path) -> None:
 def test_an_axis_that_cannot_be_is_refused(text: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         Grid.parse([text])
+
+
+def test_an_axis_is_varied_once_and_a_ceiling_may_be_none() -> None:
+    with pytest.raises(ConfigurationError, match="varied twice"):
+        Grid.parse(["slots=2", "slots=3"])
+    assert Grid.parse(["ceiling=none,4"]).axes == {"ceiling": (None, 4.0)}
 
 
 def test_mixes_of_policies_are_separated_by_semicolons() -> None:

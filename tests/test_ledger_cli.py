@@ -15,11 +15,13 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from bench.imagined import ImaginedRun, sealed
 from bench.tamper import small_run
-from flower_relay import RelayError
+from flower_relay import RelayError, RelaySettings
 from flower_relay.blocks import Publication, Settlement
 from flower_relay.ledger import OperatorKey, read_sealed
 from flower_relay.ledger.cli import app
+from flower_relay.ledger.lineage_view import draw_family, read_family
 from flower_relay.ledger.reading import steps
 
 Command = Callable[..., Result]
@@ -229,3 +231,15 @@ def test_where_there_is_no_ledger_the_error_says_what_is_expected(
         assert isinstance(result.exception, RelayError)
         assert str(tmp_path) in str(result.exception)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_forked_lineage_is_drawn_in_rows_that_are_used_again(tmp_path: Path) -> None:
+    key = OperatorKey.create(tmp_path / "key")
+    settings = RelaySettings(lanes=3, lanes_meet="average")
+    blocks = list(sealed(ImaginedRun(settings, participants=12, rounds=30), key))
+    family = read_family(blocks)
+    for name in ("one.svg", "two.svg"):
+        draw_family(family, tmp_path / name)
+    drawn = ElementTree.parse(tmp_path / "one.svg").getroot()
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+    assert float(drawn.attrib["height"].removesuffix("pt")) < 6 * 72  # three lanes, not ninety

@@ -296,7 +296,7 @@ def with_cell(rows: tuple[tuple[Any, ...], ...], value: Any) -> tuple[tuple[Any,
 @pytest.mark.parametrize(
     "forge",
     [
-        lambda block: replace(block, utilities=with_cell(block.utilities, 0.5)),
+        lambda block: replace(block, utilities=with_cell(block.utilities, 0.9)),
         lambda block: replace(block, utilities=with_cell(block.utilities, None)),
         lambda block: replace(block, signatures=with_cell(block.signatures, None)),
         lambda block: replace(

@@ -81,10 +81,12 @@ class ChainEconomy:
         )
         self.state = begin(genesis)
         self._performance = {"genesis": float(_GENESIS)}
+        self._version = {"genesis": 0}
         self._maker: dict[str, int] = {}
         self._held = np.full(size, -1)
         self._best = np.full(size, -np.inf)
         self._satisfaction = np.zeros(size)
+        self._hops = np.zeros(size, dtype=np.int64)
         self._trained = np.zeros(size, dtype=np.int64)
         self._forfeits = np.zeros(size, dtype=np.int64)
 
@@ -147,6 +149,7 @@ class ChainEconomy:
             "satisfaction": self._satisfaction,
             "best": self._best,
             "held_version": self._held,
+            "hops": self._hops,
             "trained": self._trained,
             "recognised": recognised,
             "forfeits": self._forfeits,
@@ -177,11 +180,12 @@ class ChainEconomy:
         for trainer in terms.trainers:
             training = self._policy_of(trainer).training
             participant = self._of_name[trainer]
+            self._hops[participant] += 1
             done, noise = rng.random() < self.settings.success, rng.standard_normal()
             if not done or training == _VANISHES:
                 claims.append(HopClaim(trainer=trainer, base=baton, model=None, fault="timeout"))
                 # Who vanishes keeps the base it was sent.
-                self._hold(participant, baton, round - 1)
+                self._hold(participant, baton)
                 continue
             mean = 0.0 if training in (_IDLES, _GAMBLES) else self.settings.gain_mean
             spread = 0.0 if training == _IDLES else self.settings.gain_sd
@@ -189,15 +193,15 @@ class ChainEconomy:
             model = f"{round}/{lane}/{len(claims)}"
             ceiling = self.settings.ceiling
             self._performance[model] = gained if ceiling is None else min(gained, ceiling)
-            self._maker[model] = trainer
+            self._maker[model], self._version[model] = trainer, round
             claims.append(HopClaim(trainer=trainer, base=baton, model=model, fault=None))
             self._trained[participant] += 1
-            self._hold(participant, model, round)
+            self._hold(participant, model)
             baton = model
         return tuple(claims)
 
-    def _hold(self, participant: int, model: str, version: int) -> None:
-        self._held[participant] = max(self._held[participant], version)
+    def _hold(self, participant: int, model: str) -> None:
+        self._held[participant] = max(self._held[participant], self._version[model])
         self._best[participant] = max(self._best[participant], self._performance[model])
 
     def _examine(self, deposit: Deposit, commitment: Commitment, rng: np.random.Generator) -> None:
@@ -219,7 +223,7 @@ class ChainEconomy:
         for name in plan.committee:
             for model in models:
                 if model != _PLANTED:
-                    self._hold(self._of_name[name], model, deposit.round)
+                    self._hold(self._of_name[name], model)
 
     def _votes(self, model: str, plan: TestPlan, rng: np.random.Generator) -> NDArray[np.float64]:
         """Utilities by the committee; what a member has said before it says again."""
@@ -250,6 +254,7 @@ class ChainEconomy:
         )  # fmt: skip
         live = {*batons, *self.state.recognised}
         self._performance = {m: p for m, p in self._performance.items() if m in live}
+        self._version = {m: number for m, number in self._version.items() if m in live}
         self._maker = {m: who for m, who in self._maker.items() if m in live}
 
     def _rename(self, forfeited: set[int]) -> None:

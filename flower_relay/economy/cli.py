@@ -16,13 +16,14 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from .files import write_result
+from ..errors import ConfigurationError
+from .files import make_output_folder, write_result
 from .policies import POLICIES, names_in
 from .replay import MOST_ERROR, read_trace, replay
 from .result import LAGS, gini, version_shares
 from .settings import EconomySettings
 from .simulation import simulate
-from .study import study
+from .study import FIGURES, study
 from .sweep import Grid, sweep
 from .sweep_view import heat_map, sweep_table
 from .tables import income_table, policy_table, study_table, summary_table
@@ -120,6 +121,7 @@ def run_command(
     ),
 ) -> None:
     """Play one economy (the paper's by default); print its table, write its files."""
+    make_output_folder(out)
     with _progress("rounds", settings.rounds) as tell:
         result = simulate(settings, tell)
     console = Console()
@@ -186,15 +188,15 @@ def sweep_command(
 ) -> None:
     """Play a grid of settings times seeds on Ray; what is finished is not played again."""
     grid = Grid.parse(vary)
+    figures = figure or ["coins", "gini"]
+    if unknown := sorted(set(figures) - set(FIGURES)):
+        raise ConfigurationError(f"figure {unknown[0]!r}: there are {', '.join(FIGURES)}.")
     total = len(grid.cells(settings)) * seeds
     with _progress("economies", total) as tell:
         found = sweep(
             settings, grid, seeds, out, address=address, on_cell=lambda done, _: tell(done)
         )
         tell(total)
-    figures = figure or ["coins", "gini"]
-    for name in figures:
-        found.means(name)
     console = Console()
     console.print(sweep_table(found, figures))
     for name in figures:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..rules.auction import match, owner_bids, trainer_bids
+from ..rules.auction import match, owner_bids, slots_filled, trainer_bids
 from ..rules.coins import COIN, to_units
 from ..rules.generations import Generations
 from ..rules.rewards import contribution_credit
@@ -34,8 +34,8 @@ class FanOutRound:
 
     Attributes
     ----------
-    owners, owner_stakes : arrays of shape (owners,)
-        In matching order, and what each bids per slot.
+    owners, owner_performance, owner_stakes : arrays of shape (owners,)
+        In matching order, their models' performance numbers, and what each bids per slot.
     trainers, bids : arrays of shape (trainers,)
         In auction order, and what each bids.
     pairs : integer array of shape (pairs, 2)
@@ -47,6 +47,7 @@ class FanOutRound:
     """
 
     owners: _Ints
+    owner_performance: NDArray[np.float64]
     owner_stakes: _Ints
     trainers: _Ints
     bids: _Ints
@@ -64,6 +65,7 @@ class _Offers:
     performance: NDArray[np.float64]
     score: NDArray[np.float64]
     place: _Ints
+    version: _Ints
 
 
 class FanOut:
@@ -83,7 +85,9 @@ class FanOut:
         self.round = 0
         genesis = np.array([0.0])
         self.lineage = Generations(len(policy), _GENESIS_OWNER, float(accuracy(genesis)[0]))
-        self._offers = _Offers(np.array([_GENESIS_OWNER]), genesis, genesis, np.array([0]))
+        self._offers = _Offers(
+            np.array([_GENESIS_OWNER]), genesis, genesis, np.array([0]), np.array([0])
+        )
         self._bids_nothing = self._trait("bid", "nothing")
         self._bids_everything = self._trait("bid", "everything")
         self._colludes = self._trait("colludes", True)
@@ -104,6 +108,12 @@ class FanOut:
         """Free coins in units, what the trunk owes included; of all names by default."""
         return self.population.coins[who] + self.lineage.owed(who)
 
+    @property
+    def circulating(self) -> int:
+        """Units in all hands, those on names left behind included."""
+        amounts: list[int] = [*self.balances().tolist(), *self.population.left_behind.tolist()]
+        return sum(amounts)
+
     def play(self, choices: Choices) -> FanOutRound:
         """Play one round of the paper: roles, auction, deposits, training, tests, settlement."""
         people, settings = self.population, self.settings
@@ -116,7 +126,7 @@ class FanOut:
             self.balances(offers.owner), to_units(settings.owner_budget), settings.slots
         )
         pairs = match(offers.owner, trainers, settings.slots)
-        base = np.repeat(np.arange(len(offers.owner)), settings.slots)[: len(pairs)]
+        base = slots_filled(len(offers.owner), len(trainers), settings.slots)
         stake, bid = stakes[base], bids[: len(pairs)]
         np.subtract.at(people.coins, pairs[:, 0], stake)
         people.coins[pairs[:, 1]] -= bid
@@ -135,11 +145,12 @@ class FanOut:
         burned = int(bid.sum() + stake.sum() - bid[won].sum() - stake[won].sum())
         minted += self._reward(offers.place[base[won]], pairs[won, 1], performance[best])
         self._next_owners(offers, base[won], pairs[won, 1], performance[best], score[best])
-        self._count(pairs, won)
+        self._count(pairs, trained, won)
         self.round += 1
         return FanOutRound(
-            owners=offers.owner, owner_stakes=stakes, trainers=trainers, bids=bids,
-            pairs=pairs, settled=pairs[won], minted=minted, burned=burned,
+            owners=offers.owner, owner_performance=offers.performance, owner_stakes=stakes,
+            trainers=trainers, bids=bids, pairs=pairs, settled=pairs[won], minted=minted,
+            burned=burned,
         )  # fmt: skip
 
     def _ranked_offers(self) -> _Offers:
@@ -147,7 +158,11 @@ class FanOut:
         offers = self._offers
         order = rank(offers.score)
         return _Offers(
-            offers.owner[order], offers.performance[order], offers.score[order], offers.place[order]
+            offers.owner[order],
+            offers.performance[order],
+            offers.score[order],
+            offers.place[order],
+            offers.version[order],
         )
 
     def _bids(self, trainers: _Ints) -> _Ints:
@@ -169,7 +184,7 @@ class FanOut:
             performance = np.minimum(performance, self.settings.ceiling)
         takers = self._vanishes[people.policy[trainers]]  # who keep the base they were sent
         people.hold(trainers[takers], offers.performance[base[takers]])
-        people.held_version[trainers[takers]] = self.round
+        people.keep_newest(trainers[takers], offers.version[base[takers]])
         makers = trainers[trained]
         people.made_version[makers] = people.held_version[makers] = self.round + 1
         people.hold(makers, performance)
@@ -252,17 +267,19 @@ class FanOut:
         if len(trainers):
             self.lineage.extend(offers.place[bases], trainers, accuracy(performance))
             places = np.arange(len(trainers))
-            self._offers = _Offers(trainers, performance, score, places)
+            versions = np.full(len(trainers), self.round + 1)
+            self._offers = _Offers(trainers, performance, score, places, versions)
         elif self.settings.least_recognised == 0:
             nobody = np.zeros(0, dtype=np.int64)
             nothing = np.zeros(0)
-            self._offers = _Offers(nobody, nothing, nothing, nobody)
+            self._offers = _Offers(nobody, nothing, nothing, nobody, nobody)
 
-    def _count(self, pairs: _Ints, won: _Ints) -> None:
+    def _count(self, pairs: _Ints, trained: NDArray[np.bool_], won: _Ints) -> None:
         """Keep count, add up satisfaction, and let those who rename after a forfeit do so."""
         people = self.population
         lost = np.delete(pairs[:, 1], won)
-        people.trained[pairs[:, 1]] += 1
+        people.hops[pairs[:, 1]] += 1
+        people.trained[pairs[trained, 1]] += 1
         people.recognised[pairs[won, 1]] += 1
         people.forfeits[lost] += 1
         people.satisfaction[people.active] += people.best_accuracy[people.active]

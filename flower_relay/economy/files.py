@@ -18,9 +18,23 @@ from .policies import POLICIES
 from .result import LAGS, EconomyResult
 from .settings import EconomySettings
 
-__all__ = ["read_result", "write_result"]
+__all__ = ["make_output_folder", "read_result", "write_result"]
 
 _HISTORIES = ("coins", "satisfaction", "best")
+
+
+def make_output_folder(folder: Path) -> None:
+    """Make a folder for results, before anything is played for them.
+
+    Raises
+    ------
+    ConfigurationError
+        When it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise ConfigurationError(f"out: {folder} cannot be made: {problem.strerror}.") from None
 
 
 def write_result(folder: Path, result: EconomyResult) -> list[Path]:
@@ -30,7 +44,7 @@ def write_result(folder: Path, result: EconomyResult) -> list[Path]:
     participant at the end, `history.parquet` one for each recorded time: lists over
     participants (or over the quantiles that settings.json names), and the version shares.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_output_folder(folder)
     about = {
         "settings": dataclasses.asdict(result.settings),
         "quantiles": result.quantiles,

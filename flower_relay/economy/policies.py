@@ -74,6 +74,8 @@ def parse_mix(text: str) -> dict[str, float]:
                 f"policies = {text!r}: no policy is called {name!r}; there are: "
                 f"{', '.join(POLICIES)}."
             )
+        if name in mix:
+            raise ConfigurationError(f"policies = {text!r}: {name} is named twice.")
         try:
             mix[name] = float(share) if share else 1.0
         except ValueError:
@@ -87,7 +89,9 @@ def parse_mix(text: str) -> dict[str, float]:
         raise ConfigurationError(
             f"policies = {text!r}: the shares sum to {sum(mix.values()):g}, expected at most 1."
         )
-    mix["honest"] = mix.get("honest", 0.0) + max(0.0, 1.0 - sum(mix.values()))
+    rest = 1.0 - sum(mix.values())
+    if rest > 1e-9:  # what is less comes from adding shares
+        mix["honest"] = mix.get("honest", 0.0) + rest
     return mix
 
 

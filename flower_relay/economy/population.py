@@ -46,8 +46,11 @@ class Population:
         Performance number of the best model it holds; −inf for none.
     satisfaction : float array
         Sum over the rounds of the accuracy of its best model: its cumulative utility.
-    trained, recognised, forfeits : integer arrays
-        How often it trained, was recognised, and lost a deposit.
+    hops, trained, recognised, forfeits : integer arrays
+        How often it was matched, made a model, was recognised, and lost a deposit.
+    left_behind, past_names : integer arrays
+        Units on the names it left, and how many, where those own nothing in the lineage:
+        a name that was never recognised needs no place of its own.
     """
 
     participant: NDArray[np.int64]
@@ -59,9 +62,12 @@ class Population:
     best: NDArray[np.float64]
     best_accuracy: NDArray[np.float64]
     satisfaction: NDArray[np.float64]
+    hops: NDArray[np.int64]
     trained: NDArray[np.int64]
     recognised: NDArray[np.int64]
     forfeits: NDArray[np.int64]
+    left_behind: NDArray[np.int64]
+    past_names: NDArray[np.int64]
 
     @classmethod
     def found(cls, policy: NDArray[np.int8], participant: NDArray[np.int64]) -> Population:
@@ -77,9 +83,12 @@ class Population:
             best=np.full(size, -np.inf),
             best_accuracy=np.zeros(size),
             satisfaction=np.zeros(size),
+            hops=np.zeros(size, dtype=np.int64),
             trained=np.zeros(size, dtype=np.int64),
             recognised=np.zeros(size, dtype=np.int64),
             forfeits=np.zeros(size, dtype=np.int64),
+            left_behind=np.zeros(size, dtype=np.int64),
+            past_names=np.zeros(size, dtype=np.int64),
         )
 
     @classmethod
@@ -91,7 +100,7 @@ class Population:
         return population
 
     def __len__(self) -> int:
-        """How many names there have been."""
+        """How many names have a place: those in use, and those the lineage still pays."""
         return len(self.policy)
 
     def hold(self, who: NDArray[np.int64], performance: NDArray[np.float64]) -> None:
@@ -99,8 +108,18 @@ class Population:
         self.best[who] = np.maximum(self.best[who], performance)
         self.best_accuracy[who] = accuracy(self.best[who])
 
+    def keep_newest(self, who: NDArray[np.int64], version: NDArray[np.int64]) -> None:
+        """Note the version of a model that some names were given, unless they hold newer."""
+        self.held_version[who] = np.maximum(self.held_version[who], version)
+
     def rename(self, names: NDArray[np.int64]) -> None:
         """Leave some names behind and come back under new ones, with nothing."""
+        unknown = names[self.recognised[names] == 0]
+        self.left_behind[unknown] += self.coins[unknown]
+        self.coins[unknown] = 0
+        self.made_version[unknown] = -1
+        self.past_names[unknown] += 1
+        names = names[self.recognised[names] > 0]
         self.active[names] = False
         fresh = Population.found(self.policy[names], self.participant[names])
         # It keeps the models it has, whatever its name; the mechanism sees none of them.

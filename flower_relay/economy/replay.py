@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,12 @@ __all__ = ["Difference", "Recorded", "ReplayReport", "read_trace", "replay"]
 
 MOST_ERROR = 1e-6
 """Coins by which a balance or bid may differ: ours are integers, the trace's are floats."""
+
+_FEWEST = 4
+"""Participants without whom there is no owner, trainer and miner beside each other."""
+
+_MOST = 1e15
+"""No amount or performance number of a trace is as large; coins beyond it lose exactness."""
 
 _WHOLE_LISTS = ("owners", "trainers", "miners", "version")
 _NUMBER_LISTS = ("owner_perf", "mo_bids", "bids", "coins")
@@ -57,7 +65,7 @@ class ReplayReport:
     rounds : int
         Rounds compared; up to and including the first that differs.
     max_error : float
-        Largest absolute difference of any balance or bid, in coins.
+        Largest absolute difference of any balance or bid (coins) or performance number.
     difference : Difference or None
         The first difference; None when everything follows.
     circulating : float
@@ -97,8 +105,8 @@ class Recorded:
         return trained, gain
 
     def testers(self, free: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The testing block's miner."""
-        return self.miners(free)[2:3]
+        """The testing block's miner; nobody in a trace colludes."""
+        return _whole(self._row["miners"][2:3])
 
     def miners(self, free: NDArray[np.int64]) -> NDArray[np.int64]:
         """As recorded."""
@@ -117,11 +125,13 @@ def read_trace(path: Path) -> list[dict[str, Any]]:
         rows = json.loads(gzip.decompress(path.read_bytes()))
     except OSError as problem:  # gzip's own errors are among them
         raise TraceError(f"{path}: cannot be read as gzip: {problem}") from problem
-    except (EOFError, ValueError) as problem:
+    except (EOFError, ValueError, RecursionError, zlib.error) as problem:
         raise TraceError(f"{path}: cannot be read as gzip'd JSON: {problem}") from problem
     if not isinstance(rows, list) or not rows:
         raise TraceError(f"{path}: expected a list with an object for each round.")
-    size = len(rows[0]["coins"]) if _is_row(rows[0]) else 0
+    size = len(rows[0]["coins"]) if _is_row(rows[0]) else _FEWEST
+    if size < _FEWEST:
+        raise TraceError(f"{path}: {size} participants; expected at least {_FEWEST}.")
     for number, row in enumerate(rows):
         fault = _fault(row, number, size)
         if fault is not None:
@@ -167,19 +177,26 @@ def _size_fault(row: dict[str, Any], size: int) -> str | None:
 
 def _people_fault(row: dict[str, Any], size: int) -> str | None:
     """Participants that do not exist, pairs and versions of another form."""
-    if not all(_is_whole(value) for value in row["version"]):
+    if not all(_is_whole(value) and abs(value) < _MOST for value in row["version"]):
         return "version: expected whole numbers"
-    shapes = {"pairs": 4, "settled": 2}
-    for name, length in shapes.items():
-        if not all(isinstance(entry, list) and len(entry) == length for entry in row[name]):
-            return f"{name}: expected entries of {length}"
-    if not all(isinstance(pair[2], bool | int) and _is_number(pair[3]) for pair in row["pairs"]):
-        return "pairs: expected [owner, trainer, trained?, gain]"
-    for name in ("owners", "trainers", "miners", *shapes):
+    for name, length in {"pairs": 4, "settled": 2}.items():
         for entry in row[name]:
-            for who in entry[:2] if isinstance(entry, list) else [entry]:
-                if not _is_whole(who) or not 0 <= who < size:
-                    return f"{name}: {who!r} is not one of the {size} participants"
+            if not isinstance(entry, list) or len(entry) != length:
+                return f"{name}: expected entries of {length}"
+            if (fault := _unknown(name, entry[:2], size)) is not None:
+                return fault
+    if not all(pair[2] in (True, False) and _is_number(pair[3]) for pair in row["pairs"]):
+        return "pairs: expected entries of owner, trainer, true or false, gain"
+    for name in ("owners", "trainers", "miners"):
+        if (fault := _unknown(name, row[name], size)) is not None:
+            return fault
+    return None
+
+
+def _unknown(name: str, people: list[Any], size: int) -> str | None:
+    for who in people:
+        if not _is_whole(who) or not 0 <= who < size:
+            return f"{name}: {who!r} is not one of the {size} participants"
     return None
 
 
@@ -188,7 +205,7 @@ def _is_whole(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and bool(np.isfinite(value))
+    return isinstance(value, int | float) and abs(value) < _MOST and not math.isnan(value)
 
 
 def replay(path: Path) -> ReplayReport:
@@ -224,6 +241,7 @@ _Amount = tuple[str, list[int], NDArray[np.float64], NDArray[np.float64]]
 def _amounts(row: dict[str, Any], played: FanOutRound, economy: FanOut) -> Iterator[_Amount]:
     everybody = list(range(len(row["coins"])))
     yield from (
+        _numbers("owner's performance", row["owners"], row["owner_perf"], played.owner_performance),
         _amount("owner's bid per slot", row["owners"], row["mo_bids"], played.owner_stakes),
         _amount("bid", row["trainers"], row["bids"], played.bids),
         _amount("balance", everybody, row["coins"], economy.balances()),
@@ -231,7 +249,13 @@ def _amounts(row: dict[str, Any], played: FanOutRound, economy: FanOut) -> Itera
 
 
 def _amount(what: str, who: list[int], recorded: list[float], units: NDArray[np.int64]) -> _Amount:
-    return what, who, np.array(recorded, dtype=np.float64), units / COIN
+    return _numbers(what, who, recorded, units / COIN)
+
+
+def _numbers(
+    what: str, who: list[int], recorded: list[float], ours: NDArray[np.float64]
+) -> _Amount:
+    return what, who, np.array(recorded, dtype=np.float64), ours
 
 
 def _error(amount: _Amount) -> NDArray[np.float64]:
@@ -248,6 +272,14 @@ def _first_difference(
     amounts: Iterable[_Amount],
 ) -> Difference | None:
     """The first thing of a round that differs, in the order in which the round decides."""
+    rises = np.flatnonzero(np.diff(played.bids) > MOST_ERROR * COIN)
+    if len(rises):
+        who, bid = (int(side[rises[0] + 1]) for side in (played.trainers, played.bids))
+        before = int(played.bids[rises[0]])
+        return Difference(
+            round=number, what="auction order, highest bid first", participant=who,
+            expected=f"a bid of at most {before / COIN}", got=bid / COIN,
+        )  # fmt: skip
     sequences: list[tuple[str, list[Any], list[Any]]] = [
         ("owner, in matching order", row["owners"], played.owners.tolist()),
         ("matching", [pair[:2] for pair in row["pairs"]], played.pairs.tolist()),
@@ -259,14 +291,6 @@ def _first_difference(
             pair = [side[place] if place < len(side) else None for side in (expected, got)]
             if pair[0] != pair[1]:
                 return _difference(number, what, place, *pair)
-    rises = np.flatnonzero(np.diff(played.bids) > MOST_ERROR * COIN)
-    if len(rises):
-        who, bid = (int(side[rises[0] + 1]) for side in (played.trainers, played.bids))
-        before = int(played.bids[rises[0]])
-        return Difference(
-            round=number, what="auction order, highest bid first", participant=who,
-            expected=f"a bid of at most {before / COIN}", got=bid / COIN,
-        )  # fmt: skip
     for what, whose, recorded, ours in amounts:
         wrong = np.flatnonzero(np.abs(recorded - ours) > MOST_ERROR)
         if len(wrong):

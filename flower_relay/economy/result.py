@@ -6,6 +6,7 @@ time. Whatever is per participant counts all the names it went by.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,7 +98,7 @@ class EconomyResult:
         Of coins.
     participants : dict of name to array of shape (participants,)
         At the end: `policy` (a position in `POLICIES`), `income` (coins), `satisfaction`,
-        `best`, `held_version`, `trained`, `recognised`, `forfeits`, `names`.
+        `best`, `held_version`, `hops`, `trained`, `recognised`, `forfeits`, `names`.
     extinct_after : int or None
         The round after which nobody owned a model any more.
     """
@@ -154,7 +155,7 @@ class Recorder:
 
     def wants(self, round: int) -> bool:
         """Whether a snapshot is to be taken after this round (from 1)."""
-        every = 1 if self.whole else max(1, self.settings.rounds // self.settings.records)
+        every = 1 if self.whole else math.ceil(self.settings.rounds / self.settings.records)
         return round % every == 0 or round in (1, self.settings.rounds)
 
     def note(self, flows: RoundFlows) -> None:

@@ -26,6 +26,20 @@ from .policies import parse_mix
 
 __all__ = ["EconomySettings"]
 
+_MOST_COINS = 1000.0
+"""Coins a setting may name: with the largest populations, balances still fit 64 bits."""
+
+_FAN_OUT_ONLY = (
+    "least_recognised", "slots", "fraction_train", "testers", "owner_budget", "deposit_fee",
+    "hash_fee", "cases", "case_fee", "tested_fee", "settled_fee", "test_fee",
+)  # fmt: skip
+_CHAIN_ONLY = (
+    "lanes", "max_leg", "examiners", "examiner_noise", "tolerance", "audit", "planted",
+    "debt_allowance", "vouching_penalty", "condemning_penalty", "condemning_margin",
+    "agreeing_gain", "newcomer_bond", "examining_fee", "deposit_unit",
+)  # fmt: skip
+_CONTRIBUTION_ONLY = ("mint", "trainer_share", "lineage_decay")
+
 _OF_RELAY = {item.name: item for item in dataclasses.fields(RelaySettings)}
 
 
@@ -57,8 +71,8 @@ class EconomySettings(CheckedSettings):
     recognised_share: float = _as_in_relay("recognised_share")
     least_recognised: int = setting(
         1,
-        "models recognised whatever the share; with 0, the paper's floor(), a round that "
-        "recognises nobody ends the economy",
+        "models recognised whatever the share; with 0, the paper's floor(), nobody ever "
+        "trains again after a round that recognises nobody",
         whole(0),
     )
     slots: int = _as_in_relay("slots")
@@ -82,24 +96,28 @@ class EconomySettings(CheckedSettings):
 
     # Coins.
     owner_budget: float = setting(
-        0.001, "coins an owner bids for all its slots together", at_least(0.0)
+        0.001, "coins an owner bids for all its slots together", between(0.0, _MOST_COINS)
     )
     deposit_fee: float = setting(
-        0.001, "coins to the deposit block's miner, per deposit", at_least(0.0)
+        0.001, "coins to the deposit block's miner, per deposit", between(0.0, _MOST_COINS)
     )
     hash_fee: float = setting(
-        0.001, "coins to the encryption block's miner, per trained model", at_least(0.0)
+        0.001, "coins to the encryption block's miner, per trained model", between(0.0, _MOST_COINS)
     )
-    cases: int = setting(100, "test cases in a testing block", whole(0))
-    case_fee: float = setting(0.001, "coins to the testing block's miner, per case", at_least(0.0))
+    cases: int = setting(100, "test cases in a testing block", whole(0, 10**6))
+    case_fee: float = setting(
+        0.001, "coins to the testing block's miner, per case", between(0.0, _MOST_COINS)
+    )
     tested_fee: float = setting(
-        0.001, "coins to the testing block's miner, per model", at_least(0.0)
+        0.001, "coins to the testing block's miner, per model", between(0.0, _MOST_COINS)
     )
     settled_fee: float = setting(
-        0.001, "coins to the settlement block's miner, per model", at_least(0.0)
+        0.001, "coins to the settlement block's miner, per model", between(0.0, _MOST_COINS)
     )
     test_fee: float = setting(
-        0.001, "coins to the settlement block's miner, per model and case", at_least(0.0)
+        0.001,
+        "coins to the settlement block's miner, per model and case",
+        between(0.0, _MOST_COINS),
     )
     mint: float = _as_in_relay("mint")
     trainer_share: float = _as_in_relay("trainer_share")
@@ -139,9 +157,36 @@ class EconomySettings(CheckedSettings):
     def __post_init__(self) -> None:
         """Check every value, and that the mix of policies can be read."""
         super().__post_init__()
-        parse_mix(self.policies)
+        self._check_policies()
+        self._check_topology()
         if self.topology == "chain" and self.examiners == 0:
             raise ConfigurationError("examiners = 0: an untested chain has nothing to pay by.")
+
+    def _check_policies(self) -> None:
+        mix = parse_mix(self.policies)
+        for name, share in mix.items():
+            if share > 0 and round(share * self.participants) == 0:
+                raise ConfigurationError(
+                    f"policies = {self.policies!r}: {share:g} of {self.participants} "
+                    f"participants is nobody to play {name}."
+                )
+        if self.topology == "chain" and mix.get("all-in", 0) > 0:
+            raise ConfigurationError(
+                "policies: in a chain deposits are set by rule, so that nobody can go all-in."
+            )
+
+    def _check_topology(self) -> None:
+        """Refuse settings that would do nothing: a study of them would mislead."""
+        useless = {"chain": _FAN_OUT_ONLY, "fan-out": _CHAIN_ONLY}[self.topology]
+        if self.rewards == "royalty":
+            useless = (*useless, *_CONTRIBUTION_ONLY)
+        defaults = {item.name: item.default for item in dataclasses.fields(self)}
+        for name in useless:
+            if getattr(self, name) != defaults[name]:
+                raise ConfigurationError(
+                    f"{name.replace('_', '-')} = {getattr(self, name)!r} changes nothing with "
+                    f"topology = {self.topology!r} and rewards = {self.rewards!r}; leave it out."
+                )
 
     def of_relay(self) -> RelaySettings:
         """The settings of the relay that this economy imagines (chain)."""

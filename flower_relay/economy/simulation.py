@@ -58,7 +58,7 @@ class PaperEconomy(FanOut):
         """Everybody as they stand now, all their names together."""
         people = self.population
         return Snapshot(
-            coins=self._per_participant(np.add, self.balances(), 0),
+            coins=self._per_participant(np.add, self.balances() + people.left_behind, 0),
             held_version=self._per_participant(np.maximum, people.held_version, -1),
             best=self._per_participant(np.maximum, people.best, -np.inf),
             satisfaction=self._per_participant(np.add, people.satisfaction, 0.0),
@@ -67,13 +67,14 @@ class PaperEconomy(FanOut):
     def participants(self) -> dict[str, NDArray[Any]]:
         """The closing table."""
         people, now = self.population, self.snapshot()
-        names = np.bincount(people.participant, minlength=self.settings.participants)
+        names = self._per_participant(np.add, 1 + people.past_names, 0)
         return {
             "policy": people.policy[: self.settings.participants],
             "income": now.coins / COIN,
             "satisfaction": now.satisfaction,
             "best": now.best,
             "held_version": now.held_version,
+            "hops": self._per_participant(np.add, people.hops, 0),
             "trained": self._per_participant(np.add, people.trained, 0),
             "recognised": self._per_participant(np.add, people.recognised, 0),
             "forfeits": self._per_participant(np.add, people.forfeits, 0),

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .policies import names_in
+from .policies import POLICIES, names_in
 from .result import LAGS
 from .settings import EconomySettings
 from .simulation import simulate
 
-__all__ = ["Estimate", "Study", "figures_of", "study"]
+__all__ = ["FIGURES", "Estimate", "Study", "figures_of", "study"]
 
 _T975 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14,
          2.13, 2.12, 2.11, 2.10, 2.09, 2.09, 2.08, 2.07, 2.07, 2.06, 2.06, 2.06, 2.05, 2.05,
@@ -94,12 +94,25 @@ class Study:
         honest = self.figures["income honest"]
         return Estimate.of(self.figures[f"income {policy}"] - honest)
 
+    @property
+    def has_honest(self) -> bool:
+        """Whether anybody is honest, to compare with."""
+        return "income honest" in self.figures
+
     def verdict(self, policy: str) -> str:
         """Whether a policy pays, as far as these seeds tell."""
         gain = self.advantage(policy)
         if not abs(gain.mean) > gain.half_width:
             return "undecided"
         return "pays" if gain.mean > 0 else "does not pay"
+
+
+FIGURES = (
+    "coins", "gini", "survived", "income median", "satisfaction",
+    *(f"share {lag}" for lag in LAGS),
+    *(f"{what} {policy}" for what in ("income", "satisfaction") for policy in POLICIES),
+)  # fmt: skip
+"""Everything that `figures_of` can measure; of policies, what somebody plays."""
 
 
 def figures_of(settings: EconomySettings) -> dict[str, float]:

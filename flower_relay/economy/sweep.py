@@ -13,6 +13,7 @@ import itertools
 import json
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigurationError
+from .files import make_output_folder
 from .settings import EconomySettings
 from .study import Study, figures_of
 
 __all__ = ["Grid", "SweepResult", "sweep", "write_cell"]
+
+
+_PATIENCE = 10.0
+"""Seconds that a cluster may take to answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +59,8 @@ class Grid:
                     f"vary {text!r}: {name!r} is not a setting to vary; there are: "
                     f"{', '.join(sorted(set(known) - {'seed'}))}."
                 )
+            if name in axes:
+                raise ConfigurationError(f"vary {text!r}: {name} is varied twice.")
             separator = ";" if name == "policies" else ","
             parts = [part.strip() for part in values.split(separator) if part.strip()]
             if not parts:
@@ -72,6 +80,8 @@ class Grid:
 def _typed(text: str, part: str, kind: str) -> Any:
     if kind == "str":
         return part
+    if part.lower() == "none" and "None" in kind:
+        return None
     try:
         return int(part) if kind == "int" else float(part)
     except ValueError:
@@ -88,17 +98,13 @@ class SweepResult:
     def means(self, figure: str) -> NDArray[np.float64]:
         """A figure's mean over seeds, one axis of the array for each of the grid's.
 
-        Raises
-        ------
-        ConfigurationError
-            When no cell has such a figure.
+        NaN where a cell has no such figure: the income of a policy that nobody plays.
         """
         shape = [len(values) for values in self.grid.axes.values()]
-        if any(figure not in found.figures for found in self.studies):
-            raise ConfigurationError(
-                f"figure {figure!r}: there are {', '.join(self.studies[0].figures)}."
-            )
-        means = [found.estimate(figure).mean for found in self.studies]
+        means = [
+            found.estimate(figure).mean if figure in found.figures else np.nan
+            for found in self.studies
+        ]
         return np.array(means).reshape(shape)
 
 
@@ -127,7 +133,7 @@ def sweep(
     cells = grid.cells(base)
     wanted = [dataclasses.replace(cell, seed=base.seed + n) for cell in cells for n in range(seeds)]
     finished = folder / "cells"
-    finished.mkdir(parents=True, exist_ok=True)
+    make_output_folder(finished)
     open_ = [one for one in wanted if not _file(finished, one).exists()]
     done = len(wanted) - len(open_)
     for one, figures in _play(open_, address) if open_ else ():
@@ -168,6 +174,8 @@ def _play(
         raise ConfigurationError(
             "sweeps run on Ray, which is not installed: pip install 'flower-relay[simulation]'."
         ) from None
+    if address is not None:
+        _check_address(address)
     ours = not ray.is_initialized()
     if ours:
         # Else Ray prints a tip about accelerators, which economies do not use.
@@ -188,3 +196,15 @@ def _play(
     finally:
         if ours:
             ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """Knock at a cluster's door: Ray itself would wait for minutes before it says anything."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
+    except (OSError, ValueError) as problem:
+        raise ConfigurationError(
+            f"address = {address!r}: no Ray cluster answers there ({problem}); expected HOST:PORT "
+            "as `ray start --head` prints it."
+        ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from rich.table import Table
 
+from .study import Study
 from .sweep import SweepResult
 
 __all__ = ["heat_map", "sweep_table"]
 
-_MOST_MAPS = 6
+_MAPS_A_ROW = 4
 
 
 def sweep_table(result: SweepResult, figures: list[str]) -> Table:
@@ -29,8 +31,12 @@ def sweep_table(result: SweepResult, figures: list[str]) -> Table:
     )  # fmt: skip
     for found in result.studies:
         varied = [str(getattr(found.settings, name)) for name in axes]
-        table.add_row(*varied, *(str(found.estimate(figure)) for figure in figures))
+        table.add_row(*varied, *(_cell(found, figure) for figure in figures))
     return table
+
+
+def _cell(found: Study, figure: str) -> str:
+    return str(found.estimate(figure)) if figure in found.figures else "—"
 
 
 def heat_map(result: SweepResult, figure: str, path: Path) -> None:
@@ -45,10 +51,14 @@ def heat_map(result: SweepResult, figure: str, path: Path) -> None:
     averaged = names[3:]
     means = means.mean(axis=tuple(range(3, means.ndim))) if averaged else means
     maps = means[:, :, None] if means.ndim == 2 else means
-    shown = min(maps.shape[2], _MOST_MAPS)
-    canvas = Figure(figsize=(1.5 + 4.6 * shown, 4.6), layout="constrained")
+    shown = maps.shape[2]
+    columns, rows = min(shown, _MAPS_A_ROW), math.ceil(shown / _MAPS_A_ROW)
+    canvas = Figure(figsize=(1.5 + 4.6 * columns, 4.6 * rows), layout="constrained")
     FigureCanvasAgg(canvas)
-    panels = canvas.subplots(1, shown, squeeze=False)[0]
+    panels = list(canvas.subplots(rows, columns, squeeze=False).flat)
+    for unused in panels[shown:]:
+        unused.remove()
+    panels = panels[:shown]
     limits = (float(np.nanmin(maps)), float(np.nanmax(maps)))
     for place, axes in enumerate(panels):
         image = _map(axes, maps[:, :, place], names, values, limits)

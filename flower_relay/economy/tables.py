@@ -42,12 +42,13 @@ def summary_table(result: EconomyResult) -> Table:
         f"{result.rounds['recognised'].sum():,}",
         "Gini coefficient of coins": f"{result.gini[-1]:.3f}",
         "income 5 %, median, 95 %": f"{low:,.2f}, {middle:,.2f}, {high:,.2f}",
-        "income of the genesis owner": f"{income[0]:,.2f}",
         "newest model held": recent,
         "no model": f"{100 * result.shares[-1, -1]:.1f} %",
         "mean satisfaction": f"{result.participants['satisfaction'].mean():,.2f} of "
         f"{len(result.rounds['round'])}",
     }
+    if settings.topology == "fan-out":
+        rows["income of the genesis owner"] = f"{income[0]:,.2f}"
     for name, value in rows.items():
         table.add_row(name, value)
     return table
@@ -66,7 +67,7 @@ def income_table(result: EconomyResult) -> Table:
         income = result.income_of(name)
         if len(income) == 0:
             continue
-        rate = people["recognised"][theirs].sum() / max(1, people["trained"][theirs].sum())
+        rate = people["recognised"][theirs].sum() / max(1, people["hops"][theirs].sum())
         table.add_row(
             name, str(len(income)), f"{income.mean():,.3f}", f"{np.median(income):,.3f}",
             f"{rate:.2f}", f"{people['forfeits'][theirs].mean():.1f}",
@@ -110,12 +111,12 @@ def policy_table(found: Study) -> Table:
         f"({settings.topology}, {settings.rewards}; genesis owner left out)",
     )  # fmt: skip
     for policy in names_in(settings.policies):
-        honest = policy == "honest"
+        alone = policy == "honest" or not found.has_honest
         table.add_row(
             policy,
             str(found.estimate(f"income {policy}")),
-            "" if honest else str(found.advantage(policy)),
-            "" if honest else found.verdict(policy),
+            "" if alone else str(found.advantage(policy)),
+            "" if alone else found.verdict(policy),
             str(found.estimate(f"satisfaction {policy}")),
         )
     return table

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from matplotlib import rc_context
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from rich.text import Text
 from rich.tree import Tree
@@ -20,6 +21,7 @@ from ..blocks import Publication
 from ..errors import LedgerError
 from ..lineage import Model
 from ..state import State
+from ..statements import short_name
 from .reading import steps
 from .sealed import SealedBlock
 
@@ -27,6 +29,9 @@ __all__ = ["Family", "draw_family", "family_tree", "read_family"]
 
 _MOST_LABELS = 80
 """Models up to which the picture names each."""
+
+_WIDEST = 60.0
+"""Inches."""
 
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 """Okabe and Ito's palette, which colour-blind readers can tell apart."""
@@ -124,7 +129,10 @@ def _named(beginning: str, known: Collection[str], trails: Collection[str]) -> s
 
 def _family(state: State, models: dict[str, Model], title: str) -> Family:
     names = state.who.names
-    owners = {n: "" if m.trainer is None else names[m.trainer] for n, m in models.items()}
+    owners = {
+        name: "" if model.trainer is None else short_name(names[model.trainer])
+        for name, model in models.items()
+    }
     batons = frozenset(lane.baton for lane in state.lanes)
     return Family(models=models, owners=owners, batons=batons, title=title)
 
@@ -146,31 +154,56 @@ def family_tree(family: Family) -> Tree:
 
 
 def draw_family(family: Family, path: Path) -> None:
-    """The picture as SVG: rounds from left to right, a row for each line of descent."""
-    rows = _rows(family)
-    height = max(2.0, 0.45 * (1 + max(rows.values())))
+    """The picture as SVG: generations from left to right, a row for each line of descent."""
+    place = _places(family)
+    across, down = zip(*place.values(), strict=True)
+    ties = [
+        (place[parent], place[name])
+        for name, model in family.models.items()
+        for parent in model.parents
+    ]
+    size = (min(_WIDEST, max(8.0, 0.7 * max(across))), max(2.5, 0.6 * max(down) + 2))
     with rc_context({"svg.hashsalt": "flower_relay", "svg.fonttype": "none"}):
-        figure = Figure(figsize=(12, height + 1), layout="constrained")
+        figure = Figure(figsize=size, layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.subplots()
-        place = {name: (model.version, rows[name]) for name, model in family.models.items()}
-        for name, model in family.models.items():
-            for parent in model.parents:
-                ends = zip(place[parent], place[name], strict=True)
-                axes.plot(*ends, color="0.6", linewidth=1, zorder=1)
-        across, down = zip(*place.values(), strict=True)
+        axes.add_collection(LineCollection(ties, colors="0.6", linewidths=1, zorder=1))
         axes.scatter(across, down, c=_colours(family), s=30, zorder=2)
         if len(family.models) <= _MOST_LABELS:
             for name, where in place.items():
-                label = f"{name[:6]}\n{family.owners[name]}"
-                axes.annotate(label, where, fontsize=6, xytext=(0, 5), textcoords="offset points",
+                label = f"{name[:6]}\nround {family.models[name].version}\n{family.owners[name]}"
+                axes.annotate(label, where, fontsize=6, xytext=(0, 6), textcoords="offset points",
                               ha="center")  # fmt: skip
-        axes.set(title=family.title, xlabel="round", yticks=[])
-        axes.invert_yaxis()
-        axes.margins(y=0.3)
+        axes.set(title=family.title, xlabel="generation", yticks=[])
+        axes.set_ylim(max(down) + 0.5, -1.0)
         for side in ("left", "right", "top"):
             axes.spines[side].set_visible(False)
         figure.savefig(path, format="svg", metadata={"Date": None})
+
+
+def _places(family: Family) -> dict[str, tuple[int, int]]:
+    """Generation and row of each model.
+
+    A line of first children has a row to itself from its beginning to its end; after that
+    the row is free for another line.
+    """
+    generation: dict[str, int] = {}
+    for name, model in family.models.items():
+        above = [generation[parent] for parent in model.parents]
+        generation[name] = 1 + max(above, default=-1)
+    places: dict[str, tuple[int, int]] = {}
+    ends: list[int] = []
+    for name in family.models:
+        if name in places:
+            continue
+        line = [name]
+        while below := family.children.get(line[-1]):
+            line.append(below[0])
+        free = (row for row, end in enumerate(ends) if end < generation[name])
+        row = next(free, len(ends))
+        ends[row : row + 1] = [generation[line[-1]]]
+        places |= {each: (generation[each], row) for each in line}
+    return {name: places[name] for name in family.models}
 
 
 def _colours(family: Family) -> list[str]:
@@ -180,17 +213,3 @@ def _colours(family: Family) -> list[str]:
         "0.5" if not owner else _COLOURS[makers[owner] % len(_COLOURS)]
         for owner in family.owners.values()
     ]
-
-
-def _rows(family: Family) -> dict[str, int]:
-    """The first child goes on in its parent's row; each other begins a row of its own."""
-    rows: dict[str, int] = {}
-    lowest = -1
-    for name, model in family.models.items():
-        parent = model.parents[0] if model.parents else None
-        if parent is not None and family.children[parent][0] == name:
-            rows[name] = rows[parent]
-        else:
-            lowest += 1
-            rows[name] = lowest
-    return rows

@@ -1,8 +1,8 @@
 """The auction: what a place in the relay is worth to whom, and who gets it.
 
 DeRelayL step 2 (bids, matching) and step 3 (deposits). Bids grow with the staleness of
-a trainer's newest model, bounded by what it owns. All amounts may be floats (the replay
-of the authors' trace) or integer units (everything else); the arithmetic is the same.
+a trainer's newest model, bounded by what it owns. All amounts may be floats (the authors'
+own arithmetic) or integer units (everything else); the arithmetic is the same.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["auction_order", "match", "owner_bids", "trainer_bids"]
+__all__ = ["auction_order", "match", "owner_bids", "slots_filled", "trainer_bids"]
 
 
 def trainer_bids(
@@ -74,5 +74,10 @@ def match(owners: NDArray[np.int64], trainers: NDArray[np.int64], slots: int) ->
     integer array of shape (pairs, 2)
         Owner and trainer, in matching order; trainers beyond the last slot stay unmatched.
     """
-    served = np.repeat(owners, slots)[: len(trainers)]
+    served = owners[slots_filled(len(owners), len(trainers), slots)]
     return np.stack([served, trainers[: len(served)]], axis=1)
+
+
+def slots_filled(owners: int, trainers: int, slots: int) -> NDArray[np.int64]:
+    """For each pair of the matching, the position of its owner."""
+    return np.arange(min(trainers, owners * slots)) // slots

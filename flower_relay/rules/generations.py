@@ -127,7 +127,6 @@ class Generations:
             Position of each recognised model's base in the newest generation.
         """
         counts = np.bincount(bases, minlength=len(self.newest))
-        above: Generation | None = None
         for above, generation in zip(
             [*list(self.branches)[-2::-1], None], reversed(self.branches), strict=True
         ):
