@@ -91,7 +91,7 @@ def test_a_study_without_anybody_honest_compares_nothing() -> None:
         EconomySettings(participants=24, rounds=6),
         EconomySettings(participants=24, rounds=6, full_history=0, records=3),
         EconomySettings(participants=8, rounds=6, slots=1, least_recognised=0),
-        EconomySettings(participants=8, rounds=40, topology="chain", ceiling=4.0),
+        EconomySettings(participants=8, rounds=40, topology="chain"),
     ],
     ids=["policies", "whole", "quantiles", "extinct", "chain"],
 )

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-import stat
 from collections.abc import Mapping
-from dataclasses import fields, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.app import (
     Array,
     ArrayRecord,
@@ -23,27 +20,17 @@ from flwr.app import (
     RecordDict,
 )
 from flwr.clientapp import ClientApp
-from hypothesis import given
-from hypothesis import strategies as st
 
 from flower_relay.adapter import error, identify_process, stamp
-from flower_relay.errors import ConfigurationError, KeyFileError, RefusedError
+from flower_relay.errors import ConfigurationError, RefusedError
 from flower_relay.memory_grid import InMemoryGrid
 from flower_relay.mods import make_relay_mod, relay_mod
-from flower_relay.participant_keys import load_or_create
 from flower_relay.statements import (
     Hello,
     Hop,
     Opening,
-    Statement,
     Vote,
-    attests,
     check,
-    key_of,
-    participant_name,
-    public_hex,
-    short_name,
-    sign,
     signed_bytes,
 )
 from flower_relay.store import canonical_bytes, model_name
@@ -154,57 +141,6 @@ def test_a_challenge_is_answered_under_the_key_that_the_node_names() -> None:
     hello = Hello(run=RUN, challenge="fresh")
     assert check(answer["public-key"], hello, answer["hello-signature"])
     assert "utility" not in answer and "signature" not in answer
-
-
-STATEMENTS: st.SearchStrategy[Statement] = st.one_of(
-    st.builds(Hello, run=st.text(), challenge=st.text()),
-    st.builds(Hop, run=st.text(), round=st.integers(0), parent=st.text(), model=st.text()),
-    st.builds(Vote, run=st.text(), model=st.text(), utility=st.floats(0, 1)),
-    st.builds(Opening, run=st.text(), commitment=st.text(), nonce=st.text()),
-)
-KEY, OTHER_KEY = (Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in (1, 2))
-
-
-@given(signed=STATEMENTS, shown=STATEMENTS)
-def test_a_signature_holds_for_one_statement_and_one_key_only(
-    signed: Statement, shown: Statement
-) -> None:
-    signature = sign(KEY, signed)
-    same = signed_bytes(signed) == signed_bytes(shown)
-    assert same == (type(signed) is type(shown) and repr(signed) == repr(shown))
-    assert check(public_hex(KEY), shown, signature) == same
-    assert not check(public_hex(OTHER_KEY), signed, signature)
-
-
-def test_a_signature_has_one_spelling() -> None:
-    hello = Hello(run=RUN, challenge="x")
-    public, signature = public_hex(KEY), sign(KEY, hello)
-    assert check(public, hello, signature)
-    for other in (signature.upper(), f" {signature}", signature[:-2], "", "no hex", "ü"):
-        assert not check(public, hello, other)
-    for other in (public.upper(), public[:-2], "", "no hex"):
-        assert not check(other, hello, signature)
-
-
-def test_every_field_of_a_statement_is_signed() -> None:
-    hop = Hop(run="r", round=1, parent="p", model="m")
-    assert signed_bytes(hop) == (
-        b"flower_relay participant statement 1\n"
-        b'{"kind":"hop","model":"m","parent":"p","round":1,"run":"r"}'
-    )
-    for kind in (Hello, Hop, Vote, Opening):
-        assert "run" in {field.name for field in fields(kind)}
-
-
-def test_a_participant_is_called_by_its_key_and_shown_by_eight_digits_of_it() -> None:
-    name = participant_name("1a2b3c4d" + "0" * 56)
-    assert name == "key:1a2b3c4d" + "0" * 56
-    assert key_of(name) == "1a2b3c4d" + "0" * 56
-    assert short_name(name) == "key:1a2b3c4d"
-    for other in ("partition-id-3", "key:", "key:1a2b3c4d", name + "0", name.upper(), name[4:]):
-        assert key_of(other) is None
-        assert short_name(other) == other
-        assert not attests(other, Hello(run=RUN, challenge="x"), "")
 
 
 # Whom it serves.
@@ -413,79 +349,3 @@ def test_terms_that_cannot_be_read_are_named(
     config = (TRAIN if kind == "train" else VOTE) | change
     with pytest.raises(RefusedError, match=expected):
         ask(tiny_app(), a_node(), kind, config, weights(1))
-
-
-# Keys.
-
-
-def signer(node: Context, mod: Any = relay_mod) -> str:
-    public = said(ask(tiny_app(mod), node, "train", TRAIN, weights(1)))["public-key"]
-    assert isinstance(public, str)
-    return public
-
-
-def test_a_node_with_a_key_file_is_the_same_participant_in_every_run(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "my.key"
-    first = signer(a_node(relay_key=str(path)))
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert [file.name for file in path.parent.iterdir()] == ["my.key"]
-    assert signer(a_node(relay_key=str(path))) == first == public_hex(load_or_create(path))
-
-
-def test_simulated_nodes_keep_a_key_for_each_partition(tmp_path: Path) -> None:
-    run = {"relay-keys-dir": str(tmp_path)}
-    keys = [signer(a_node(run, partition_id=n)) for n in (0, 1, 0)]
-    assert keys[0] == keys[2] != keys[1]
-    assert sorted(file.name for file in tmp_path.iterdir()) == [
-        "participant-0.key",
-        "participant-1.key",
-    ]
-
-
-def test_the_nodes_own_key_file_goes_before_the_apps_and_the_runs(tmp_path: Path) -> None:
-    mine, apps, runs = tmp_path / "mine", tmp_path / "apps", {"relay-keys-dir": str(tmp_path)}
-    mod = make_relay_mod(own_key=apps)
-    own = signer(a_node(runs, partition_id=0, relay_key=str(mine)), mod)
-    assert own == public_hex(load_or_create(mine)) and not apps.exists()
-    assert signer(a_node(runs, partition_id=0), mod) == public_hex(load_or_create(apps))
-
-
-@pytest.mark.parametrize("run", [{}, {"relay-keys-dir": ""}])
-def test_without_a_file_a_key_lives_as_long_as_the_node(run: dict[str, Any]) -> None:
-    node = a_node(run, partition_id=0)
-    assert signer(node) == signer(node) != signer(a_node(run, partition_id=0))
-
-
-def test_where_lasting_keys_are_asked_for_a_node_without_a_file_does_not_sign(
-    tmp_path: Path,
-) -> None:
-    mod = make_relay_mod(lasting_keys_only=True)
-    node = a_node(partition_id=0)
-    assert set(ask(tiny_app(mod), node, "train", TRAIN, weights(1)).content) == {"arrays"}
-    assert not node.state
-    assert signer(a_node(relay_key=str(tmp_path / "my.key")), mod)
-
-
-def test_two_processes_that_make_a_key_at_once_get_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "my.key"
-    winner = public_hex(load_or_create(path))
-    monkeypatch.setattr(Path, "exists", lambda self: False)  # looked before the other wrote
-    assert public_hex(load_or_create(path)) == winner
-    assert [file.name for file in tmp_path.iterdir()] == ["my.key"]
-
-
-@pytest.mark.parametrize("held", [b"", b"garbage", b"-----BEGIN PRIVATE KEY-----\n"])
-def test_a_file_that_is_no_key_is_refused_and_left_alone(tmp_path: Path, held: bytes) -> None:
-    path = tmp_path / "my.key"
-    path.write_bytes(held)
-    with pytest.raises(KeyFileError, match="should hold a participant's key"):
-        signer(a_node(relay_key=str(path)))
-    assert path.read_bytes() == held
-
-
-def test_a_key_file_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(KeyFileError, match="can neither be read nor made"):
-        signer(a_node(relay_key=str(tmp_path / "file" / "my.key")))

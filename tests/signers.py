@@ -1,0 +1,102 @@
+"""A small federation whose participants sign, and an operator who seals what it likes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+
+from flower_relay import InMemoryGrid, RelayStrategy
+from flower_relay.blocks import (
+    Block,
+    Genesis,
+)
+from flower_relay.chain import block_hash
+from flower_relay.ledger.keys import OperatorKey
+from flower_relay.ledger.sealed import NOTHING_BEFORE, SealedBlock, seal
+from flower_relay.ledger.verify import Verdict, verify_run
+from flower_relay.mods import relay_mod
+from flower_relay.participant_keys import load_or_create
+from flower_relay.statements import (
+    participant_name,
+    public_hex,
+)
+
+App = Callable[[Message, Context], Message]
+OPERATOR = OperatorKey(Ed25519PrivateKey.from_private_bytes(b"\1" * 32))
+NODES = 7
+INVENTED = "5e" * 32
+OPTIONS: dict[str, Any] = {"seed": 3, "examiners": 4, "max_leg": 2, "deposit_unit": 0.0}
+
+
+def weights(message: Message) -> np.ndarray:
+    return message.content["arrays"]["w"].numpy()
+
+
+def descending(mods: Sequence[Any] = (relay_mod,)) -> ClientApp:
+    """Training goes a fifth of the way to 1; the loss is the squared distance from it."""
+    app = ClientApp(mods=list(mods))
+
+    @app.train()
+    def train(message: Message, context: Context) -> Message:
+        w = weights(message)
+        trained = w + (1 - w) * (0.2 + 0.01 * int(context.node_config["partition-id"]))
+        content = RecordDict({"arrays": ArrayRecord({"w": Array(trained)})})
+        return Message(content, reply_to=message)
+
+    @app.evaluate()
+    def evaluate(message: Message, context: Context) -> Message:
+        number = int(context.node_config["partition-id"])
+        loss = float(np.mean((1 - weights(message)) ** 2)) + number / 100
+        metrics = MetricRecord({"eval_loss": loss, "num-examples": 5, "partition-id": number})
+        return Message(RecordDict({"metrics": metrics}), reply_to=message)
+
+    return app
+
+
+def play(app: App, keys: Path, *, rounds: int = 4, **options: Any) -> RelayStrategy:
+    grid = InMemoryGrid(app, NODES, run_config={"relay-keys-dir": str(keys)})
+    strategy = RelayStrategy(**OPTIONS | options)
+    strategy.start(grid, ArrayRecord({"w": Array(np.zeros(4))}), num_rounds=rounds, timeout=20)
+    return strategy
+
+
+def sealed(blocks: Iterable[Block]) -> list[SealedBlock]:
+    found: list[SealedBlock] = []
+    previous = NOTHING_BEFORE
+    for index, block in enumerate(blocks):
+        found.append(seal(index, previous, block, OPERATOR))
+        previous = found[-1].hash
+    return found
+
+
+def verify(blocks: Iterable[Block]) -> Verdict:
+    return verify_run(sealed(blocks))
+
+
+def found_in(blocks: Iterable[Block]) -> tuple[int | None, str]:
+    problem = verify(blocks).first_problem
+    assert problem is not None
+    return problem.block, problem.field
+
+
+def first(kind: type[Block], blocks: Sequence[Block], number: int = 0) -> int:
+    return [index for index, block in enumerate(blocks) if isinstance(block, kind)][number]
+
+
+def genesis_of(blocks: Sequence[Block]) -> tuple[Genesis, str]:
+    genesis = blocks[0]
+    assert isinstance(genesis, Genesis)
+    return genesis, block_hash(NOTHING_BEFORE, genesis)
+
+
+def key_of(participant: int, ledger: Sequence[Block], keys: Path) -> Ed25519PrivateKey:
+    """The participant's own key, which the operator does not have."""
+    name = genesis_of(ledger)[0].participants[participant]
+    held = [load_or_create(path) for path in keys.glob("*.key")]
+    return next(key for key in held if participant_name(public_hex(key)) == name)

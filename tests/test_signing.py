@@ -1,0 +1,365 @@
+"""Runs in which participants sign: what is on record then, and what becomes of who cheats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message
+
+from flower_relay.blocks import (
+    Block,
+    Commitment,
+    Deposit,
+)
+from flower_relay.blocks import Testing as Examined  # pytest would take it for a test
+from flower_relay.chain import MemoryChain
+from flower_relay.decisions import decide_tests
+from flower_relay.mods import relay_mod
+from flower_relay.participant_keys import load_or_create
+from flower_relay.state import apply, begin
+from flower_relay.statements import (
+    Opening,
+    Vote,
+    participant_name,
+    public_hex,
+    sign,
+)
+from flower_relay.store import MemoryStore, canonical_bytes, model_name
+from tests.signers import (
+    NODES,
+    App,
+    descending,
+    first,
+    found_in,
+    genesis_of,
+    play,
+    sealed,
+    verify,
+    weights,
+)
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("keys")
+
+
+@pytest.fixture(scope="module")
+def ledger(keys: Path) -> list[Block]:
+    return list(play(descending(), keys).chain)
+
+
+# An honest run.
+
+
+def test_who_signs_is_named_by_its_key_and_everything_it_did_is_signed(
+    ledger: list[Block], keys: Path
+) -> None:
+    verdict = verify(ledger)
+    assert verdict.ok, verdict.first_problem
+    genesis, _ = genesis_of(ledger)
+    held = {participant_name(public_hex(load_or_create(path))) for path in keys.glob("*.key")}
+    assert set(genesis.participants) == held and len(held) == NODES
+    assert genesis.utilities == (None,) * NODES
+    hops = [c for b in ledger if isinstance(b, Commitment) for lane in b.lanes for c in lane]
+    assert (verdict.hops_signed, verdict.hops_attested) == (len(hops), 0)
+    cast = [s for b in ledger if isinstance(b, Examined) for row in b.signatures for s in row if s]
+    assert (verdict.votes_signed, verdict.votes_attested) == (len(cast), 0) and cast
+    assert (verdict.draws_with_nonces, verdict.draws_without) == (4, 0)
+    assert verdict.nonces_withheld == 0
+
+
+def test_every_draw_has_nonces_of_its_own(ledger: list[Block]) -> None:
+    openings = [block.nonces for block in ledger if isinstance(block, Examined)]
+    assert [len(nonces) for nonces in openings] == [3, 3, 3, 3]
+    assert len({item.nonce for nonces in openings for item in nonces}) == 12
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_the_draw_depends_on_every_nonce(ledger: list[Block], place: int) -> None:
+    at = first(Commitment, ledger)
+    deposit, commitment, tested = ledger[at - 1 : at + 2]
+    assert isinstance(deposit, Deposit) and isinstance(commitment, Commitment)
+    assert isinstance(tested, Examined)
+    state, head = begin(genesis_of(ledger)[0]), sealed(ledger[: at + 1])[-1].hash
+    apply(state, deposit)
+    drawn = decide_tests(state, head, deposit, commitment, tested.nonces)
+    assert drawn.committee == tested.committee
+    others = set()
+    for number in range(64):
+        nonces = list(tested.nonces)
+        nonces[place] = replace(nonces[place], nonce=f"{number:064x}")
+        plan = decide_tests(state, head, deposit, commitment, tuple(nonces))
+        others.add(plan.committee)
+    assert len(others) > 5  # of the 15 committees of 4 out of 6
+
+
+def test_without_the_mod_all_is_attested_by_the_operator_and_the_draw_is_its_choice(
+    keys: Path,
+) -> None:
+    verdict = verify(play(descending(()), keys).chain)
+    assert verdict.ok, verdict.first_problem
+    assert verdict.hops_signed == verdict.votes_signed == verdict.draws_with_nonces == 0
+    assert verdict.hops_attested > 0 and verdict.votes_attested > NODES
+    assert verdict.draws_without == 4
+
+
+def test_some_may_sign_and_others_not(keys: Path) -> None:
+    with_mod, without = descending(), descending(())
+
+    def app(message: Message, context: Context) -> Message:
+        signs = int(context.node_config["partition-id"]) < 4
+        return (with_mod if signs else without)(message, context)
+
+    strategy = play(app, keys, rounds=6)
+    verdict = verify(strategy.chain)
+    assert verdict.ok, verdict.first_problem
+    names = genesis_of(list(strategy.chain))[0].participants
+    assert [name[:4] for name in names] == ["part"] * 3 + ["key:"] * 4
+    assert min(verdict.hops_signed, verdict.hops_attested) > 0
+    assert min(verdict.votes_signed, verdict.votes_attested) > 3
+    assert verdict.draws_with_nonces > 0
+
+
+def test_with_stable_keys_and_no_nonces_a_run_repeats_byte_for_byte(keys: Path) -> None:
+    runs = [play(descending(), keys, nonces=0) for _ in range(2)]
+    assert runs[0].chain.head == runs[1].chain.head
+    verdict = verify(runs[0].chain)
+    assert verdict.ok and verdict.draws_without == 4 and verdict.hops_attested == 0
+
+
+def test_the_votes_of_a_leg_tested_again_are_those_of_its_first_test(keys: Path) -> None:
+    at, blocks, again = leg_tested_again(spoiling(relay_mod), keys)
+    verdict = verify(blocks)
+    assert verdict.ok and verdict.votes_attested == 0, verdict.first_problem
+    rows = [list(row) for row in again.signatures]
+    row = next(place for place, cells in enumerate(rows) if any(cells))
+    column = next(place for place, cell in enumerate(rows[row]) if cell)
+    rows[row][column] = None
+    forged = replace(again, signatures=tuple(map(tuple, rows)))
+    expected = (at, f"testing.signatures[{row}][{column}]")
+    assert found_in([*blocks[:at], forged]) == expected
+
+
+def test_nobody_gets_a_vote_that_it_had_not_cast_when_a_leg_is_tested_again(keys: Path) -> None:
+    spoilt = spoiling(lambda message, context, call_next: call_next(message, context))
+
+    def app(message: Message, context: Context) -> Message:
+        reply = spoilt(message, context)
+        if context.node_config["partition-id"] == 2 and "metrics" in reply.content:
+            del reply.content["metrics"]["eval_loss"]
+        return reply
+
+    at, blocks, again = leg_tested_again(app, keys, examiners=NODES, silent=True)
+    assert verify(blocks).ok
+    column = again.utilities[0].index(None)
+    row = (*again.utilities[0][:column], 0.9, *again.utilities[0][column + 1 :])
+    forged = replace(again, utilities=(row, *again.utilities[1:]))
+    assert found_in([*blocks[:at], forged]) == (at, f"testing.utilities[0][{column}]")
+
+
+def leg_tested_again(
+    app: App, keys: Path, *, silent: bool = False, **options: Any
+) -> tuple[int, list[Block], Examined]:
+    """A run in which a failed leg was tested as a whole, and that second test."""
+    for seed in range(30):
+        blocks = list(play(app, keys, rounds=6, seed=seed, **options).chain)
+        for at, (before, block) in enumerate(pairwise(blocks), start=1):
+            again = isinstance(before, Examined) and isinstance(block, Examined)
+            if again and not (silent and None not in block.utilities[0]):
+                return at, blocks, block
+    raise AssertionError("no leg failed")
+
+
+def spoiling(mod: Callable[[Message, Context, App], Message]) -> App:
+    """Every third node hands on a model that is far off, and signs it."""
+    train = descending(())
+
+    def spoilt(message: Message, context: Context) -> Message:
+        def training(inner: Message, _: Context) -> Message:
+            reply = train(inner, context)
+            if context.node_config["partition-id"] % 3 == 0 and "arrays" in reply.content:
+                off = reply.content["arrays"]["w"].numpy() - 3.0
+                reply.content["arrays"] = ArrayRecord({"w": Array(off)})
+            return reply
+
+        return mod(message, context, training)
+
+    return spoilt
+
+
+# Participants who do not keep to it.
+
+
+def altered(change: Callable[[ConfigRecord, Message], None], partition: int = 2) -> App:
+    """One node says something else than its mod does, once the run has begun."""
+    app = descending()
+
+    def altering(message: Message, context: Context) -> Message:
+        reply = app(message, context)
+        asked = message.content["config"]
+        if context.node_config["partition-id"] == partition and "relay-hello" not in asked:
+            change(reply.content["relay"], message)
+        return reply
+
+    return altering
+
+
+def test_a_hop_without_its_trainers_signature_is_at_fault_like_an_error(keys: Path) -> None:
+    def change(said: ConfigRecord, message: Message) -> None:
+        if message.metadata.message_type == "train":
+            said["signature"] = "00" * 64
+
+    strategy = play(altered(change), keys, rounds=8, deposit_unit=0.1)
+    mine = participant_name(public_hex(load_or_create(keys / "participant-2.key")))
+    index = genesis_of(list(strategy.chain))[0].participants.index(mine)
+    outcomes = {hop.outcome for hop in strategy.record.hops if hop.trainer == index}
+    assert outcomes == {"unsigned"}
+    others = {hop.outcome for hop in strategy.record.hops if hop.trainer != index}
+    assert "unsigned" not in others and "accepted" in others
+    who = strategy.record.participants[index]
+    assert who.rejected > 0 == who.accepted
+    verdict = verify(strategy.chain)
+    assert verdict.ok, verdict.first_problem
+
+
+def test_a_vote_without_its_examiners_signature_does_not_count(keys: Path) -> None:
+    def change(said: ConfigRecord, message: Message) -> None:
+        if "utility" in said:
+            said["utility"] = 0.99
+
+    strategy = play(altered(change), keys, examiners=NODES)
+    mine = participant_name(public_hex(load_or_create(keys / "participant-2.key")))
+    index = genesis_of(list(strategy.chain))[0].participants.index(mine)
+    seats = [
+        row[block.committee.index(index)]
+        for block in strategy.chain
+        if isinstance(block, Examined) and index in block.committee
+        for row in block.utilities
+    ]
+    assert seats and set(seats) == {None}
+    verdict = verify(strategy.chain)
+    assert verdict.ok, verdict.first_problem
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"nonce": "11" * 32},
+        {"nonce": "no nonce"},
+        {"nonce": 7},
+        {"signature": "00" * 64},
+        {"signature": 1.0},
+    ],
+)
+def test_who_does_not_open_its_nonce_properly_is_left_out(
+    keys: Path, wrong: dict[str, Any]
+) -> None:
+    def change(said: ConfigRecord, message: Message) -> None:
+        if "relay-reveal" in message.content["config"]:
+            said.update(wrong)
+
+    verdict = verify(play(altered(change), keys, rounds=6, nonces=NODES).chain)
+    assert verdict.ok, verdict.first_problem
+    assert verdict.draws_with_nonces == 6 and verdict.nonces_withheld > 0
+
+
+def test_who_opens_another_nonce_than_it_committed_is_left_out(keys: Path) -> None:
+    own = load_or_create(keys / "participant-2.key")
+
+    def change(said: ConfigRecord, message: Message) -> None:
+        config = message.content["config"]
+        if "relay-reveal" in config:
+            opening = Opening(
+                run=config["relay-run"], commitment=config["relay-commitment"], nonce="11" * 32
+            )
+            said.update({"nonce": opening.nonce, "signature": sign(own, opening)})
+
+    verdict = verify(play(altered(change), keys, rounds=6, nonces=NODES).chain)
+    assert verdict.ok, verdict.first_problem
+    assert verdict.nonces_withheld > 0
+
+
+@pytest.mark.parametrize("utility", [7.0, -0.1])
+def test_a_signed_utility_beyond_its_bounds_does_not_count(keys: Path, utility: float) -> None:
+    own = load_or_create(keys / "participant-2.key")
+
+    def change(said: ConfigRecord, message: Message) -> None:
+        if "utility" in said:
+            run = message.content["config"]["relay-run"]
+            model = model_name(canonical_bytes({"w": weights(message)}))
+            vote = Vote(run=run, model=model, utility=utility)
+            said.update({"utility": utility, "signature": sign(own, vote)})
+
+    verdict = verify(play(altered(change), keys, examiners=NODES).chain)
+    assert verdict.ok, verdict.first_problem
+
+
+def test_where_nothing_is_tested_no_nonce_is_asked_for(keys: Path) -> None:
+    strategy = play(descending(), keys, examiners=0)
+    verdict = verify(strategy.chain)
+    assert verdict.ok, verdict.first_problem
+    assert verdict.hops_signed > 0 == verdict.draws_with_nonces + verdict.draws_without
+    assert not any(block.nonce_hashes for block in strategy.chain if isinstance(block, Commitment))
+
+
+@pytest.mark.parametrize("told", ["short", "AB" * 32, 5, "x" * 1000])
+def test_what_is_no_hash_is_not_committed(keys: Path, told: Any) -> None:
+    def change(said: ConfigRecord, message: Message) -> None:
+        said["nonce-hash"] = told
+
+    verdict = verify(play(altered(change), keys, nonces=NODES).chain)
+    assert verdict.ok, verdict.first_problem
+
+
+def test_nobody_takes_a_name_without_its_key(keys: Path) -> None:
+    app = descending()
+    public = public_hex(load_or_create(keys / "participant-0.key"))
+
+    def impostor(message: Message, context: Context) -> Message:
+        reply = app(message, context)
+        if context.node_config["partition-id"] == 5:
+            reply.content["relay"]["public-key"] = public
+        return reply
+
+    strategy = play(impostor, keys, rounds=2)
+    names = genesis_of(list(strategy.chain))[0].participants
+    assert names.count(participant_name(public)) == 1
+    assert [name for name in names if not name.startswith("key:")] == ["partition-id-5"]
+    assert verify(strategy.chain).ok
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+class MortalChain(MemoryChain):
+    """Its process dies when the chain has reached a length."""
+
+    length: float
+
+    def append(self, block: Block) -> str:
+        if len(self) == self.length:
+            raise Crash
+        return super().append(block)
+
+
+@pytest.mark.parametrize("length", range(1, 11))
+def test_a_run_in_which_participants_sign_goes_on_after_any_block(keys: Path, length: int) -> None:
+    chain, store = MortalChain(), MemoryStore()
+    options = {"chain": lambda: chain, "store": lambda: store, "resume": True}
+    chain.length = length
+    with pytest.raises(Crash):
+        play(descending(), keys, **options)
+    chain.length = float("inf")
+    play(descending(), keys, **options)
+    verdict = verify(chain)
+    assert verdict.ok, verdict.first_problem
+    assert verdict.rounds == 4 and verdict.hops_attested == verdict.votes_attested == 0
+    # Who has restarted has forgotten its nonces; that of one round is lost at most.
+    assert verdict.draws_with_nonces >= 3 and verdict.nonces_withheld <= 3
