@@ -33,9 +33,10 @@ lint: $(READY) ## check style and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: $(READY) ## time a hop, Flower's bare round trip and plain training; peak memory
+bench: $(READY) ## time a hop, Flower's bare round trip and plain training; peak memory; what the ledger costs
 	@$(BIN)/python bench/memory.py
 	@$(BIN)/python bench/hop.py
+	@$(BIN)/python bench/ledger.py
 
 compare: $(READY) ## relay, FedAvg, cyclic and fan-out, three seeds each, through Flower
 	@$(BIN)/python scripts/lineup.py --nodes $(NODES) --runs-dir "$(RUNS)"

@@ -29,6 +29,7 @@ from .blocks import (
 from .errors import LedgerError
 from .lineage import Lineage
 from .rules.coins import to_units
+from .rules.testing import weighted_median
 from .settings import RelaySettings
 
 __all__ = ["Lane", "Standings", "State", "apply", "begin", "move_units"]
@@ -95,7 +96,11 @@ _WHOLE = (
 
 @dataclass
 class State:
-    """Everything the rules need to decide the next block."""
+    """Everything the rules need to decide the next block.
+
+    `start` is the median utility of the genesis model, from which levels are counted; NaN
+    until somebody has judged it.
+    """
 
     settings: RelaySettings
     bound: float
@@ -105,7 +110,7 @@ class State:
     recognised: list[str]
     unit: int
     utilities: dict[str, NDArray[np.float64]]
-    genesis_utilities: NDArray[np.float64]
+    start: float
     champion: str
     seen: set[str]
     round: int = 0
@@ -147,7 +152,7 @@ def begin(genesis: Genesis) -> State:
         recognised=[genesis.model],
         unit=to_units(settings.deposit_unit),
         utilities={genesis.model: _row(genesis.utilities)},
-        genesis_utilities=_row(genesis.utilities),
+        start=_median(_row(genesis.utilities)),
         champion=genesis.model,
         seen={genesis.model},
     )
@@ -213,6 +218,8 @@ def _apply_testing(state: State, block: Testing) -> None:
     for model, row in zip(block.models, block.utilities, strict=True):
         known = state.known_utilities(model)
         known[list(block.committee)] = _row(row)
+        if model == state.lineage.genesis and math.isnan(state.start):
+            state.start = _median(known)  # who signs its votes gives the first one here
         state.utilities[model] = known
 
 
@@ -293,3 +300,7 @@ def _apply_publication(state: State, block: Publication) -> None:
 
 def _row(values: tuple[float | None, ...]) -> NDArray[np.float64]:
     return np.array([math.nan if v is None else v for v in values], dtype=np.float64)
+
+
+def _median(utilities: NDArray[np.float64]) -> float:
+    return weighted_median(utilities, np.ones_like(utilities))

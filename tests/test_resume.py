@@ -99,7 +99,7 @@ World = dict[str, Any]
 WORLDS: dict[str, World] = {
     "chain": {"max_leg": 3, "planted": 0.5, "deposit_unit": 0.0},
     "late": {"max_leg": 2, "late": 7, "rounds": 3},
-    "select": {"lanes": 2, "max_leg": 2, "deposit_unit": 0.0, "rounds": 3, "seed": 6},
+    "select": {"lanes": 2, "max_leg": 2, "deposit_unit": 0.0, "rounds": 3, "seed": 2},
     "average": {"lanes": 2, "max_leg": 2, "lanes_meet": "average", "rounds": 3},
     "fan-out": {"topology": "fan-out", "rewards": "royalty", "fraction_train": 0.5, "rounds": 2},
     "untested": {"examiners": 0},

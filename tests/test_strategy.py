@@ -18,6 +18,7 @@ from flower_relay import (
     RelayStrategy,
     blocks,
 )
+from flower_relay.rules.coins import COIN
 from tests.worlds import accuracy, digits_grid, first_model, quickstart_app
 
 OWN = {"utility_key": "eval_bounded_loss"}
@@ -245,3 +246,13 @@ def test_garbage_from_an_examiner_is_no_vote() -> None:
             for row in block.utilities:
                 votes = dict(zip(block.committee, row, strict=True))
                 assert all(votes.get(index) is None for index in silent)
+
+
+def test_a_lineage_is_paid_for_what_it_rose_and_no_more() -> None:
+    """Every hop of legs of one is measured: what is minted is the mark that was reached."""
+    strategy = RelayStrategy(max_leg=1, budget=24, examiners=7, seed=0)
+    strategy.start(digits_grid(8), first_model(), num_rounds=24)
+    state = strategy.running.state
+    mark = state.lineage[state.lanes[0].baton].mark
+    assert mark > 0.1
+    assert state.minted["contribution"] / COIN == pytest.approx(mark * 100, abs=1e-6)

@@ -146,8 +146,7 @@ def level_of(state: State, utilities: NDArray[np.float64], weights: NDArray[np.f
     (measured: to −0.10 while accuracy rose to 0.91). Levels of their own do not add up
     errors, so that a lineage is paid for its rise whoever sat on which committee.
     """
-    start = state.genesis_utilities
-    return weighted_median(utilities, weights) - weighted_median(start, np.ones_like(start))
+    return weighted_median(utilities, weights) - state.start
 
 
 def _gains(
