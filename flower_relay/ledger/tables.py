@@ -88,7 +88,8 @@ def balances_table(steps: Iterable[Step]) -> Table:
     """Everybody's standing after the last block."""
     for step in steps:
         who = step.state.who
-    table = Table("participant", title=f"after block {step.sealed.index}")
+    table = Table(title=f"after block {step.sealed.index}")
+    table.add_column("participant", no_wrap=True, min_width=15)
     for name in ("coins", "locked", "bond", "debt", "accepted", "rejected", "examined"):
         table.add_column(name, justify="right")
     columns = zip(
