@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from matplotlib.image import imread
 
 from flower_relay.economy import EconomySettings
-from flower_relay.economy.study import figures_of
+from flower_relay.economy.study import MEASURE, figures_of
 from flower_relay.economy.sweep import Grid, sweep, write_cell
 from flower_relay.economy.sweep_view import heat_map, sweep_table
 from flower_relay.errors import ConfigurationError
@@ -65,6 +67,12 @@ def test_means_and_maps_follow_the_grid(tmp_path: Path) -> None:
     grid = Grid.parse(["slots=2,4", "success=0.5,0.9,1", "rewards=royalty,contribution"])
     finished(tmp_path, grid, base, seeds=2)
     result = sweep(base, grid, 2, tmp_path)  # everything is there: Ray is not started
+    table = pq.read_table(tmp_path / "cells.parquet").to_pydict()
+    assert table["slots"] == [2] * 12 + [4] * 12
+    assert table["seed"] == [0, 1] * 12
+    np.testing.assert_allclose(
+        np.reshape(table["coins"], (2, 3, 2, 2)).mean(axis=3), result.means("coins")
+    )
     means = result.means("coins")
     assert means.shape == (2, 3, 2)
     cell = [
@@ -91,11 +99,63 @@ def test_a_cluster_that_does_not_answer_is_an_error_at_once(tmp_path: Path) -> N
         ("seed=1,2", "is not a setting to vary"),
         ("slots=", "expected NAME=VALUE"),
         ("slots=2,many", "'many' is not a number"),
+        ("slots=none", "'none' is not a number"),
     ],
 )
 def test_an_axis_that_cannot_be_is_refused(text: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         Grid.parse([text])
+
+
+def test_a_figure_that_only_some_cells_have_is_shown_where_it_is(tmp_path: Path) -> None:
+    base = EconomySettings(participants=16, rounds=8)
+    grid = Grid.parse(["policies=honest;free-rider=0.25;sybil=0.25", "slots=2,4"])
+    finished(tmp_path, grid, base, seeds=2)
+    result = sweep(base, grid, 2, tmp_path)
+    for figure in ("income free-rider", "advantage free-rider"):
+        means = result.means(figure)
+        assert np.isnan(means[[0, 2]]).all()
+        assert np.isfinite(means[1]).all()
+        heat_map(result, figure, tmp_path / "map.png")
+    table = sweep_table(result, ["income free-rider"])
+    missing = [str(cell) == "—" for cell in table.columns[2].cells]
+    assert missing == [True, True, False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("axes", "pixels"),
+    [
+        (["slots=1,2,3"], (630, 900)),  # one axis: points with intervals
+        (["slots=1,2", "success=0.5,1"], (630, 825)),
+        # Nine maps in rows of four: none is left out.
+        (["slots=1,2", "success=0.5,1", "participants=8,9,10,11,12,13,14,15,16"], (1710, 2625)),
+        (["slots=1,2", "success=0.5,1", "cases=0,1", "testers=1,2"], (630, 1425)),
+    ],
+    ids=["one axis", "two", "nine maps", "four axes"],
+)
+def test_every_grid_can_be_drawn(tmp_path: Path, axes: list[str], pixels: tuple[int, int]) -> None:
+    base, grid = EconomySettings(participants=8, rounds=2), Grid.parse(axes)
+    finished(tmp_path, grid, base, seeds=1)
+    heat_map(sweep(base, grid, 1, tmp_path), "coins", tmp_path / "map.png")
+    assert imread(tmp_path / "map.png").shape[:2] == pixels
+
+
+def test_cells_measured_by_another_version_are_played_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = EconomySettings(participants=8, rounds=2)
+    write_cell(tmp_path, base, {"coins": 1.0})
+    monkeypatch.setattr("flower_relay.economy.sweep.MEASURE", MEASURE + 1)
+    write_cell(tmp_path, base, {"coins": 2.0})
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_without_ray_a_sweep_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)  # as where it is not installed
+    with pytest.raises(ConfigurationError, match=r"pip install 'flower-relay\[simulation\]'"):
+        sweep(EconomySettings(participants=8, rounds=2), Grid.parse(["slots=2"]), 1, tmp_path)
 
 
 def test_an_axis_is_varied_once_and_a_ceiling_may_be_none() -> None:

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ..errors import ConfigurationError
-from .files import make_output_folder, write_result
+from .files import make_output_folder, write_result, write_study
 from .policies import POLICIES, names_in
 from .replay import MOST_ERROR, read_trace, replay
 from .result import LAGS, gini, version_shares
@@ -140,6 +140,9 @@ def study_command(
     workers: Annotated[
         int | None, typer.Option(help="processes; one a core by default", min=1)
     ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="folder for Parquet and JSON; nothing is written without")
+    ] = None,
     reference: Annotated[
         Path | None, typer.Option(help="a recorded economy to stand beside the figures")
     ] = None,
@@ -152,6 +155,8 @@ def study_command(
     console.print(study_table(found, known))
     if len(names_in(settings.policies)) > 1:
         console.print(policy_table(found))
+    for path in [] if out is None else write_study(out, found):
+        console.print(f"  {path}", soft_wrap=True, highlight=False)
 
 
 def _reference_figures(path: Path) -> dict[str, float]:

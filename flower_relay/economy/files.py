@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from .figures import draw_all
 from .policies import POLICIES
 from .result import LAGS, EconomyResult
 from .settings import EconomySettings
+from .study import Estimate, Study
 
-__all__ = ["make_output_folder", "read_result", "write_result"]
+__all__ = ["make_output_folder", "read_result", "write_result", "write_study"]
 
 _HISTORIES = ("coins", "satisfaction", "best")
 
@@ -66,25 +68,64 @@ def write_result(folder: Path, result: EconomyResult) -> list[Path]:
     return [settings_file, *(folder / name for name in tables), *draw_all(result, folder)]
 
 
+def write_study(folder: Path, found: Study) -> list[Path]:
+    """Write a study into a folder; the paths written.
+
+    `seeds.parquet` has a row for each seed and a column for each figure; `study.json` the
+    settings, each figure's estimate and each policy's verdict.
+    """
+    make_output_folder(folder)
+    first = found.settings.seed
+    about = {
+        "settings": dataclasses.asdict(found.settings),
+        "seeds": found.seeds,
+        "estimates": {name: _known(found.estimate(name)) for name in found.figures},
+        "verdicts": {
+            name: found.verdict(name)
+            for name in found.played
+            if f"advantage {name}" in found.figures
+        },
+    }
+    seeds, study_file = folder / "seeds.parquet", folder / "study.json"
+    columns = {"seed": np.arange(first, first + found.seeds), **found.figures}
+    pq.write_table(pa.table(columns), seeds)
+    study_file.write_text(json.dumps(about, indent=2, allow_nan=False) + "\n")
+    return [seeds, study_file]
+
+
+def _known(estimate: Estimate) -> dict[str, float | None]:
+    """An estimate for JSON, which has no NaN: one seed has no interval."""
+    values = dataclasses.asdict(estimate)
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
 def read_result(folder: Path) -> EconomyResult:
     """Read a result back.
 
     Raises
     ------
     ConfigurationError
-        When the folder holds none.
+        When the folder holds none, or only a part of one.
     """
     try:
-        about = json.loads((folder / "settings.json").read_text())
-    except OSError as problem:
-        raise ConfigurationError(f"{folder} holds no economy: {problem.strerror}.") from problem
+        return _read(folder)
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise ConfigurationError(
+            f"{folder} holds no economy: expected settings.json, rounds.parquet, "
+            f"participants.parquet and history.parquet as `flower-relay economy run` writes "
+            f"them, found: {problem}. Nothing was changed; run it again to have them."
+        ) from problem
+
+
+def _read(folder: Path) -> EconomyResult:
+    about = json.loads((folder / "settings.json").read_text())
     history = pq.read_table(folder / "history.parquet")
     participants = _columns(folder / "participants.parquet")
     number = {name: place for place, name in enumerate(POLICIES)}
     participants["policy"] = np.array(
         [number[name] for name in participants["policy"]], dtype=np.int8
     )
-    rows = {name: np.array(history[name].to_pylist(), dtype=np.float64) for name in _HISTORIES}
+    rows = {name: _matrix(history[name]) for name in _HISTORIES}
     return EconomyResult(
         settings=EconomySettings(**about["settings"]),
         rounds=_columns(folder / "rounds.parquet"),
@@ -101,3 +142,10 @@ def read_result(folder: Path) -> EconomyResult:
 def _columns(path: Path) -> dict[str, NDArray[Any]]:
     table = pq.read_table(path)
     return {name: table[name].to_numpy() for name in table.column_names}
+
+
+def _matrix(column: Any) -> NDArray[np.float64]:
+    """A column of equally long lists as an array."""
+    lists = column.combine_chunks()
+    matrix: NDArray[np.float64] = lists.flatten().to_numpy().reshape(len(lists), -1)
+    return matrix

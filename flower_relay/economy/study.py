@@ -11,24 +11,28 @@ import dataclasses
 import math
 import multiprocessing
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .policies import POLICIES, names_in
-from .result import LAGS
+from ..errors import ConfigurationError, RelayError
+from .policies import POLICIES
+from .result import LAGS, EconomyResult
 from .settings import EconomySettings
 from .simulation import simulate
 
-__all__ = ["FIGURES", "Estimate", "Study", "figures_of", "study"]
+__all__ = ["FIGURES", "MEASURE", "Estimate", "Study", "figures_of", "student_t", "study"]
 
-_T975 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14,
-         2.13, 2.12, 2.11, 2.10, 2.09, 2.09, 2.08, 2.07, 2.07, 2.06, 2.06, 2.06, 2.05, 2.05,
-         2.05)  # fmt: skip
-"""Student's t at 97.5 % for 1, 2, … degrees of freedom; the normal's 1.96 beyond."""
+MEASURE = 1
+"""Which version of `figures_of` measured; raise it when that changes what is measured."""
+
+_T975 = (12.7062, 4.3027, 3.1824, 2.7764)
+"""Student's t at 97.5 % for 1, 2, … degrees of freedom, where the series below is too short."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,19 +57,42 @@ class Estimate:
         """Estimate a figure from one value a seed."""
         sample = np.asarray(values, dtype=np.float64)
         size = len(sample)
+        half_width = math.nan
         if size > 1:
-            t = _T975[size - 2] if size - 2 < len(_T975) else 1.96
-            half_width = t * float(sample.std(ddof=1)) / math.sqrt(size)
-        else:
-            half_width = math.nan
+            half_width = student_t(size - 1) * float(sample.std(ddof=1)) / math.sqrt(size)
         low, high = np.quantile(sample, [0.025, 0.975])
         return cls(
             mean=float(sample.mean()), half_width=half_width, low=float(low), high=float(high)
         )
 
     def __str__(self) -> str:
-        """Mean and half-width, for tables."""
-        return f"{self.mean:,.4g} ± {self.half_width:.2g}"
+        """Mean and half-width, to two digits of the half-width; for tables."""
+        if not self.half_width > 0:  # one seed, or all seeds alike
+            return f"{self.mean:,.4f}" + ("" if math.isnan(self.half_width) else " ± 0")
+        digits = max(0, 1 - math.floor(math.log10(self.half_width)))
+        return f"{self.mean:,.{digits}f} ± {self.half_width:,.{digits}f}"
+
+
+def student_t(freedom: int) -> float:
+    """The 97.5 % quantile of Student's t, to 0.001: the normal's, corrected for few seeds.
+
+    References
+    ----------
+    Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5.
+    """
+    if freedom <= len(_T975):
+        return _T975[freedom - 1]
+    z = NormalDist().inv_cdf(0.975)
+    corrections = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    quantile: float = z + sum(
+        term / freedom**power for power, term in enumerate(corrections, start=1)
+    )
+    return quantile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,14 +112,32 @@ class Study:
     seeds: int
     figures: Mapping[str, NDArray[np.float64]]
 
+    @property
+    def played(self) -> list[str]:
+        """The policies that anybody plays, the genesis owner apart."""
+        return [name for name in POLICIES if f"income {name}" in self.figures]
+
     def estimate(self, figure: str) -> Estimate:
         """One figure over the seeds."""
         return Estimate.of(self.figures[figure])
 
     def advantage(self, policy: str) -> Estimate:
-        """What playing a policy earns over honesty, in the same runs."""
-        honest = self.figures["income honest"]
-        return Estimate.of(self.figures[f"income {policy}"] - honest)
+        """What playing a policy earns over honesty, in the same runs.
+
+        The same as the figure `advantage POLICY`.
+
+        Raises
+        ------
+        ConfigurationError
+            When there is nothing to compare: nobody plays it, or nobody plays honestly.
+        """
+        if f"advantage {policy}" not in self.figures:
+            raise ConfigurationError(
+                f"policies = {self.settings.policies!r}: nothing to compare {policy!r} with "
+                f"honesty by; somebody plays: {', '.join(self.played) or 'none of them'}. Give "
+                "both a share."
+            )
+        return self.estimate(f"advantage {policy}")
 
     @property
     def has_honest(self) -> bool:
@@ -111,6 +156,7 @@ FIGURES = (
     "coins", "gini", "survived", "income median", "satisfaction",
     *(f"share {lag}" for lag in LAGS),
     *(f"{what} {policy}" for what in ("income", "satisfaction") for policy in POLICIES),
+    *(f"advantage {policy}" for policy in POLICIES if policy != "honest"),
 )  # fmt: skip
 """Everything that `figures_of` can measure; of policies, what somebody plays."""
 
@@ -127,9 +173,20 @@ def figures_of(settings: EconomySettings) -> dict[str, float]:
         "satisfaction": float(result.participants["satisfaction"].mean()),
     }
     figures |= {f"share {lag}": float(result.shares[-1, i]) for i, lag in enumerate(LAGS)}
-    for policy in names_in(settings.policies):
-        figures[f"income {policy}"] = float(result.income_of(policy).mean())
-        figures[f"satisfaction {policy}"] = float(result.satisfaction_of(policy).mean())
+    return figures | _figures_by_policy(result)
+
+
+def _figures_by_policy(result: EconomyResult) -> dict[str, float]:
+    """Means of those who play each policy; nothing where a share is too small for anybody."""
+    figures: dict[str, float] = {}
+    for policy in POLICIES:
+        income = result.income_of(policy)
+        if len(income):
+            figures[f"income {policy}"] = float(income.mean())
+            figures[f"satisfaction {policy}"] = float(result.satisfaction_of(policy).mean())
+            if policy != "honest" and "income honest" in figures:
+                gain = figures[f"income {policy}"] - figures["income honest"]
+                figures[f"advantage {policy}"] = gain
     return figures
 
 
@@ -148,25 +205,38 @@ def study(
         Processes; by default one a core. 1 plays them here.
     on_seed : callable, optional
         Told the number of seeds played, after each.
+
+    Raises
+    ------
+    RelayError
+        When a process dies before it is done, which is mostly for want of memory.
     """
     every = [dataclasses.replace(settings, seed=settings.seed + n) for n in range(seeds)]
     workers = min(seeds, workers or os.cpu_count() or 1)
     rows: list[dict[str, float]] = []
-    if workers == 1:
-        for one in every:
-            rows.append(figures_of(one))
-            _tell(on_seed, rows)
-    else:
-        # Spawned, not forked: whoever calls us may have threads.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            for row in pool.map(figures_of, every, chunksize=max(1, seeds // (8 * workers))):
-                rows.append(row)
-                _tell(on_seed, rows)
+    for row in _play(every, workers):
+        rows.append(row)
+        if on_seed is not None:
+            on_seed(len(rows))
     figures = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     return Study(settings=settings, seeds=seeds, figures=figures)
 
 
-def _tell(on_seed: Callable[[int], None] | None, rows: list[dict[str, float]]) -> None:
-    if on_seed is not None:
-        on_seed(len(rows))
+def _play(every: list[EconomySettings], workers: int) -> Iterator[dict[str, float]]:
+    """The figures of each economy, in their order."""
+    if workers == 1:
+        yield from map(figures_of, every)
+        return
+    # Spawned, not forked: whoever calls us may have threads. Not Ray: it takes longer to
+    # start than most studies take to run, and is not everybody's.
+    context = multiprocessing.get_context("spawn")
+    try:
+        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+            yield from pool.map(figures_of, every, chunksize=max(1, len(every) // (8 * workers)))
+    except BrokenProcessPool as problem:
+        raise RelayError(
+            f"expected {workers} processes to play {len(every)} economies, but one of them died, "
+            "mostly for want of memory; nothing was written. Ask for fewer workers, or for 1 to "
+            "play them one after the other. A script that calls this with several workers needs "
+            "`if __name__ == '__main__':` around it."
+        ) from problem

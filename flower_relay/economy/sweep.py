@@ -11,27 +11,25 @@ import dataclasses
 import hashlib
 import itertools
 import json
-import logging
-import os
-import socket
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from ..durable import write_whole
 from ..errors import ConfigurationError
 from .files import make_output_folder
+from .on_ray import play_on_ray
 from .settings import EconomySettings
-from .study import Study, figures_of
+from .study import MEASURE, Estimate, Study
 
 __all__ = ["Grid", "SweepResult", "sweep", "write_cell"]
-
-
-_PATIENCE = 10.0
-"""Seconds that a cluster may take to answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +52,11 @@ class Grid:
         for text in texts:
             name, _, values = text.partition("=")
             name = name.strip().replace("-", "_")
+            if name in axes:
+                raise ConfigurationError(
+                    f"vary {text!r}: {name} is varied twice; give all its values at once, as in "
+                    f"`{name.replace('_', '-')}=VALUE,VALUE`."
+                )
             if name not in known or name == "seed":
                 raise ConfigurationError(
                     f"vary {text!r}: {name!r} is not a setting to vary; there are: "
@@ -100,12 +103,14 @@ class SweepResult:
 
         NaN where a cell has no such figure: the income of a policy that nobody plays.
         """
-        shape = [len(values) for values in self.grid.axes.values()]
-        means = [
-            found.estimate(figure).mean if figure in found.figures else np.nan
-            for found in self.studies
+        means = [estimate.mean if estimate else math.nan for estimate in self.estimates(figure)]
+        return np.array(means).reshape([len(values) for values in self.grid.axes.values()])
+
+    def estimates(self, figure: str) -> list[Estimate | None]:
+        """A figure in every cell; None where it has none."""
+        return [
+            found.estimate(figure) if figure in found.figures else None for found in self.studies
         ]
-        return np.array(means).reshape(shape)
 
 
 def sweep(
@@ -129,6 +134,17 @@ def sweep(
         Of a Ray cluster; by default Ray is started here, and ended.
     on_cell : callable, optional
         Told how many are done, and of how many.
+
+    Raises
+    ------
+    ConfigurationError
+        Without Ray, or when no cluster answers at `address`.
+    RelayError
+        When Ray fails; what is finished is kept, and the same sweep goes on from there.
+
+    Notes
+    -----
+    `cells.parquet` in the folder has, in the end, a row for each cell and seed of this grid.
     """
     cells = grid.cells(base)
     wanted = [dataclasses.replace(cell, seed=base.seed + n) for cell in cells for n in range(seeds)]
@@ -136,12 +152,13 @@ def sweep(
     make_output_folder(finished)
     open_ = [one for one in wanted if not _file(finished, one).exists()]
     done = len(wanted) - len(open_)
-    for one, figures in _play(open_, address) if open_ else ():
+    for one, figures in play_on_ray(open_, address) if open_ else ():
         write_cell(finished, one, figures)
         done += 1
         if on_cell is not None:
             on_cell(done, len(wanted))
     rows = [json.loads(_file(finished, one).read_text())["figures"] for one in wanted]
+    _write_table(folder / "cells.parquet", grid, wanted, rows)
     studies = []
     for place, cell in enumerate(cells):
         own = rows[place * seeds : (place + 1) * seeds]
@@ -150,61 +167,25 @@ def sweep(
     return SweepResult(grid=grid, studies=studies)
 
 
+def _write_table(
+    path: Path, grid: Grid, wanted: list[EconomySettings], rows: list[dict[str, float]]
+) -> None:
+    """All that was asked for in one table: what is varied, the seed, every figure."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns: dict[str, list[Any]] = {
+        name: [getattr(one, name) for one in wanted] for name in (*grid.axes, "seed")
+    }
+    columns |= {name: [row.get(name) for row in rows] for name in names}
+    pq.write_table(pa.table(columns), path)
+
+
 def _file(folder: Path, settings: EconomySettings) -> Path:
-    text = json.dumps(dataclasses.asdict(settings), sort_keys=True)
+    content = [MEASURE, dataclasses.asdict(settings)]
+    text = json.dumps(content, sort_keys=True)
     return folder / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.json"
 
 
 def write_cell(folder: Path, settings: EconomySettings, figures: dict[str, float]) -> None:
     """Keep a finished economy, whole or not at all: a sweep may be cut off at any moment."""
-    path = _file(folder, settings)
-    unfinished = path.with_suffix(".part")
     content = {"settings": dataclasses.asdict(settings), "figures": figures}
-    unfinished.write_text(json.dumps(content) + "\n")
-    os.replace(unfinished, path)
-
-
-def _play(
-    cells: list[EconomySettings], address: str | None
-) -> Iterator[tuple[EconomySettings, dict[str, float]]]:
-    """Play cells on Ray, yielding each as it ends."""
-    try:
-        import ray
-    except ImportError:
-        raise ConfigurationError(
-            "sweeps run on Ray, which is not installed: pip install 'flower-relay[simulation]'."
-        ) from None
-    if address is not None:
-        _check_address(address)
-    ours = not ray.is_initialized()
-    if ours:
-        # Else Ray prints a tip about accelerators, which economies do not use.
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        ray.init(
-            address=address,
-            include_dashboard=None if address else False,
-            log_to_driver=False,
-            logging_level=logging.WARNING,
-        )
-    try:
-        play = ray.remote(figures_of)
-        waiting = {play.remote(cell): cell for cell in cells}
-        while waiting:
-            ready, _ = ray.wait(list(waiting))
-            for reference in ready:
-                yield waiting.pop(reference), ray.get(reference)
-    finally:
-        if ours:
-            ray.shutdown()
-
-
-def _check_address(address: str) -> None:
-    """Knock at a cluster's door: Ray itself would wait for minutes before it says anything."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
-    except (OSError, ValueError) as problem:
-        raise ConfigurationError(
-            f"address = {address!r}: no Ray cluster answers there ({problem}); expected HOST:PORT "
-            "as `ray start --head` prints it."
-        ) from None
+    write_whole(_file(folder, settings), (json.dumps(content) + "\n").encode())

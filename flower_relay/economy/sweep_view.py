@@ -7,83 +7,143 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from rich.table import Table
 
-from .study import Study
 from .sweep import SweepResult
 
 __all__ = ["heat_map", "sweep_table"]
 
-_MAPS_A_ROW = 4
+_A_ROW = 4
+"""Maps side by side."""
 
 
 def sweep_table(result: SweepResult, figures: list[str]) -> Table:
     """A row for each cell: what it varies, and each figure's mean and 95 % interval."""
     axes = list(result.grid.axes)
     table = Table(
-        *(name.replace("_", "-") for name in axes), *figures,
-        title=f"{len(result.studies)} settings, {result.studies[0].seeds} seeds each "
+        *(_name(axis) for axis in axes), *figures,
+        title=f"{len(result.studies)} settings, {_seeds(result)} each "
         "(mean ± half the 95 % interval)",
     )  # fmt: skip
-    for found in result.studies:
+    columns = [result.estimates(figure) for figure in figures]
+    for found, *estimates in zip(result.studies, *columns, strict=True):
         varied = [str(getattr(found.settings, name)) for name in axes]
-        table.add_row(*varied, *(_cell(found, figure) for figure in figures))
+        table.add_row(*varied, *(str(estimate or "—") for estimate in estimates))
     return table
-
-
-def _cell(found: Study, figure: str) -> str:
-    return str(found.estimate(figure)) if figure in found.figures else "—"
 
 
 def heat_map(result: SweepResult, figure: str, path: Path) -> None:
     """A figure's mean over the grid's first two axes, a map for each value of a third.
 
-    Further axes are averaged over, and the title says so.
+    Further axes are averaged over, and the title says so. A grid of one axis is drawn as
+    points with their 95 % intervals.
     """
-    names, values = list(result.grid.axes), list(result.grid.axes.values())
     means = result.means(figure)
-    if len(names) == 1:
-        means, names, values = means[:, None], [*names, ""], [*values, ("",)]
-    averaged = names[3:]
-    means = means.mean(axis=tuple(range(3, means.ndim))) if averaged else means
-    maps = means[:, :, None] if means.ndim == 2 else means
-    shown = maps.shape[2]
-    columns, rows = min(shown, _MAPS_A_ROW), math.ceil(shown / _MAPS_A_ROW)
-    canvas = Figure(figsize=(1.5 + 4.6 * columns, 4.6 * rows), layout="constrained")
-    FigureCanvasAgg(canvas)
-    panels = list(canvas.subplots(rows, columns, squeeze=False).flat)
-    for unused in panels[shown:]:
-        unused.remove()
-    panels = panels[:shown]
-    limits = (float(np.nanmin(maps)), float(np.nanmax(maps)))
-    for place, axes in enumerate(panels):
-        image = _map(axes, maps[:, :, place], names, values, limits)
-        if len(names) > 2:
-            axes.set_title(f"{names[2].replace('_', '-')} = {values[2][place]}")
-    canvas.colorbar(image, ax=list(panels), label=figure)
-    title = f"{figure}: mean of {result.studies[0].seeds} seeds"
-    canvas.suptitle(title + (f", averaged over {', '.join(averaged)}" if averaged else ""))
+    canvas = _points(result, figure) if means.ndim == 1 else _maps(result, figure, means)
+    averaged = ", ".join(_name(axis) for axis in list(result.grid.axes)[3:])
+    over = f", averaged over {averaged}" if averaged else ""
+    canvas.suptitle(f"{figure}: mean of {_seeds(result)}{over}")
     canvas.savefig(path, dpi=150)
 
 
-def _map(
-    axes: Axes,
-    values: NDArray[np.float64],
-    names: list[str],
-    ticks: list[tuple[Any, ...]],
-    limits: tuple[float, float],
-) -> Any:
-    image = axes.imshow(values.T, origin="lower", aspect="auto", cmap="cividis",
-                        vmin=limits[0], vmax=limits[1])  # fmt: skip
-    axes.set_xticks(range(len(ticks[0])), [str(tick) for tick in ticks[0]])
-    axes.set_yticks(range(len(ticks[1])), [str(tick) for tick in ticks[1]])
-    axes.set(xlabel=names[0].replace("_", "-"), ylabel=names[1].replace("_", "-"))
-    middle = (limits[0] + limits[1]) / 2
+def _points(result: SweepResult, figure: str) -> Figure:
+    canvas = _canvas(6.0, 4.2)
+    axes = canvas.subplots()
+    ((name, values),) = result.grid.axes.items()
+    estimates = result.estimates(figure)
+    places = [place for place, estimate in enumerate(estimates) if estimate]
+    known = [estimate for estimate in estimates if estimate]
+    axes.errorbar(
+        places, [estimate.mean for estimate in known],
+        # One seed has a mean and no interval.
+        yerr=[0.0 if math.isnan(e.half_width) else e.half_width for e in known],
+        color="#0072B2", marker="o", linestyle=":", capsize=4,
+    )  # fmt: skip
+    axes.set_xticks(range(len(values)), [_value(value) for value in values])
+    axes.set(xlabel=_name(name), ylabel=f"{figure} (bars: 95 % interval)")
+    axes.set_xlim(-0.5, len(values) - 0.5)
+    axes.grid(alpha=0.25)
+    _no_overlap(axes)
+    return canvas
+
+
+def _maps(result: SweepResult, figure: str, means: NDArray[np.float64]) -> Figure:
+    # Where a cell has no such figure, the others speak for it; where none has, it stays empty.
+    known = np.ma.masked_invalid(means)
+    averaged = known.mean(axis=tuple(range(3, means.ndim))) if means.ndim > 3 else known
+    maps = np.ma.filled(averaged, np.nan).reshape(*means.shape[:2], -1)
+    names, values = list(result.grid.axes), list(result.grid.axes.values())
+    across, down = min(maps.shape[2], _A_ROW), math.ceil(maps.shape[2] / _A_ROW)
+    canvas = _canvas(1.5 + 4.0 * across, 0.6 + 3.6 * down)
+    panels = canvas.subplots(down, across, squeeze=False)
+    scale, colours = _scale(figure, maps)
+    for place, axes in enumerate(panels.ravel()):
+        if place >= maps.shape[2]:
+            axes.set_axis_off()
+            continue
+        image = _map(axes, maps[:, :, place], scale, colours)
+        axes.set_xticks(range(len(values[0])), [_value(value) for value in values[0]])
+        axes.set_yticks(range(len(values[1])), [_value(value) for value in values[1]])
+        axes.set(xlabel=_name(names[0]), ylabel=_name(names[1]))
+        _no_overlap(axes)
+        if len(names) > 2:
+            axes.set_title(f"{_name(names[2])} = {_value(values[2][place])}", fontsize=10)
+    canvas.colorbar(image, ax=panels, label=figure)
+    return canvas
+
+
+def _scale(figure: str, maps: NDArray[np.float64]) -> tuple[Normalize, str]:
+    """One scale for all maps; for an advantage one that shows which side of zero it is on."""
+    known = maps[np.isfinite(maps)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+    if figure.startswith("advantage "):
+        far = max(abs(low), abs(high))
+        return Normalize(-far, far), "PuOr_r"
+    return Normalize(low, high), "cividis"
+
+
+def _map(axes: Axes, values: NDArray[np.float64], scale: Normalize, colours: str) -> Any:
+    axes.set_facecolor("0.85")  # what has no value
+    image = axes.imshow(values.T, origin="lower", aspect="auto", cmap=colours, norm=scale)
     for (x, y), value in np.ndenumerate(values):
-        axes.text(x, y, f"{value:.3g}", ha="center", va="center",
-                  color="white" if value < middle else "black")  # fmt: skip
+        red, green, blue, _ = colormaps[colours](float(scale(value)))
+        dark = math.isfinite(value) and 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
+        axes.text(x, y, _value(float(value)), ha="center", va="center", fontsize=9,
+                  color="white" if dark else "black")  # fmt: skip
     return image
+
+
+def _canvas(width: float, height: float) -> Figure:
+    canvas = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(canvas)
+    return canvas
+
+
+def _no_overlap(axes: Axes) -> None:
+    """Long values, such as mixes of policies, are written aslant."""
+    if any(len(label.get_text()) > 12 for label in axes.get_xticklabels()):
+        axes.tick_params(axis="x", labelrotation=20)
+
+
+def _seeds(result: SweepResult) -> str:
+    seeds = result.studies[0].seeds
+    return f"{seeds} seeds" if seeds > 1 else "1 seed"
+
+
+def _name(setting: str) -> str:
+    return setting.replace("_", "-")
+
+
+def _value(value: object) -> str:
+    """A value as people write it: no exponents for coins, a dash for what is not there."""
+    if not isinstance(value, float):
+        return str(value)
+    if not math.isfinite(value):
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -110,13 +110,13 @@ def policy_table(found: Study) -> Table:
         title=f"Mean income per participant, 95 % intervals over {found.seeds} seeds "
         f"({settings.topology}, {settings.rewards}; genesis owner left out)",
     )  # fmt: skip
-    for policy in names_in(settings.policies):
-        alone = policy == "honest" or not found.has_honest
+    for policy in found.played:
+        compared = f"advantage {policy}" in found.figures
         table.add_row(
             policy,
             str(found.estimate(f"income {policy}")),
-            "" if alone else str(found.advantage(policy)),
-            "" if alone else found.verdict(policy),
+            str(found.advantage(policy)) if compared else "",
+            found.verdict(policy) if compared else "",
             str(found.estimate(f"satisfaction {policy}")),
         )
     return table
