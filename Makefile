@@ -20,6 +20,8 @@ $(READY): pyproject.toml
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[simulation,torch,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'psycopg[binary]>=3.1' \
+		|| echo "psycopg cannot be had here: the PostgreSQL tests will be skipped."
 	@touch $(READY)
 
 demo: $(READY) ## train a federation of 20 by relay, through Flower; table and pictures
