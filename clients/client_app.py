@@ -63,10 +63,10 @@ class _Node:
 
     def model(self, arrays: ArrayRecord) -> torch.nn.Module:
         """The run's model with the weights of a message."""
-        from clients.models import build_model
+        from clients.models import scratch_model
 
-        name, seed = str(self.config.get("model", "mlp")), int(self.config.get("seed", 0))
-        model = build_model(name, self.data.shape, self.data.num_classes, seed)
+        name = str(self.config.get("model", "mlp"))
+        model = scratch_model(name, self.data.shape, self.data.num_classes)
         model.load_state_dict(arrays.to_torch_state_dict(), strict=True)
         return model
 

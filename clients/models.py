@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from flower_relay.errors import ConfigurationError
 
-__all__ = ["MODELS", "build_model"]
+__all__ = ["MODELS", "build_model", "scratch_model"]
 
 
 def _mlp(shape: tuple[int, ...], num_classes: int) -> nn.Module:
@@ -113,3 +114,12 @@ def build_model(name: str, shape: tuple[int, ...], num_classes: int, seed: int) 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return MODELS[name](shape, num_classes)
+
+
+@functools.lru_cache(maxsize=4)
+def scratch_model(name: str, shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    """A module to load weights into, built once a process; the next caller overwrites it.
+
+    Building and seeding a module takes longer than evaluating a small one.
+    """
+    return build_model(name, shape, num_classes, seed=0)
