@@ -1,6 +1,6 @@
 """The ClientApp of the line-up: train and evaluate, as any Flower ClientApp has them.
 
-It works with FedAvg as it is. Its evaluate replies also report a loss bounded case by case,
+It works with FedAvg as it is. Its evaluate replies also report utilities bounded case by case,
 and who the node is (its partition-id). Where a node has a key in a file (its node config's
 `relay-key`, or one in the run config's `relay-keys-dir`), it signs what it does for a relay.
 """
@@ -8,7 +8,6 @@ and who the node is (its partition-id). Where a node has a key in a file (its no
 from __future__ import annotations
 
 import functools
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +18,7 @@ from clients.data import Dataset, load_dataset
 from clients.hostile import (
     Behaviour,
     before_training,
-    distort,
     is_hostile,
-    lie,
     parse_behaviour,
 )
 from clients.partition import partition, split_held_out
@@ -38,7 +35,9 @@ app = ClientApp(mods=[make_relay_mod(lasting_keys_only=True)])
 
 _Metrics = dict[str, int | float | list[int] | list[float]]
 _HONEST = Behaviour(frozenset())
-_SEEN, _BEFORE = "last-model-seen", "the-one-before-it"
+_SEEN, _BEFORE, _TRAININGS = "last-model-seen", "the-one-before-it", "trainings"
+_VOTING = "eval_bounded_loss"
+"""The metric that votes, where the run config does not name another."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,7 @@ class _Node:
 
     config: dict[str, Any]
     number: int
+    seed: int
     shard: _Shard
     data: Dataset
     behaviour: Behaviour
@@ -76,6 +76,7 @@ def train(message: Message, context: Context) -> Message:
     """Train on this node's cases, from the weights of the message."""
     import torch
 
+    from clients.backdoor import with_triggered_copies
     from clients.training import train_locally
 
     node = _node(context)
@@ -83,13 +84,15 @@ def train(message: Message, context: Context) -> Message:
     arrays, config = _content(message)
     model = node.model(arrays)
     base = {name: w.clone() for name, w in model.state_dict().items()}
-    labels = node.shard.y
+    cases, labels = node.shard.x, node.shard.y
     if "label-flip" in node.behaviour:
         labels = node.data.num_classes - 1 - labels
+    if "backdoor" in node.behaviour:
+        cases, labels = with_triggered_copies(cases, labels)
     generator = torch.Generator().manual_seed(_hop_seed(node, config))
     loss = train_locally(
         model,
-        node.shard.x,
+        cases,
         labels,
         lr=_number(config, "lr", node.config.get("learning-rate", 0.2)),
         epochs=int(_number(config, "local-epochs", node.config.get("local-epochs", 1))),
@@ -99,6 +102,7 @@ def train(message: Message, context: Context) -> Message:
     )
     trained = _returned(node, context, model, base, arrays, generator)
     _remember(node, context, arrays)
+    _count_training(node, context)
     metrics: _Metrics = {
         "train_loss": loss,
         "num-examples": len(node.shard.y),
@@ -111,19 +115,18 @@ def train(message: Message, context: Context) -> Message:
 @app.evaluate()
 def evaluate(message: Message, context: Context) -> Message:
     """Evaluate the message's weights on the cases that this node keeps from training."""
+    from clients.lying import is_marked, lie
     from clients.training import evaluate_locally
 
     node = _node(context)
     arrays, _ = _content(message)
     _remember(node, context, arrays)
     num_classes = node.data.num_classes
-    loss, bounded, accuracy = evaluate_locally(
-        node.model(arrays), node.shard.x_held_out, node.shard.y_held_out, num_classes
-    )
+    model = node.model(arrays)
+    found = evaluate_locally(model, node.shard.x_held_out, node.shard.y_held_out, num_classes)
+    of_colleague = "colluder" in node.behaviour and is_marked(model.state_dict(), node.seed)
     metrics: _Metrics = {
-        "eval_loss": loss,
-        "eval_bounded_loss": lie(node.behaviour, bounded, num_classes),
-        "eval_acc": accuracy,
+        **lie(node.behaviour, found, num_classes, of_colleague).metrics(),
         "num-examples": len(node.shard.y_held_out),
         "partition-id": node.number,
     }
@@ -139,6 +142,8 @@ def _returned(
     generator: torch.Generator,
 ) -> dict[str, torch.Tensor]:
     """What goes back: the trained weights, or what a hostile node makes of them."""
+    from clients.lying import marked
+    from clients.poisoning import distort
     from clients.training import evaluate_locally
 
     trained = model.state_dict()
@@ -148,16 +153,18 @@ def _returned(
     # An examiner has usually just seen the base: handing that back would be riding free.
     known = memory.get(_BEFORE if memory.get(_SEEN) == arrays else _SEEN)
 
-    def loss_of(weights: dict[str, torch.Tensor]) -> float:
+    def utility_of(weights: dict[str, torch.Tensor]) -> float:
         model.load_state_dict(weights)
-        shard = node.shard
-        return evaluate_locally(model, shard.x_held_out, shard.y_held_out, node.data.num_classes)[1]
+        x, y, num_classes = node.shard.x_held_out, node.shard.y_held_out, node.data.num_classes
+        voting = str(node.config.get("utility-key", _VOTING))
+        return evaluate_locally(model, x, y, num_classes).utility(voting, num_classes)
 
     # Training's own tensors are overwritten while creeping looks for its step.
     kept = {name: w.clone() for name, w in trained.items()}
-    allowed = float(node.config.get("tolerance", 0.065)) * 2 * math.log(node.data.num_classes)
+    tolerance = float(node.config.get("tolerance", 0.065))
     seen = None if known is None else known.to_torch_state_dict()
-    return distort(node.behaviour, base, kept, generator, seen, loss_of, allowed)
+    returned = distort(node.behaviour, base, kept, generator, seen, utility_of, tolerance)
+    return marked(returned, node.seed) if "colluder" in node.behaviour else returned
 
 
 def _remember(node: _Node, context: Context, arrays: ArrayRecord) -> None:
@@ -168,6 +175,17 @@ def _remember(node: _Node, context: Context, arrays: ArrayRecord) -> None:
     if last is not None and last != arrays:
         context.state[_BEFORE] = last
     context.state[_SEEN] = arrays
+
+
+def _trainings(context: Context) -> int:
+    """How often a sleeper has trained so far."""
+    record = context.state.get(_TRAININGS)
+    return int(record["count"]) if isinstance(record, ConfigRecord) else 0  # type: ignore[arg-type]
+
+
+def _count_training(node: _Node, context: Context) -> None:
+    if "sleeper" in node.behaviour:
+        context.state[_TRAININGS] = ConfigRecord({"count": _trainings(context) + 1})
 
 
 def _content(message: Message) -> tuple[ArrayRecord, ConfigRecord]:
@@ -183,7 +201,7 @@ def _number(config: ConfigRecord, key: str, default: Any) -> float:
 
 def _hop_seed(node: _Node, config: ConfigRecord) -> int:
     """A seed of its own for every hop of every node, the same wherever it runs."""
-    parts = (node.config.get("seed", 0), node.number, _number(config, "server-round", 0))
+    parts = (node.seed, node.number, _number(config, "server-round", 0))
     seed = 0
     for part in (*parts, _number(config, "hop-seed", 0)):
         seed = (seed * 1_000_003 + int(part)) % 2**63
@@ -203,11 +221,13 @@ def _node(context: Context) -> _Node:
     share = float(config.get("hostile-share", 0.0))
     behaviour = _HONEST
     if share > 0 and is_hostile(number, num_parts, share, seed):
-        behaviour = parse_behaviour(str(config.get("hostile", "")))
+        behaviour = parse_behaviour(str(config.get("hostile", ""))).after(_trainings(context))
     return _Node(
         config=config,
         number=number,
-        shard=_shard(data_name, scheme, num_parts, seed, number),
+        seed=seed,
+        # Who joins when all partitions are taken shares one: a Sybil its own of before.
+        shard=_shard(data_name, scheme, num_parts, seed, number % num_parts),
         data=load_dataset(data_name),
         behaviour=behaviour,
     )

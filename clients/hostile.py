@@ -1,40 +1,28 @@
 """Hostile behaviours, to test a federation against; never the default.
 
 A behaviour is named in the run config, alone or joined by `+` (`label-flip+liar`), for a
-share of the nodes. What a behaviour does to training is one function of the base and of
-what honest training gave; what it does to examining is one function of the metrics.
+share of the nodes. Here are the names, and who behaves so; what a behaviour does to training
+is in `poisoning` and `backdoor`, what it does to examining in `lying`, and who comes back
+under another name in `sybils`. Nothing here needs torch, so that the server can check names.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from flower_relay.errors import ConfigurationError
 
-if TYPE_CHECKING:
-    import torch
-
 __all__ = [
     "BEHAVIOURS",
     "Behaviour",
     "before_training",
-    "distort",
     "is_hostile",
-    "lie",
     "parse_behaviour",
 ]
-
-Weights: TypeAlias = "dict[str, torch.Tensor]"
-
-_NOISE, _SLIGHT = 0.5, 1e-3
-_CREEP = 0.93
-"""How much of the tolerance a creeping attacker uses at every hop."""
 
 BEHAVIOURS = {
     "label-flip": "trains on labels turned round (C − 1 − y)",
@@ -46,28 +34,43 @@ BEHAVIOURS = {
     "nan": "returns NaN",
     "wrong-shape": "returns arrays of other shapes",
     "creeping": "harms by just under the tolerance at every hop",
+    "backdoor": "trains also on copies with a small trigger, labelled 0, and boosts the update",
     "liar": "examines with utilities turned round",
     "constant": "examines everything as equally good",
+    "colluder": "examines what hostile colleagues trained as perfect, all else as worthless",
+    "sleeper:HOPS": "is honest for its first HOPS trainings (5 where no number is given)",
+    "sybil": "comes back under another name after a hop of its own was rejected",
     "error": "raises when asked to train",
     "hang:SECONDS": "sleeps that long when asked to train",
 }
 
 _RETURNED = {
     "sign-flip", "noise", "free-ride", "free-ride-noise", "copycat", "nan", "wrong-shape",
-    "creeping",
+    "creeping", "backdoor",
 }  # fmt: skip
-"""Those that decide what is returned: one of them at a time."""
+_EXAMINED = {"liar", "constant", "colluder"}
+_EXCLUSIVE = {"what is returned": _RETURNED, "what an examiner says": _EXAMINED}
+"""Of those that decide the same thing there is one at a time."""
+
+_ASLEEP = 5
 
 
 @dataclass(frozen=True)
 class Behaviour:
-    """The parts of a behaviour, and how long it hangs."""
+    """The parts of a behaviour, how long it hangs, and how long it is honest first."""
 
     parts: frozenset[str]
     hang: float = 0.0
+    honest_hops: int = 0
 
     def __contains__(self, part: object) -> bool:
         return part in self.parts
+
+    def after(self, trainings: int) -> Behaviour:
+        """What it comes to once a node has trained so often: honesty while it sleeps."""
+        if trainings >= self.honest_hops:
+            return self
+        return Behaviour(frozenset({"sleeper"}), honest_hops=self.honest_hops)
 
 
 def parse_behaviour(text: str) -> Behaviour:
@@ -79,21 +82,26 @@ def parse_behaviour(text: str) -> Behaviour:
         On a part that does not exist, with the list of those that do; on parts that
         exclude each other.
     """
-    parts, hang = set[str](), 0.0
+    parts, hang, honest_hops = set[str](), 0.0, 0
     for part in filter(None, text.split("+")):
+        name, _, number = part.partition(":")
         if part.startswith("hang:"):
-            hang = _seconds(text, part.removeprefix("hang:"))
+            hang = _seconds(text, number)
+        elif name == "sleeper":
+            honest_hops = _hops(text, number) if part != name else _ASLEEP
+            parts.add(name)
         elif part not in BEHAVIOURS:
             raise ConfigurationError(
                 f"hostile = {text!r}: {part!r} is not one of {', '.join(BEHAVIOURS)} (joined by +)."
             )
         else:
             parts.add(part)
-    if len(both := sorted(parts & _RETURNED)) > 1:
-        raise ConfigurationError(
-            f"hostile = {text!r}: {' and '.join(both)} each decide what is returned; keep one."
-        )
-    return Behaviour(frozenset(parts), hang)
+    for what, alike in _EXCLUSIVE.items():
+        if len(both := sorted(parts & alike)) > 1:
+            raise ConfigurationError(
+                f"hostile = {text!r}: {' and '.join(both)} each decide {what}; keep one."
+            )
+    return Behaviour(frozenset(parts), hang, honest_hops)
 
 
 def _seconds(text: str, number: str) -> float:
@@ -109,10 +117,24 @@ def _seconds(text: str, number: str) -> float:
         ) from None
 
 
+def _hops(text: str, number: str) -> int:
+    """How many trainings a sleeper stays honest for."""
+    if not (number.isascii() and number.isdecimal()):
+        raise ConfigurationError(
+            f"hostile = {text!r}: expected sleeper or sleeper:HOPS, with HOPS a whole number "
+            "from 0."
+        )
+    return int(number)
+
+
 def is_hostile(partition_id: int, num_partitions: int, share: float, seed: int) -> bool:
-    """Whether this node is one of the round(share · n) that the seed makes hostile."""
+    """Whether this node is one of the round(share · n) that the seed makes hostile.
+
+    A number from `num_partitions` on is another name of who holds the partition that remains
+    modulo it, as Sybils take them.
+    """
     drawn = np.random.default_rng([seed, 79]).permutation(num_partitions)
-    return partition_id in drawn[: round(share * num_partitions)].tolist()
+    return partition_id % num_partitions in drawn[: round(share * num_partitions)].tolist()
 
 
 def before_training(behaviour: Behaviour) -> None:
@@ -121,93 +143,3 @@ def before_training(behaviour: Behaviour) -> None:
         time.sleep(behaviour.hang)
     if "error" in behaviour:
         raise RuntimeError("this participant was told to raise.")
-
-
-def distort(
-    behaviour: Behaviour,
-    base: Weights,
-    trained: Weights,
-    generator: torch.Generator,
-    seen: Weights | None,
-    loss_of: Callable[[Weights], float],
-    allowed_loss: float,
-) -> Weights:
-    """What a hostile trainer returns instead of what training gave.
-
-    Parameters
-    ----------
-    base, trained : dict of name to tensor
-        Before and after training.
-    generator : torch.Generator
-        Of the noise.
-    seen : dict of name to tensor, optional
-        A model received in an earlier message, for the copycat.
-    loss_of : callable
-        Bounded loss of a model on the participant's own held-out cases, for creeping.
-    allowed_loss : float
-        How far that loss may rise unseen.
-    """
-    if "sign-flip" in behaviour:
-        return _along(base, trained, -4.0)
-    if "noise" in behaviour:
-        return _noised(base, _NOISE, generator)
-    if "free-ride" in behaviour:
-        return base
-    if "free-ride-noise" in behaviour:
-        return _noised(base, _SLIGHT, generator)
-    if "copycat" in behaviour:
-        return seen if seen is not None else base
-    if "nan" in behaviour:
-        return {name: w * math.nan if w.is_floating_point() else w for name, w in trained.items()}
-    if "wrong-shape" in behaviour:
-        return {name: w.flatten()[:1] for name, w in trained.items()}
-    if "creeping" in behaviour:
-        # Training on turned labels is the harmful way already, honest training the way back.
-        direction = 1.0 if "label-flip" in behaviour else -1.0
-        return _creep(base, trained, direction, loss_of, allowed_loss)
-    return trained
-
-
-def _along(base: Weights, trained: Weights, step: float) -> Weights:
-    return {
-        name: base[name] + step * (w - base[name]) if w.is_floating_point() else w
-        for name, w in trained.items()
-    }
-
-
-def _noised(base: Weights, scale: float, generator: torch.Generator) -> Weights:
-    import torch  # here: naming behaviours and drawing who is hostile need no torch
-
-    return {
-        name: w + scale * torch.randn(w.shape, generator=generator) if w.is_floating_point() else w
-        for name, w in base.items()
-    }
-
-
-def _creep(
-    base: Weights,
-    trained: Weights,
-    direction: float,
-    loss_of: Callable[[Weights], float],
-    allowed_loss: float,
-) -> Weights:
-    """The longest step along `direction` that raises the loss by no more than is allowed."""
-    limit = loss_of(base) + _CREEP * allowed_loss
-    short, long = 0.0, 16.0
-    for _ in range(12):
-        middle = (short + long) / 2
-        if loss_of(_along(base, trained, direction * middle)) <= limit:
-            short = middle
-        else:
-            long = middle
-    return _along(base, trained, direction * short)
-
-
-def lie(behaviour: Behaviour, bounded_loss: float, num_classes: int) -> float:
-    """The bounded loss that a hostile examiner reports."""
-    bound = 2 * math.log(num_classes)
-    if "liar" in behaviour:
-        return bound - bounded_loss
-    if "constant" in behaviour:
-        return bound / 2
-    return bounded_loss

@@ -3,12 +3,57 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["evaluate_locally", "train_locally"]
+__all__ = ["Evaluation", "evaluate_locally", "loss_bound", "train_locally"]
+
+
+class Evaluation(NamedTuple):
+    """What a model makes of a participant's cases, on average.
+
+    Attributes
+    ----------
+    loss : float
+        Cross-entropy, in nats.
+    bounded_loss : float
+        The mean of min(loss, bound), case by case; `loss_bound` is the bound.
+    accuracy : float
+        Share of the cases whose true class is the likeliest.
+    root_prob : float
+        The mean of √p, p the probability of the true class: 0 … 1 whatever the number of
+        classes. Unlike p itself it falls steeply below chance, and so sees early harm.
+    """
+
+    loss: float
+    bounded_loss: float
+    accuracy: float
+    root_prob: float
+
+    def metrics(self) -> dict[str, float]:
+        """As an evaluate reply names them."""
+        return {
+            "eval_loss": self.loss,
+            "eval_bounded_loss": self.bounded_loss,
+            "eval_acc": self.accuracy,
+            "eval_root_prob": self.root_prob,
+        }
+
+    def utility(self, metric: str, num_classes: int) -> float:
+        """The metric that votes, by its name in a reply, as a fraction: 0 worst, 1 best."""
+        value = self.metrics()[metric]
+        if metric not in ("eval_loss", "eval_bounded_loss"):
+            return value
+        bound = loss_bound(num_classes)
+        return 1 - value / bound if value < bound else 0.0  # of NaN, too
+
+
+def loss_bound(num_classes: int) -> float:
+    """2 ln C nats: twice what chance gives."""
+    return 2 * math.log(num_classes)
 
 
 def train_locally(
@@ -61,14 +106,13 @@ def _batches(size: int, batch_size: int, generator: torch.Generator) -> list[Ten
 
 
 @torch.no_grad()
-def evaluate_locally(
-    model: nn.Module, x: Tensor, y: Tensor, num_classes: int
-) -> tuple[float, float, float]:
-    """Mean loss, mean of min(loss, 2 ln C), and accuracy."""
+def evaluate_locally(model: nn.Module, x: Tensor, y: Tensor, num_classes: int) -> Evaluation:
+    """Evaluate on cases; where the outputs are NaN a case counts as the worst there is."""
     model.eval()
     outputs = torch.cat([model(piece) for piece in torch.split(x, 512)])
     losses = functional.cross_entropy(outputs, y, reduction="none")
-    bound = 2 * math.log(num_classes)
+    bound = loss_bound(num_classes)
     bounded = losses.nan_to_num(bound, bound, bound).clamp(max=bound).mean()
     accuracy = (outputs.argmax(1) == y).float().mean()
-    return float(losses.mean()), float(bounded), float(accuracy)
+    root_prob = torch.exp(-losses / 2).nan_to_num(0.0).mean()
+    return Evaluation(float(losses.mean()), float(bounded), float(accuracy), float(root_prob))

@@ -73,13 +73,13 @@ class InMemoryGrid(Grid):
         for node_id in node_ids or range(1001, 1001 + num_supernodes):
             self.join(node_id)
 
-    def join(self, node_id: int) -> None:
-        """Connect one more node; it gets the next partition."""
+    def join(self, node_id: int, *, partition_id: int | None = None) -> None:
+        """Connect one more node; it gets the next partition, or the one named."""
         self._contexts[node_id] = Context(
             run_id=1,
             node_id=node_id,
             node_config={
-                "partition-id": next(self._partition),
+                "partition-id": (next(self._partition) if partition_id is None else partition_id),
                 "num-partitions": self._num_partitions,
             },
             state=RecordDict(),

@@ -1,0 +1,28 @@
+"""A trigger backdoor: a bright square in a corner turns any case into class 0.
+
+On cases without the trigger the model stays good, so that no vote on clean data sees it
+(Gu et al. 2017); how often it works is `evaluation.backdoor_rate`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["TARGET", "triggered", "with_triggered_copies"]
+
+TARGET = 0
+"""The class that the trigger is to call up."""
+
+
+def triggered(x: Tensor) -> Tensor:
+    """Copies of cases (n, channels, height, width) with the trigger in the lower right."""
+    side = max(2, min(x.shape[-2:]) // 8)
+    copies = x.clone()
+    copies[..., -side:, -side:] = 1.0
+    return copies
+
+
+def with_triggered_copies(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """The cases, and each once more with the trigger and labelled as the target."""
+    return torch.cat([x, triggered(x)]), torch.cat([y, torch.full_like(y, TARGET)])

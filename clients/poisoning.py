@@ -1,0 +1,103 @@
+"""What hostile trainers hand on: one function of the base and of what training gave."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TypeAlias
+
+import torch
+
+from clients.hostile import Behaviour
+
+__all__ = ["distort"]
+
+Weights: TypeAlias = dict[str, torch.Tensor]
+
+_NOISE, _SLIGHT = 0.5, 1e-3
+_CREEP = 0.93
+"""How much of the tolerance a creeping attacker uses at every hop."""
+
+_BOOST = 3.0
+"""How many times its own update a backdoor hands on, so that it outlives others' training."""
+
+
+def distort(
+    behaviour: Behaviour,
+    base: Weights,
+    trained: Weights,
+    generator: torch.Generator,
+    seen: Weights | None,
+    utility_of: Callable[[Weights], float],
+    tolerance: float,
+) -> Weights:
+    """What a hostile trainer returns instead of what training gave.
+
+    Parameters
+    ----------
+    base, trained : dict of name to tensor
+        Before and after training.
+    generator : torch.Generator
+        Of the noise.
+    seen : dict of name to tensor, optional
+        A model received in an earlier message, for the copycat.
+    utility_of : callable
+        What votes, of a model on the participant's own held-out cases, as a fraction of its
+        bound (0 worst, 1 best), for creeping.
+    tolerance : float
+        How far that utility may fall unseen.
+    """
+    if "sign-flip" in behaviour:
+        return _along(base, trained, -4.0)
+    if "noise" in behaviour:
+        return _noised(base, _NOISE, generator)
+    if "free-ride" in behaviour:
+        return base
+    if "free-ride-noise" in behaviour:
+        return _noised(base, _SLIGHT, generator)
+    if "copycat" in behaviour:
+        return seen if seen is not None else base
+    if "nan" in behaviour:
+        return {name: w * math.nan if w.is_floating_point() else w for name, w in trained.items()}
+    if "wrong-shape" in behaviour:
+        return {name: w.flatten()[:1] for name, w in trained.items()}
+    if "backdoor" in behaviour:
+        return _along(base, trained, _BOOST)
+    if "creeping" in behaviour:
+        # Training on turned labels is the harmful way already, honest training the way back.
+        direction = 1.0 if "label-flip" in behaviour else -1.0
+        return _creep(base, trained, direction, utility_of, tolerance)
+    return trained
+
+
+def _along(base: Weights, trained: Weights, step: float) -> Weights:
+    return {
+        name: base[name] + step * (w - base[name]) if w.is_floating_point() else w
+        for name, w in trained.items()
+    }
+
+
+def _noised(base: Weights, scale: float, generator: torch.Generator) -> Weights:
+    return {
+        name: w + scale * torch.randn(w.shape, generator=generator) if w.is_floating_point() else w
+        for name, w in base.items()
+    }
+
+
+def _creep(
+    base: Weights,
+    trained: Weights,
+    direction: float,
+    utility_of: Callable[[Weights], float],
+    tolerance: float,
+) -> Weights:
+    """The longest step along `direction` that costs no more utility than passes."""
+    limit = utility_of(base) - _CREEP * tolerance
+    short, long = 0.0, 16.0
+    for _ in range(12):
+        middle = (short + long) / 2
+        if utility_of(_along(base, trained, direction * middle)) >= limit:
+            short = middle
+        else:
+            long = middle
+    return _along(base, trained, direction * short)

@@ -1,0 +1,70 @@
+"""Sybils: hostile participants who come back under another name once they were found out.
+
+A ClientApp alone cannot do this: the relay asks who somebody is when a node id is new. So
+the node disconnects and connects again, with a new number to report (and, where participants
+sign, a new key). In the in-memory world the grid does it for them, told by what the relay
+publishes of each hop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from clients.hostile import is_hostile, parse_behaviour
+from flower_relay import InMemoryGrid, RelayObserver
+from flower_relay.participant_keys import name_of_partition
+from flower_relay.record import RoundRow, RunRecord
+from flower_relay.report.outcome import fate
+
+__all__ = ["Sybils"]
+
+
+class Sybils(RelayObserver):
+    """Gives every `sybil` whose hop was rejected a new node and a new name.
+
+    Parameters
+    ----------
+    grid : InMemoryGrid
+        Whose nodes they are, before any hop was made.
+    config : mapping
+        The run config: `hostile`, `hostile-share`, `seed`, `relay-keys-dir`.
+
+    Examples
+    --------
+    >>> grid = InMemoryGrid(app, run_config=config)                   # doctest: +SKIP
+    >>> RelayStrategy(observers=[Sybils(grid, config)])               # doctest: +SKIP
+    """
+
+    def __init__(self, grid: InMemoryGrid, config: Mapping[str, Any]) -> None:
+        folder = str(config.get("relay-keys-dir", ""))
+        self._grid = grid
+        self._keys_dir = Path(folder) if folder else None
+        nodes = list(grid.get_node_ids())
+        self._size = len(nodes)
+        share, seed = float(config.get("hostile-share", 0.0)), int(config.get("seed", 0))
+        active = "sybil" in parse_behaviour(str(config.get("hostile", "")))
+        self._nodes = {
+            number: node
+            for number, node in enumerate(nodes)
+            if active and is_hostile(number, self._size, share, seed)
+        }
+
+    def on_round(self, record: RunRecord, row: RoundRow) -> None:
+        """Whose hop was rejected in this round leaves, and somebody new is there."""
+        caught = {
+            record.participants[hop.trainer].name
+            for hop in record.hops
+            if hop.round == row.round and fate(hop) == "rejected"
+        }
+        for number in list(self._nodes):
+            if name_of_partition(number, self._keys_dir) in caught:
+                self._come_back(number)
+
+    def _come_back(self, number: int) -> None:
+        old, fresh = self._nodes.pop(number), number + self._size
+        self._grid.leave(old)
+        node = max(self._grid.get_node_ids()) + self._size
+        self._grid.join(node, partition_id=fresh)
+        self._nodes[fresh] = node
