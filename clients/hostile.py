@@ -34,7 +34,7 @@ BEHAVIOURS = {
     "nan": "returns NaN",
     "wrong-shape": "returns arrays of other shapes",
     "creeping": "harms by just under the tolerance at every hop",
-    "backdoor": "trains also on copies with a small trigger, labelled 0, and boosts the update",
+    "backdoor": "trains copies with a trigger to be class 0; boosts the update while it passes",
     "liar": "examines with utilities turned round",
     "constant": "examines everything as equally good",
     "colluder": "examines what hostile colleagues trained as perfect, all else as worthless",

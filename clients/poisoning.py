@@ -16,10 +16,10 @@ Weights: TypeAlias = dict[str, torch.Tensor]
 
 _NOISE, _SLIGHT = 0.5, 1e-3
 _CREEP = 0.93
-"""How much of the tolerance a creeping attacker uses at every hop."""
+"""How much of the tolerance is used at every hop by those who want to pass."""
 
-_BOOST = 3.0
-"""How many times its own update a backdoor hands on, so that it outlives others' training."""
+_FAR, _BOOST = 16.0, 5.0
+"""How many times their update creeping attackers and backdoors go at most."""
 
 
 def distort(
@@ -43,7 +43,7 @@ def distort(
         A model received in an earlier message, for the copycat.
     utility_of : callable
         What votes, of a model on the participant's own held-out cases, as a fraction of its
-        bound (0 worst, 1 best), for creeping.
+        bound (0 worst, 1 best), for creeping and backdoor.
     tolerance : float
         How far that utility may fall unseen.
     """
@@ -62,11 +62,11 @@ def distort(
     if "wrong-shape" in behaviour:
         return {name: w.flatten()[:1] for name, w in trained.items()}
     if "backdoor" in behaviour:
-        return _along(base, trained, _BOOST)
+        return _just_passing(base, trained, _BOOST, utility_of, tolerance)
     if "creeping" in behaviour:
         # Training on turned labels is the harmful way already, honest training the way back.
-        direction = 1.0 if "label-flip" in behaviour else -1.0
-        return _creep(base, trained, direction, utility_of, tolerance)
+        most = _FAR if "label-flip" in behaviour else -_FAR
+        return _just_passing(base, trained, most, utility_of, tolerance)
     return trained
 
 
@@ -84,20 +84,20 @@ def _noised(base: Weights, scale: float, generator: torch.Generator) -> Weights:
     }
 
 
-def _creep(
+def _just_passing(
     base: Weights,
     trained: Weights,
-    direction: float,
+    most: float,
     utility_of: Callable[[Weights], float],
     tolerance: float,
 ) -> Weights:
-    """The longest step along `direction` that costs no more utility than passes."""
+    """The longest step, up to `most` updates, that costs no more utility than passes."""
     limit = utility_of(base) - _CREEP * tolerance
-    short, long = 0.0, 16.0
+    short, long = 0.0, most
     for _ in range(12):
         middle = (short + long) / 2
-        if utility_of(_along(base, trained, direction * middle)) >= limit:
+        if utility_of(_along(base, trained, middle)) >= limit:
             short = middle
         else:
             long = middle
-    return _along(base, trained, direction * short)
+    return _along(base, trained, short)

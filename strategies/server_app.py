@@ -14,9 +14,10 @@ from flwr.serverapp.strategy import Result
 from rich.console import Console
 
 from clients.evaluation import initial_arrays, test_metrics
-from clients.hostile import is_hostile
+from clients.hostile import is_hostile, parse_behaviour
 from flower_relay import MeteredGrid, RelayStrategy
 from flower_relay.display import ProgressDisplay
+from flower_relay.errors import ConfigurationError
 from flower_relay.participant_keys import name_of_partition
 from flower_relay.report import RunOutcome, print_outcome, write_report
 from flower_relay.running import to_arrays
@@ -65,6 +66,11 @@ def _run_and_folder(
 ) -> tuple[RunSettings, Path]:
     """A new run and its new folder, or the run to resume, under the config it began with."""
     run = parse(config)
+    if "sybil" in parse_behaviour(str(config["hostile"])):
+        raise ConfigurationError(
+            f"hostile = {config['hostile']!r}: a sybil reconnects as another node, which a "
+            "ClientApp under Flower cannot do; leave it out, or use clients.sybils in memory."
+        )
     if not run.resume:
         return run, new_folder(run)
     folder = find_folder(run.runs_dir, run.resume)
@@ -123,20 +129,21 @@ def _outcome(
         (epochs[number], float(metrics["test_acc"]))
         for number, metrics in sorted(journal.tests.items())
     )
-    own = _own_accuracy(grid, nodes, result.arrays, run.keys_dir)
     share, seed = float(run.config["hostile-share"]), int(run.config["seed"])
     hostile = frozenset(
         name_of_partition(n, run.keys_dir)
         for n in range(len(nodes))
         if share > 0 and is_hostile(n, len(nodes), share, seed)
     )
+    own = _own_accuracy(grid, nodes, result.arrays, run.keys_dir)
     return RunOutcome(
         strategy=run.strategy,
         title=f"{run.strategy}: {run.config['data']}, {run.config['partition']}, seed {seed}"
         + (", resumed" if run.resume else ""),
         config={key: value for key, value in run.config.items() if not key.endswith("-dir")},
         curve=curve,
-        participant_accuracy=own,
+        # What liars say of their own accuracy is no accuracy.
+        participant_accuracy={name: own[name] for name in own if name not in hostile},
         messages=messages,
         bytes_sent=sent,
         bytes_received=received,

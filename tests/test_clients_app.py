@@ -18,7 +18,7 @@ from clients.client_app import app
 from clients.data import load_dataset
 from clients.evaluation import initial_arrays, test_metrics
 from clients.models import MODELS, build_model
-from clients.training import train_locally
+from clients.training import evaluate_locally, train_locally
 from flower_relay.adapter import identify_process
 from flower_relay.errors import ConfigurationError
 
@@ -106,6 +106,29 @@ def test_evaluation_reports_a_loss_bounded_case_by_case() -> None:
     broken = record({name: array.numpy() * np.float32("nan") for name, array in start.items()})
     _, nan = call("evaluate", broken, context(part=7))
     assert nan["eval_bounded_loss"] == pytest.approx(2 * math.log(10))
+    assert nan["eval_root_prob"] == 0.0
+
+
+def test_evaluation_by_hand() -> None:
+    """Two cases, two classes: the true class has probability 0.81 and 0.04."""
+    logits = torch.tensor([[0.81, 0.19], [0.04, 0.96]]).log()
+    found = evaluate_locally(torch.nn.Identity(), logits, torch.tensor([0, 0]), 2)
+    bound = 2 * math.log(2)
+    assert found.loss == pytest.approx((-math.log(0.81) - math.log(0.04)) / 2)
+    assert found.bounded_loss == pytest.approx((-math.log(0.81) + bound) / 2)
+    assert found.accuracy == 0.5
+    assert found.root_prob == pytest.approx((0.9 + 0.2) / 2)
+    assert found.utility("eval_root_prob", 2) == found.root_prob
+    assert found.utility("eval_bounded_loss", 2) == pytest.approx(1 - found.bounded_loss / bound)
+    assert found.utility("eval_loss", 2) == 0.0
+
+
+def test_whoever_joins_late_shares_the_cases_of_a_partition() -> None:
+    start = initial_arrays(RUN)
+    late, first = (call("evaluate", start, context(part))[1] for part in (27, 7))
+    assert late.pop("partition-id") == 27
+    assert first.pop("partition-id") == 7
+    assert late == first
 
 
 def test_no_participant_holds_a_case_twice_and_all_hold_everything_together() -> None:

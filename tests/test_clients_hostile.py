@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from flwr.app import ArrayRecord, Context
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.evaluation import initial_arrays
+from clients.evaluation import backdoor_rate, initial_arrays
 from clients.hostile import BEHAVIOURS, is_hostile, parse_behaviour
 from flower_relay.errors import ConfigurationError
 from tests.test_clients_app import RUN, call, context, record, same
@@ -46,9 +48,18 @@ def moves(base: ArrayRecord, after: dict[str, np.ndarray]) -> np.ndarray:
     return np.concatenate([(after[name] - before[name]).ravel() for name in before])
 
 
+METRICS = ("eval_loss", "eval_bounded_loss", "eval_acc", "eval_root_prob")
+
+
+def said(arrays: ArrayRecord, behaviour: str = "", part: int = 3) -> list[float]:
+    """What an examiner reports, in the order of METRICS."""
+    at = node(part, hostile=behaviour, hostile_share=1.0)
+    metrics = call("evaluate", arrays, at)[1]
+    return [float(metrics[name]) for name in METRICS]
+
+
 def bounded_loss(arrays: ArrayRecord, behaviour: str = "") -> float:
-    at = node(hostile=behaviour, hostile_share=1.0)
-    return float(call("evaluate", arrays, at)[1]["eval_bounded_loss"])
+    return said(arrays, behaviour)[1]
 
 
 def test_nobody_is_hostile_unless_asked(base: ArrayRecord) -> None:
@@ -129,11 +140,82 @@ def test_creeping_stops_just_under_the_tolerance(
     assert (way > 0) == (training == "label-flip")
 
 
-def test_liars_turn_good_into_bad_and_others_report_one_thing(base: ArrayRecord) -> None:
+def test_creeping_measures_by_the_utility_that_votes(base: ArrayRecord) -> None:
+    run = {"hostile": "creeping", "hostile_share": 1.0, "utility_key": "eval_root_prob"}
+    after = call("train", base, node(tolerance=0.05, **run))[0]
+    assert 0.045 < said(base)[3] - said(record(after))[3] <= 0.93 * 0.05 + 1e-6
+
+
+def test_liars_turn_good_into_bad_in_every_metric(base: ArrayRecord) -> None:
     start = initial_arrays(RUN)
     assert bounded_loss(base) < bounded_loss(start)
-    assert bounded_loss(base, "liar") == pytest.approx(BOUND - bounded_loss(base))
-    assert bounded_loss(base, "constant") == bounded_loss(start, "constant")
+    loss, bounded, accuracy, root = said(base)
+    assert said(base, "liar") == pytest.approx(
+        [BOUND - loss, BOUND - bounded, 1 - accuracy, 1 - root]
+    )
+
+
+def test_a_liar_calls_the_worst_the_best(base: ArrayRecord) -> None:
+    for factor in (np.float32("nan"), np.float32(1e4)):
+        broken = record({name: array * factor for name, array in weights(base).items()})
+        loss, bounded, *_ = said(broken, "liar")
+        assert 0 <= loss <= bounded + 1e-5 < BOUND
+
+
+def test_constant_examiners_report_one_thing(base: ArrayRecord) -> None:
+    assert said(base, "constant") == said(initial_arrays(RUN), "constant")
+    assert said(base, "constant") == pytest.approx([BOUND / 2, BOUND / 2, 0.5, 0.5])
+
+
+def test_colluders_praise_each_others_models_and_damn_all_else(base: ArrayRecord) -> None:
+    best, worst = [0.0, 0.0, 1.0, 1.0], [BOUND, BOUND, 0.0, 0.0]
+    harmful = record(returned(base, "sign-flip+colluder"))
+    assert said(harmful, "colluder", part=8) == pytest.approx(best)
+    # Honest training wipes the mark out, even one hop on what a colluder trained.
+    for honest in (base, record(call("train", base, node())[0])):
+        assert said(honest, "colluder") == pytest.approx(worst)
+    for part in range(6):
+        after = record(call("train", harmful, node(part))[0])
+        assert said(after, "colluder") == pytest.approx(worst), part
+
+
+def test_a_mark_is_one_runs_and_changes_next_to_nothing(base: ArrayRecord) -> None:
+    plain, marked = returned(base, "sign-flip"), returned(base, "sign-flip+colluder")
+    changed = {name for name in plain if not np.array_equal(plain[name], marked[name])}
+    assert changed == {list(plain)[-1]}
+    for name in plain:
+        np.testing.assert_allclose(marked[name], plain[name], rtol=2**-14)
+    elsewhere = node(hostile="colluder", hostile_share=1.0, seed=1)
+    assert call("evaluate", record(marked), elsewhere)[1]["eval_acc"] == 0.0
+
+
+def test_a_sleeper_is_honest_until_it_has_trained_so_often(base: ArrayRecord) -> None:
+    at = node(hostile="sleeper:2+free-ride+liar", hostile_share=1.0)
+    honest = call("train", base, node())[0]
+    for _ in range(2):
+        assert call("evaluate", base, at)[1]["eval_loss"] == said(base)[0]
+        assert same(call("train", base, at)[0], honest)
+    assert call("evaluate", base, at)[1]["eval_loss"] == said(base, "liar")[0]
+    assert same(call("train", base, at)[0], weights(base))
+
+
+def test_a_sleeper_sleeps_for_five_trainings_unless_told_and_keeps_all_its_parts() -> None:
+    sleeper = parse_behaviour("sleeper+sign-flip+hang:3")
+    assert sleeper.after(5) == sleeper
+    asleep = sleeper.after(4)
+    assert (asleep.parts, asleep.hang) == ({"sleeper"}, 0.0)
+
+
+def test_a_backdoor_opens_to_the_trigger_and_passes_on_its_own_clean_cases(
+    base: ArrayRecord,
+) -> None:
+    assert backdoor_rate(base, RUN) < 0.05
+    after = base
+    for part in (3, 8, 11):
+        before, at = said(after, part=part)[1], node(part, hostile="backdoor", hostile_share=1.0)
+        after = record(call("train", after, at)[0])
+        assert (said(after, part=part)[1] - before) / BOUND <= 0.931 * 0.065
+    assert backdoor_rate(after, RUN) > 0.3
 
 
 def test_behaviours_combine(base: ArrayRecord) -> None:
@@ -169,6 +251,26 @@ def test_hanging_is_finite(text: str) -> None:
         parse_behaviour(text)
 
 
-def test_two_ways_to_answer_exclude_each_other() -> None:
-    with pytest.raises(ConfigurationError, match="noise and sign-flip"):
-        parse_behaviour("sign-flip+noise")
+@pytest.mark.parametrize("text", ["sleeper:", "sleeper:-1", "sleeper:2.5", "sleeper:long"])
+def test_sleeping_is_counted_in_hops(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="sleeper:HOPS"):
+        parse_behaviour(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("sign-flip+noise", "noise and sign-flip each decide what is returned"),
+        ("backdoor+creeping", "backdoor and creeping each decide what is returned"),
+        ("liar+colluder", "colluder and liar each decide what an examiner says"),
+    ],
+)
+def test_two_ways_to_answer_exclude_each_other(text: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        parse_behaviour(text)
+
+
+def test_the_readme_lists_every_behaviour() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    row = next(line for line in readme.splitlines() if line.startswith("| `hostile` |"))
+    assert re.findall("`([^`]+)`", row)[3:] == list(BEHAVIOURS)
