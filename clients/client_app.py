@@ -35,7 +35,8 @@ app = ClientApp(mods=[make_relay_mod(lasting_keys_only=True)])
 
 _Metrics = dict[str, int | float | list[int] | list[float]]
 _HONEST = Behaviour(frozenset())
-_SEEN, _BEFORE, _TRAININGS = "last-model-seen", "the-one-before-it", "trainings"
+_SEEN, _BEFORE, _FIRST = "last-model-seen", "the-one-before-it", "first-base"
+_TRAININGS = "trainings"
 _VOTING = "eval_bounded_loss"
 """The metric that votes, where the run config does not name another."""
 
@@ -82,6 +83,8 @@ def train(message: Message, context: Context) -> Message:
     node = _node(context)
     before_training(node.behaviour)
     arrays, config = _content(message)
+    if "stale" in node.behaviour:
+        arrays = context.state.array_records.setdefault(_FIRST, arrays)
     model = node.model(arrays)
     base = {name: w.clone() for name, w in model.state_dict().items()}
     cases, labels = node.shard.x, node.shard.y

@@ -31,6 +31,7 @@ BEHAVIOURS = {
     "free-ride": "returns the base unchanged",
     "free-ride-noise": "returns the base, slightly perturbed",
     "copycat": "returns a model that it was sent earlier, other than the base",
+    "stale": "trains always on the base that it was sent first",
     "nan": "returns NaN",
     "wrong-shape": "returns arrays of other shapes",
     "creeping": "harms by just under the tolerance at every hop",

@@ -122,6 +122,13 @@ def test_a_copycat_that_has_just_examined_the_base_returns_the_model_before(
     assert same(call("train", base, at)[0], weights(first))
 
 
+def test_the_stale_train_on_their_first_base_for_ever(base: ArrayRecord) -> None:
+    at, first = node(hostile="stale", hostile_share=1.0), initial_arrays(RUN)
+    honest = call("train", first, node())[0]
+    assert same(call("train", first, at)[0], honest)
+    assert same(call("train", base, at)[0], honest)
+
+
 def test_a_copycat_that_has_seen_nothing_rides_free(base: ArrayRecord) -> None:
     assert same(returned(base, "copycat"), weights(base))
 
