@@ -90,7 +90,7 @@ def test_every_strategy_can_be_built(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"strategy": "fedavgg"}, "relay, relay-fanout, cyclic, fedavg"),
+        ({"strategy": "fedavgg"}, "relay, relay-untested, relay-fanout, cyclic, fedavg"),
         ({"model": "vgg"}, "mlp, cnn, resnet18, resnet18-gn"),
         ({"data": "nowhere"}, "digits, mnist"),
         ({"partition": "dirichlet:0"}, "iid, dirichlet:ALPHA"),
