@@ -105,10 +105,11 @@ def _outcome(
         (epochs[number], float(metrics["test_acc"]))
         for number, metrics in sorted(journal.tests.items())
     )
+    seed = run.config["seed"]
     own = own_accuracy(grid, result.arrays, run.keys_dir)
     return RunOutcome(
         strategy=run.strategy,
-        title=f"{run.strategy}: {run.config['data']}, {run.config['partition']}, seed {run.config['seed']}"
+        title=f"{run.strategy}: {run.config['data']}, {run.config['partition']}, seed {seed}"
         + (", resumed" if run.resume else ""),
         config={key: value for key, value in run.config.items() if not key.endswith("-dir")},
         curve=curve,
