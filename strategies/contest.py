@@ -190,15 +190,18 @@ def _found(
     grid = recorder.grid
     own = own_accuracy(inner, result.arrays, run.keys_dir)
     hostile = hostile_names(run, len(grid.last_seen))
-    relay = strategy if isinstance(strategy, RelayStrategy) else None
+    relay = isinstance(strategy, RelayStrategy)
+    hops, people = (strategy.record.hops, strategy.record.participants) if relay else ([], [])
     rounds = [grid.round - number for _, number in grid.last_seen.values()]
     epochs = [(grid.trains - t) * run.local_epochs for t, _ in grid.last_seen.values()]
     return {
         "records": recorder.records,
         "final": final_of(recorder.records, own, hostile)
         | {"staleness": _spread(rounds), "staleness_epochs": _spread(epochs)},
-        "hops": hops_of(relay.record, hostile) if relay else [],
-        "participants": participants_of(relay, own, hostile, len(grid.last_seen)),
+        "hops": hops_of(hops, people, hostile),
+        "participants": participants_of(
+            hops, people, strategy.chain if relay else (), own, hostile
+        ),
         "timeline": {name: clock.timeline for name, clock in grid.clocks.items()},
     }
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from flower_relay import RelayStrategy, RunRecord
-from flower_relay.blocks import Settlement
-from flower_relay.chain import Chain
+from flower_relay import HopRow, ParticipantRow
+from flower_relay.blocks import Block, Settlement
 from flower_relay.comparison.figures import last_of_forty
-from flower_relay.participant_keys import name_of_partition
 from flower_relay.report.outcome import fate
 from flower_relay.rules.coins import to_coins
 
-__all__ = ["earned_on", "final_of", "hops_of", "participants_of"]
+__all__ = ["final_of", "hops_of", "participants_of"]
 
 _SHOWN = 12
 """Characters of a model's hash that are kept: enough to tell a run's models apart."""
@@ -40,38 +38,42 @@ def final_of(
     }
 
 
-def hops_of(record: RunRecord, hostile: frozenset[str]) -> list[dict[str, Any]]:
+def hops_of(
+    hops: Iterable[HopRow], people: Sequence[ParticipantRow], hostile: frozenset[str]
+) -> list[dict[str, Any]]:
     """Every hop; who trained it, by name."""
-    names = [row.name for row in record.participants]
     return [
         {
             "round": hop.round,
             "lane": hop.lane,
             "position": hop.position,
-            "trainer": names[hop.trainer],
+            "trainer": people[hop.trainer].name,
             "base": hop.base[:_SHOWN],
             "model": hop.model[:_SHOWN] if hop.model else None,
             "outcome": hop.outcome,
             "vote": hop.vote,
-            "hostile": names[hop.trainer] in hostile,
+            "hostile": people[hop.trainer].name in hostile,
         }
-        for hop in record.hops
+        for hop in hops
     ]
 
 
 def participants_of(
-    relay: RelayStrategy | None, own: Mapping[str, float], hostile: frozenset[str], nodes: int
+    hops: Iterable[HopRow],
+    people: Sequence[ParticipantRow],
+    blocks: Iterable[Block],
+    own: Mapping[str, float],
+    hostile: frozenset[str],
 ) -> list[dict[str, Any]]:
-    """Everybody; coins and hops are None where a strategy has none."""
-    if relay is None:
+    """Everybody; coins and hops are None for a strategy that has none."""
+    if not people:
         nothing = dict.fromkeys(("coins", "earned", "accepted", "rejected", "voided", "examined"))
-        names = [name_of_partition(number, None) for number in range(nodes)]
         return [
-            {"name": n, "hostile": n in hostile, **nothing, "own_accuracy": own.get(n)}
-            for n in names
+            {"name": n, "hostile": n in hostile, **nothing, "own_accuracy": accuracy}
+            for n, accuracy in own.items()
         ]
-    earned = earned_on(relay.chain)
-    voided = Counter(hop.trainer for hop in relay.record.hops if fate(hop) == "voided")
+    earned = _earned(blocks)
+    voided = Counter(hop.trainer for hop in hops if fate(hop) == "voided")
     return [
         {
             "name": row.name,
@@ -84,14 +86,14 @@ def participants_of(
             "examined": row.examined,
             "own_accuracy": own.get(row.name),
         }
-        for row in relay.record.participants
+        for row in people
     ]
 
 
-def earned_on(chain: Chain) -> Counter[int]:
+def _earned(blocks: Iterable[Block]) -> Counter[int]:
     """What each participant was paid in rewards, in units."""
     earned: Counter[int] = Counter()
-    for block in chain:
+    for block in blocks:
         for payment in block.payments if isinstance(block, Settlement) else ():
             if payment.rule in _REWARDS:
                 earned[payment.participant] += payment.units
