@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -137,7 +138,7 @@ def _pool(
     """Play what waits until it is done or the pool breaks; `suspects` are the open ones then."""
     # Spawned, not forked: whoever calls us may have threads.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare) as pool:
         playing: dict[Future[str | None], Cell] = {}
         try:
             while waiting or playing:
@@ -151,10 +152,19 @@ def _pool(
             suspects += playing.values()
 
 
-def _one_thread() -> None:
-    """Numerical libraries that are imported from here on use one thread."""
+def _prepare() -> None:
+    """Numerical libraries use one thread, and the process ends when its parent does."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A pool's processes outlive a parent that is killed, and wait for it for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _play(cell: Cell, folder: Path, player: str) -> str | None:
