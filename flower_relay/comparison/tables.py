@@ -22,6 +22,9 @@ __all__ = ["Table", "tables_of", "write_tables"]
 
 Value: TypeAlias = str | int | Interval
 
+_PLACES = ("data", "partition", "attack")
+"""Columns that say where a row was measured."""
+
 _MEGA = 1e6
 
 
@@ -60,10 +63,17 @@ class Table:
         return f"## {self.title}\n\n{self.note}\n\n{body}\n"
 
     def rich(self) -> rich_table.Table:
-        """For the terminal."""
-        table = rich_table.Table(*self.rows[0], title=self.title, title_justify="left")
+        """For the terminal, where room is scarce: what all rows share goes into the title."""
+        same = {
+            column: value
+            for column, value in self.rows[0].items()
+            if column in _PLACES and all(row[column] == value for row in self.rows)
+        }
+        title = ", ".join([self.title, *map(str, same.values())])
+        columns = [column for column in self.rows[0] if column not in same]
+        table = rich_table.Table(*columns, title=title, title_justify="left")
         for row in self.rows:
-            table.add_row(*self.shown(row))
+            table.add_row(*self.shown({column: row[column] for column in columns}))
         return table
 
     def arrow(self) -> pa.Table:

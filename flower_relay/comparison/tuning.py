@@ -30,11 +30,11 @@ LEARNING_RATES = (0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """The clients' learning rate: a factor of two apart, from too timid to divergent on digits."""
 
 SERVER_SIDE: dict[str, dict[str, tuple[float, ...]]] = {
-    "fedprox": {"proximal-mu": (0.001, 0.01, 0.1)},
-    "fedavgm": {"server-learning-rate": (0.1, 0.3, 1.0), "server-momentum": (0.5, 0.7, 0.9)},
-    "fedadam": {"eta": (0.01, 0.03, 0.1, 0.3)},
+    "fedprox": {"proximal-mu": (0.01, 0.001, 0.1)},
+    "fedavgm": {"server-learning-rate": (1.0, 0.3, 0.1), "server-momentum": (0.9, 0.7, 0.5)},
+    "fedadam": {"eta": (0.1, 0.01, 0.03, 0.3)},
 }
-"""What strategies have on the server, by run-config key."""
+"""What strategies have on the server, by run-config key; the search starts at the first value."""
 
 _FALLBACK = 0.05
 """How far below the target a strategy is still tuned for speed rather than for its end."""
@@ -80,15 +80,20 @@ class _Search:
 
     @property
     def steps(self) -> list[str]:
-        return ["learning-rate", *SERVER_SIDE.get(plain(self.strategy), {}), "learning-rate"]
+        return ["learning-rate", *self.server_side, "learning-rate"]
+
+    @property
+    def server_side(self) -> dict[str, tuple[float, ...]]:
+        return SERVER_SIDE.get(plain(self.strategy), {})
 
     def candidates(self, step: int) -> list[Settings]:
         """What a step tries: one coordinate's values, the others as they are best so far."""
         if step >= len(self.steps):
             return []
         name = self.steps[step]
-        start = self.best[0].settings if self.tried else {}
-        values = SERVER_SIDE.get(plain(self.strategy), {}).get(name, LEARNING_RATES)
+        first = {key: values[0] for key, values in self.server_side.items()}
+        start = self.best[0].settings if self.tried else first
+        values = self.server_side.get(name, LEARNING_RATES)
         if step > 0 and name == "learning-rate":
             place = values.index(start[name])
             values = values[max(0, place - 1) : place + 2]
