@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import signal
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -70,6 +72,15 @@ def troubled(cell: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError("seed 1 is not to my taste")
     if cell["seed"] == 2:
         os._exit(9)
+    return made_up(cell)
+
+
+def deadly(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """For seed 1, notes its process and kills the one that started it."""
+    if cell["seed"] == 1:
+        Path(cell["settings"]["notes"]).write_text(str(os.getpid()))
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(60)
     return made_up(cell)
 
 

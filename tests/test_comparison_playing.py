@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -10,13 +15,14 @@ import pytest
 from typer.testing import CliRunner
 
 from flower_relay.comparison.cli import app
-from flower_relay.comparison.files import read_results, read_tuning, write_plan
+from flower_relay.comparison.files import read_results, read_tuning, write_plan, write_tuning
 from flower_relay.comparison.plan import Cell, Plan
 from flower_relay.comparison.playing import Failure, play_cells
 from flower_relay.comparison.tuning import LEARNING_RATES, tune
 from flower_relay.errors import ConfigurationError
 from tests.players import BEST
 
+ROOT = Path(__file__).parents[1]
 SMALL = Plan(strategies=("relay", "fedavg"), attacks=("", "noise"), seeds=(0, 1), budget=40)
 
 
@@ -74,6 +80,51 @@ def test_a_cell_in_trouble_is_named_and_the_rest_goes_on(tmp_path: Path) -> None
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         f"{cell.key}.json" for cell in cells if cell.seed in (0, 3)
     )
+
+
+KILLED = """
+from pathlib import Path
+from flower_relay.comparison.plan import Plan
+from flower_relay.comparison.playing import play_cells
+
+if __name__ == "__main__":
+    plan = Plan(strategies=("relay",), attacks=("",), seeds=(0, 1, 2), settings={settings})
+    play_cells(plan.cells(), Path({folder!r}), "tests.players:deadly", workers=2)
+"""
+
+
+def test_a_kill_leaves_whole_cells_and_no_process(tmp_path: Path) -> None:
+    notes, folder, script = tmp_path / "notes", tmp_path / "cells", tmp_path / "killed.py"
+    settings = {"notes": str(notes)}
+    script.write_text(KILLED.format(settings=settings, folder=str(folder)))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, str(script)], env=environment, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL
+    end = time.monotonic() + 60
+    while runs(int(notes.read_text())):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    plan = Plan(strategies=("relay",), attacks=("",), seeds=(0, 1, 2), settings=settings)
+    assert play_cells(plan.cells(), folder, "tests.players:made_up", workers=1) == []
+    assert len([json.loads(path.read_text()) for path in folder.glob("*.json")]) == 3
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is there, and not only waiting to be collected."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_of_a_cell_played_twice_the_one_that_the_tuning_asks_for_counts(tmp_path: Path) -> None:
+    plan = Plan(strategies=("relay",), attacks=("",), seeds=(0,))
+    write_plan(tmp_path, plan)
+    write_tuning(tmp_path, {"relay|digits|dirichlet:0.3": {"learning-rate": 0.8, "tried": []}})
+    for tuning in (read_tuning(tmp_path), {}):
+        play_cells(plan.cells(tuning), tmp_path / "cells", "tests.players:made_up", workers=1)
+    (only,) = read_results(tmp_path).cells
+    assert only["cell"]["settings"] == {"learning-rate": 0.8}
 
 
 def test_a_folder_holds_one_kind_of_comparison_and_joins_its_grids(tmp_path: Path) -> None:

@@ -33,9 +33,9 @@ def _of(contest: Contest, highest: float) -> list[str]:
         "bytes": "bytes",
         "seconds (homogeneous fleet)": "seconds homogeneous",
     }
-    parts = [
-        f"{ratio(contest.spent('relay', a, target), contest.spent(rival, a, target)).shown('.2f')} "
-        f"of its {name}"
-        for name, a in axes.items()
-    ]
+    ratios = {
+        name: ratio(contest.spent("relay", axis, target), contest.spent(rival, axis, target))
+        for name, axis in axes.items()
+    }
+    parts = [f"{found.shown('.2f')} of its {name}" for name, found in ratios.items() if found.known]
     return [f"  {line} against {rival}; to {target:.2f} it takes {', '.join(parts)}."]

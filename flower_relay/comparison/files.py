@@ -22,9 +22,12 @@ from typing import Any
 from ..durable import make_folder, write_whole
 from ..errors import ConfigurationError
 from .devices import FLEETS
-from .plan import SCHEMA, Cell, Plan
+from .plan import SCHEMA, Cell, Plan, tuned_settings
 
 __all__ = ["Results", "read_cells", "read_results", "read_tuning", "write_cell", "write_plan"]
+
+_PLACE = ("data", "partition", "attack", "share", "strategy", "seed")
+"""What tells a cell from the others of a folder; its settings follow from the tuning."""
 
 _JOINED = ("strategies", "data", "partitions", "attacks", "shares", "seeds")
 
@@ -117,12 +120,24 @@ def read_results(folder: Path) -> Results:
             f"{folder} holds no comparison: expected plan.json and finished cells in cells/, as "
             "`flower-relay compare run` writes them."
         )
-    cells = [found for path in paths if (found := _read_json(path))["schema"] == SCHEMA]
-    order = ("data", "partition", "attack", "share", "strategy", "seed")
-    cells.sort(key=lambda found: [found["cell"][name] for name in order])
-    return Results(
-        plan=dict(_read_json(folder / "plan.json")), cells=cells, tuning=read_tuning(folder)
-    )
+    plan, tuning = dict(_read_json(folder / "plan.json")), read_tuning(folder)
+    paths.sort(key=lambda path: path.stat().st_mtime_ns)
+    cells: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for found in (_read_json(path) for path in paths):
+        place = tuple(found["cell"][name] for name in _PLACE)
+        # Played twice, before and after a tuning say: the one that would be played now.
+        outdated = place in cells and not _as_asked(found["cell"], plan, tuning)
+        if found["schema"] == SCHEMA and not outdated:
+            cells[place] = found
+    return Results(plan=plan, cells=[cells[place] for place in sorted(cells)], tuning=tuning)
+
+
+def _as_asked(
+    cell: Mapping[str, Any], plan: Mapping[str, Any], tuning: Mapping[str, Mapping[str, Any]]
+) -> bool:
+    """Whether a cell has the settings that the folder's plan and tuning give it now."""
+    tuned = tuned_settings(tuning, cell["strategy"], cell["data"], cell["partition"])
+    return bool(cell["settings"] == {**tuned, **plan.get("settings", {})})
 
 
 def _read_json(path: Path) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 from ..options import CheckedSettings, at_least, one_of, setting, whole
 from .devices import FLEETS
 
-__all__ = ["ENGINES", "SCHEMA", "Cell", "Plan", "tuning_key"]
+__all__ = ["ENGINES", "SCHEMA", "Cell", "Plan", "tuned_settings", "tuning_key"]
 
 SCHEMA = 1
 """Which version of the cells' files this writes; raise it when what is measured changes."""
@@ -123,7 +123,7 @@ class Plan(CheckedSettings):
         return [
             self.cell(strategy, data, partition, seed, tuned, attack, share)
             for data, partition, (attack, share), seed, strategy in axes
-            for tuned in [_tuned(tuning or {}, strategy, data, partition)]
+            for tuned in [tuned_settings(tuning or {}, strategy, data, partition)]
         ]
 
     def cell(
@@ -157,7 +157,7 @@ def tuning_key(strategy: str, data: str, partition: str) -> str:
     return f"{strategy}|{data}|{partition}"
 
 
-def _tuned(
+def tuned_settings(
     tuning: Mapping[str, Mapping[str, Any]], strategy: str, data: str, partition: str
 ) -> dict[str, Any]:
     """A strategy's tuned settings; those of its plain form where it was not tuned itself."""
