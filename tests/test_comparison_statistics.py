@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower_relay.comparison.contests import Contest, best_rival, contests, target_of
+from flower_relay.comparison.contests import (
+    Contest,
+    best_rival,
+    contests,
+    strongest_rival,
+    target_of,
+)
 from flower_relay.comparison.detection import figures_of_hops, reward_share
 from flower_relay.comparison.figures import accuracy_within, last_of_forty, spent_to
 from flower_relay.comparison.statistics import difference, median, ratio
@@ -100,6 +106,12 @@ def test_the_best_rival_averages_and_is_the_cheapest() -> None:
     )
     assert best_rival(found, "epochs", 0.9) == "fedadam"
     assert best_rival(contest(cell("cyclic", 0, 0.99)), "epochs", 0.9) is None
+
+
+def test_the_strongest_rival_ends_highest_however_long_it_takes() -> None:
+    found = contest(cell("relay", 0, 0.99), cell("fedavg", 0, 0.93, 39), cell("fedadam", 0, 0.91))
+    assert strongest_rival(found) == "fedavg"
+    assert strongest_rival(contest(cell("relay", 0, 0.99))) is None
 
 
 def test_the_common_budget_is_that_of_who_used_least() -> None:

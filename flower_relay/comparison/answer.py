@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .contests import Contest, best_rival, contests, target_of
+from .contests import Contest, best_rival, contests, strongest_rival, target_of
 from .files import Results
 from .statistics import difference, ratio
 
@@ -20,14 +20,20 @@ def answer(results: Results) -> list[str]:
 
 
 def _of(contest: Contest, highest: float) -> list[str]:
-    target = target_of(contest, highest)
-    rival = best_rival(contest, "epochs", target)
-    if rival is None or "relay" not in contest.cells:
+    strongest = strongest_rival(contest)
+    if strongest is None or "relay" not in contest.cells:
         return []
-    end = difference(contest.final("relay"), contest.final(rival)).shown("+.3f")
-    line = f"{contest.data}, {contest.partition}, {contest.threat}: final accuracy {end}"
-    if contest.attack:
-        return [f"  {line} against {rival}."]
+    end = difference(contest.final("relay"), contest.final(strongest)).shown("+.3f")
+    where = f"{contest.data}, {contest.partition}, {contest.threat}"
+    line = f"  {where}: final accuracy {end} against {strongest}"
+    return [f"{line}{'' if contest.attack else _costs(contest, target_of(contest, highest))}."]
+
+
+def _costs(contest: Contest, target: float) -> str:
+    """What the relay takes to a target, of what the cheapest rival does."""
+    rival = best_rival(contest, "epochs", target)
+    if rival is None:
+        return ""
     axes = {
         "client-epochs": "epochs",
         "bytes": "bytes",
@@ -37,5 +43,5 @@ def _of(contest: Contest, highest: float) -> list[str]:
         name: ratio(contest.spent("relay", axis, target), contest.spent(rival, axis, target))
         for name, axis in axes.items()
     }
-    parts = [f"{found.shown('.2f')} of its {name}" for name, found in ratios.items() if found.known]
-    return [f"  {line} against {rival}; to {target:.2f} it takes {', '.join(parts)}."]
+    parts = [f"{found.shown('.2f')} of the {name}" for name, found in ratios.items() if found.known]
+    return f"; to {target:.2f} it takes, of {rival}'s, {', '.join(parts)}"

@@ -10,7 +10,16 @@ from typing import Any
 from .figures import accuracy_within, spent_to, total
 from .statistics import median
 
-__all__ = ["AVERAGING", "Contest", "Found", "best_rival", "contests", "plain", "target_of"]
+__all__ = [
+    "AVERAGING",
+    "Contest",
+    "Found",
+    "best_rival",
+    "contests",
+    "plain",
+    "strongest_rival",
+    "target_of",
+]
 
 AVERAGING = ("fedavg", "fedprox", "fedavgm", "fedadam")
 """Strategies whose best is what a relay is measured against."""
@@ -116,3 +125,8 @@ def best_rival(contest: Contest, axis: str, target: float) -> str | None:
     found = {s: median(contest.spent(s, axis, target)).median for s in rivals(contest)}
     known = {s: spent for s, spent in found.items() if math.isfinite(spent)}
     return min(known, key=lambda s: known[s]) if known else None
+
+
+def strongest_rival(contest: Contest) -> str | None:
+    """The averaging strategy that ends highest by its median."""
+    return max(rivals(contest), key=lambda s: median(contest.final(s)).median, default=None)
