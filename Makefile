@@ -40,8 +40,8 @@ bench: $(READY) ## time a hop, Flower's bare round trip and plain training; peak
 	@$(BIN)/python bench/hop.py
 	@$(BIN)/python bench/ledger.py
 
-compare: $(READY) ## relay, FedAvg, cyclic and fan-out, three seeds each, through Flower
-	@$(BIN)/python scripts/lineup.py --nodes $(NODES) --runs-dir "$(RUNS)"
+compare: $(READY) ## should I use this instead of FedAvg? tuned, attacked, three seeds; tables
+	@$(BIN)/flower-relay compare run --nodes $(NODES) --out "$(RUNS)/comparison"
 
 economy: $(READY) ## the paper's economy: table and pictures, and its figures over 200 seeds
 	@$(BIN)/flower-relay economy run --out "$(RUNS)/economy"

@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "scripts"))
+sys.path.insert(0, str(ROOT))
 
-from flower import PrivateSuperLink, interrupted, run  # noqa: E402
+from flower_relay.superlink import PrivateSuperLink, interrupted, run_app  # noqa: E402
 
 _NODES = {"hop": 20, "memory": 8}
 """What there is to measure, and on how many nodes."""
@@ -22,11 +22,11 @@ _NODES = {"hop": 20, "memory": 8}
 def main() -> int:
     """Run both benches and print what they measured."""
     signal.signal(signal.SIGTERM, interrupted)
-    with PrivateSuperLink() as link:
+    with PrivateSuperLink(ROOT) as link:
         for what in sys.argv[1:] or list(_NODES):
             nodes = _NODES[what]
             out = link.folder / f"{what}.json"
-            problem = run(link, nodes, f'what="{what}" out="{out}"', ROOT / "bench" / "app")
+            problem = run_app(link, nodes, f'what="{what}" out="{out}"', ROOT / "bench" / "app")
             if problem is not None or not out.exists():
                 print(f"FAILED: {what}: {problem or 'no result'}", file=sys.stderr)
                 return 1

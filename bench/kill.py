@@ -26,7 +26,7 @@ from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordD
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
+sys.path.insert(0, str(ROOT))
 
 from flower_relay import FolderStore, InMemoryGrid, RelayStrategy  # noqa: E402
 from flower_relay.blocks import Commitment  # noqa: E402

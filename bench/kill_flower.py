@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from flower import PrivateSuperLink, end_tidily_on_signals, run
-from kill import Count, Ledger
+from kill import ROOT, Count, Ledger
+
+from flower_relay.superlink import PrivateSuperLink, end_tidily_on_signals, run_app
 
 __all__ = ["kill_in_flower"]
 
@@ -27,22 +28,22 @@ def kill_in_flower(kills: int, seed: int, runs: Path) -> bool:
     runs.mkdir()
     end_tidily_on_signals()
     rng, count, where = random.Random(seed), Count(), f'runs-dir="{runs}"'
-    with PrivateSuperLink() as link:
-        if problem := run(link, _NODES, f'{where} {_CONFIG} run-name="whole"'):
+    with PrivateSuperLink(ROOT) as link:
+        if problem := run_app(link, _NODES, f'{where} {_CONFIG} run-name="whole"'):
             raise SystemExit(f"the uninterrupted run failed: {problem}")
         whole, length = Ledger.of(runs / "whole"), _length(runs / "whole")
         print(f"flwr run: {len(whole.blocks)} blocks, {whole.hops} hops, {length:.1f} s.")
         for number in range(1, kills + 1):
             folder = runs / f"killed-{number}"
             with _killed_after(rng.uniform(0, length), folder, str(link.folder)) as killed:
-                run(link, _NODES, f'{where} {_CONFIG} run-name="{folder.name}"')
+                run_app(link, _NODES, f'{where} {_CONFIG} run-name="{folder.name}"')
             if not killed.is_set():
                 print(f"  {folder.name} ended before it was killed", file=sys.stderr)
                 continue
             died, written = Ledger.of(folder), len(_journal(folder))
             count.died(died)
             resumed = f'{where} {_CLIENTS} resume="{folder.name}"'
-            if problem := run(link, _NODES, resumed):
+            if problem := run_app(link, _NODES, resumed):
                 print(f"  {folder.name} could not be resumed: {problem}", file=sys.stderr)
                 continue
             count.judge(folder, died, whole, _trained(_journal(folder)[written:]))

@@ -1,4 +1,4 @@
-"""Data by name: digits is embedded, the rest comes from the network or from files."""
+"""Data by name: two ship in packages, the rest comes from the network or from files."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from flower_relay.errors import ConfigurationError
 __all__ = ["DATASETS", "Dataset", "load_dataset"]
 
 _TEST_SHARE, _TEST_SEED = 0.2, 2025
+_WINDOW, _STEP = 100, 5
+"""Samples in a window of the watch data, and how many are averaged into one."""
 
 _HUB = {
     "mnist": ("ylecun/mnist", "image", "label", "MNIST"),
@@ -24,7 +26,7 @@ _HUB = {
     "cifar10": ("uoft-cs/cifar10", "img", "label", "CIFAR10"),
     "cifar100": ("uoft-cs/cifar100", "img", "fine_label", "CIFAR100"),
 }
-DATASETS = ("digits", *_HUB)
+DATASETS = ("digits", "watch", *_HUB)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +61,8 @@ def load_dataset(name: str) -> Dataset:
     """
     if name == "digits":
         return _digits()
+    if name == "watch":
+        return _watch()
     if name in _HUB:
         return _from_hub(name)
     path = Path(name).expanduser()
@@ -75,6 +79,34 @@ def load_dataset(name: str) -> Dataset:
 def _digits() -> Dataset:
     digits = importlib.import_module("sklearn.datasets").load_digits()
     return _split((digits.images / 16.0)[:, None], digits.target, None)
+
+
+def _watch() -> Dataset:
+    """Seven shoulder exercises on smartwatches: ten people, both arms, a natural split in 20.
+
+    Windows of two seconds of six inertial channels at 50 Hz, none overlapping another,
+    averaged over tenths of a second and standardised; an arm of a person is a group (Burns et
+    al., "Shoulder physiotherapy exercise recognition", 2018; shipped in seglearn, BSD).
+    """
+    found = _need("seglearn.datasets", "pip install seglearn pandas", "watch").load_watch()
+    sides, people = np.unique(found["side"]), np.unique(found["subject"])
+    x: list[NDArray[np.float64]] = []
+    y: list[int] = []
+    group: list[int] = []
+    for series, label, side, person in zip(
+        found["X"], found["y"], found["side"], found["subject"], strict=True
+    ):
+        count = len(series) // _WINDOW
+        windows = series[: count * _WINDOW].reshape(count, _WINDOW // _STEP, _STEP, 6).mean(2)
+        x.append(windows.transpose(0, 2, 1)[:, None])
+        y += [int(label)] * count
+        # All left arms come first, so that ten participants are the ten people.
+        arm = np.searchsorted(sides, side) * len(people) + np.searchsorted(people, person)
+        group += [int(arm)] * count
+    joined = np.concatenate(x)
+    scale = joined.std(axis=(0, 1, 3), keepdims=True)
+    scaled = (joined - joined.mean(axis=(0, 1, 3), keepdims=True)) / scale
+    return _split(scaled, y, np.array(group))
 
 
 def _split(x: Any, y: Any, group: NDArray[np.int64] | None) -> Dataset:

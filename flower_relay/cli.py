@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from .comparison.cli import app as comparison_app
 from .economy.cli import app as economy_app
 from .errors import RelayError
 from .ledger.cli import app as ledger_app
@@ -18,8 +19,9 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Relay learning for Flower: simulate its economy, and read its ledgers.",
+    help="Relay learning for Flower: compare it, simulate its economy, and read its ledgers.",
 )
+app.add_typer(comparison_app, name="compare")
 app.add_typer(economy_app, name="economy")
 app.add_typer(ledger_app, name="ledger")
 

@@ -9,7 +9,7 @@ from flwr.serverapp import Grid
 
 from .adapter import Run
 
-__all__ = ["MeteredGrid"]
+__all__ = ["MeteredGrid", "payload"]
 
 
 class MeteredGrid(Grid):
@@ -57,13 +57,13 @@ class MeteredGrid(Grid):
         """Push, and count what was pushed."""
         outgoing = list(messages)
         self.messages += len(outgoing)
-        self.bytes_sent += sum(_payload(message) for message in outgoing)
+        self.bytes_sent += sum(payload(message) for message in outgoing)
         return self._grid.push_messages(outgoing)
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
         """Pull, and count what arrived."""
         replies = list(self._grid.pull_messages(message_ids))
-        self.bytes_received += sum(_payload(reply) for reply in replies)
+        self.bytes_received += sum(payload(reply) for reply in replies)
         return replies
 
     def send_and_receive(
@@ -72,13 +72,14 @@ class MeteredGrid(Grid):
         """Send and receive by the grid behind, and count both ways."""
         outgoing = list(messages)
         self.messages += len(outgoing)
-        self.bytes_sent += sum(_payload(message) for message in outgoing)
+        self.bytes_sent += sum(payload(message) for message in outgoing)
         replies = list(self._grid.send_and_receive(outgoing, timeout=timeout))
-        self.bytes_received += sum(_payload(reply) for reply in replies)
+        self.bytes_received += sum(payload(reply) for reply in replies)
         return replies
 
 
-def _payload(message: Message) -> int:
+def payload(message: Message) -> int:
+    """Bytes of a message's records; nothing for an error."""
     if not message.has_content():
         return 0
     return sum(record.count_bytes() for record in message.content.values())

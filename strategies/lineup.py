@@ -25,12 +25,14 @@ from strategies.settings import RunSettings
 __all__ = ["STRATEGIES", "build_strategy"]
 
 Observers = tuple[RelayObserver, ...]
-Builder = Callable[[RunSettings, Observers, Path], Strategy]
+Builder = Callable[[RunSettings, Observers, Path | None], Strategy]
 
 
 def _of(
-    run: RunSettings, settings: RelaySettings, observers: Observers, folder: Path
+    run: RunSettings, settings: RelaySettings, observers: Observers, folder: Path | None
 ) -> RelayStrategy:
+    if folder is None:
+        return RelayStrategy(settings, observers=observers)
     return RelayStrategy(
         settings,
         observers=observers,
@@ -48,26 +50,32 @@ def _ledger(folder: Path) -> SqlChain:
     return open_ledger(path, key=key)
 
 
-def _relay(run: RunSettings, observers: Observers, folder: Path) -> Strategy:
+def _relay(run: RunSettings, observers: Observers, folder: Path | None) -> Strategy:
     return _of(run, run.relay, observers, folder)
 
 
-def _fan_out(run: RunSettings, observers: Observers, folder: Path) -> Strategy:
+def _fan_out(run: RunSettings, observers: Observers, folder: Path | None) -> Strategy:
     """The paper's: one hop a round, top share recognised, a coin per ancestor, no trail."""
     settings = replace(run.relay, topology="fan-out", rewards="royalty", trail=0.0)
     return _of(run, settings, observers, folder)
 
 
-def _cyclic(run: RunSettings, observers: Observers, folder: Path) -> Strategy:
+def _cyclic(run: RunSettings, observers: Observers, folder: Path | None) -> Strategy:
     """An untested ring in an order shuffled anew each cycle, as other frameworks have it."""
     settings = replace(run.relay, topology="chain", lanes=1, max_leg=1, examiners=0, trail=0.0)
+    return _of(run, settings, observers, folder)
+
+
+def _untested(run: RunSettings, observers: Observers, folder: Path | None) -> Strategy:
+    """The relay without its gate: nobody examines, the trail is published all the same."""
+    settings = replace(run.relay, topology="chain", examiners=0)
     return _of(run, settings, observers, folder)
 
 
 def _averaging(strategy: Callable[..., Strategy], *keys: str, **renamed: str) -> Builder:
     """A builder for one of Flower's strategies, with the run-config keys that it takes."""
 
-    def build(run: RunSettings, observers: Observers, folder: Path) -> Strategy:
+    def build(run: RunSettings, observers: Observers, folder: Path | None) -> Strategy:
         options: dict[str, Any] = {name: run.config[key] for name, key in renamed.items()}
         options |= {key.replace("-", "_"): run.config[key] for key in keys}
         return strategy(
@@ -82,6 +90,7 @@ def _averaging(strategy: Callable[..., Strategy], *keys: str, **renamed: str) ->
 
 STRATEGIES: dict[str, Builder] = {
     "relay": _relay,
+    "relay-untested": _untested,
     "relay-fanout": _fan_out,
     "cyclic": _cyclic,
     "fedavg": _averaging(FedAvg),
@@ -94,6 +103,11 @@ STRATEGIES: dict[str, Builder] = {
 }
 
 
-def build_strategy(run: RunSettings, observers: Iterable[RelayObserver], folder: Path) -> Strategy:
-    """The strategy that a run asks for; a relay keeps ledger and models in the run's folder."""
+def build_strategy(
+    run: RunSettings, observers: Iterable[RelayObserver], folder: Path | None
+) -> Strategy:
+    """The strategy that a run asks for.
+
+    A relay keeps its ledger and models in the run's folder; without one, in memory.
+    """
     return STRATEGIES[run.strategy](run, tuple(observers), folder)

@@ -8,30 +8,28 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Context, MetricRecord
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import Result
 from rich.console import Console
 
 from clients.evaluation import initial_arrays, test_metrics
-from clients.hostile import is_hostile, parse_behaviour
+from clients.hostile import parse_behaviour
 from flower_relay import MeteredGrid, RelayStrategy
 from flower_relay.display import ProgressDisplay
 from flower_relay.errors import ConfigurationError
-from flower_relay.participant_keys import name_of_partition
 from flower_relay.report import RunOutcome, print_outcome, write_report
 from flower_relay.running import to_arrays
 from flower_relay.store import canonical_bytes
 from strategies.journal import Journal
 from strategies.lineup import build_strategy
+from strategies.measures import clients_per_round, hostile_names, num_rounds, own_accuracy
 from strategies.run_folder import find_folder, new_folder, resumed_config
 from strategies.settings import RunSettings, parse
 
 __all__ = ["app"]
 
 app = ServerApp()
-
-_CLOSING_TIMEOUT = 60.0
 
 
 @app.main()
@@ -48,7 +46,7 @@ def main(grid: Grid, context: Context) -> None:
     result = strategy.start(
         metered,
         initial_arrays(run.config),
-        num_rounds=_num_rounds(run, metered),
+        num_rounds=num_rounds(run, metered),
         timeout=run.timeout,
         train_config=ConfigRecord({"lr": run.learning_rate, "local-epochs": run.local_epochs}),
         evaluate_fn=_test_every(run, journal),
@@ -77,21 +75,6 @@ def _run_and_folder(
     return parse(resumed_config(folder, config, given)), folder
 
 
-def _num_rounds(run: RunSettings, grid: Grid) -> int:
-    """Rounds to play: as asked, or as the budget of client-epochs allows."""
-    if run.budget == 0:
-        return run.rounds
-    if run.strategy in ("relay", "relay-fanout", "cyclic"):
-        return run.budget  # a round has a hop at least; the relay stops at its budget
-    while len(nodes := list(grid.get_node_ids())) < run.relay.min_available_nodes:
-        time.sleep(0.5)
-    return max(1, run.budget // _clients_per_round(run, len(nodes)))
-
-
-def _clients_per_round(run: RunSettings, num_nodes: int) -> int:
-    return max(2, int(num_nodes * float(run.config["fraction-train"])))
-
-
 def _test_every(
     run: RunSettings, journal: Journal
 ) -> Callable[[int, ArrayRecord], MetricRecord | None]:
@@ -118,9 +101,9 @@ def _outcome(
     messages = journal.before.messages + grid.messages
     sent = journal.before.bytes_sent + grid.bytes_sent
     received = journal.before.bytes_received + grid.bytes_received
-    nodes = sorted(grid.get_node_ids())
+    num_nodes = len(list(grid.get_node_ids()))
     if record is None:
-        each = _clients_per_round(run, len(nodes))
+        each = clients_per_round(run, num_nodes)
         epochs = {number: number * each for number in journal.tests}
     else:
         journal.complete(record)
@@ -129,13 +112,8 @@ def _outcome(
         (epochs[number], float(metrics["test_acc"]))
         for number, metrics in sorted(journal.tests.items())
     )
-    share, seed = float(run.config["hostile-share"]), int(run.config["seed"])
-    hostile = frozenset(
-        name_of_partition(n, run.keys_dir)
-        for n in range(len(nodes))
-        if share > 0 and is_hostile(n, len(nodes), share, seed)
-    )
-    own = _own_accuracy(grid, nodes, result.arrays, run.keys_dir)
+    seed, hostile = run.config["seed"], hostile_names(run, num_nodes)
+    own = own_accuracy(grid, result.arrays, run.keys_dir)
     return RunOutcome(
         strategy=run.strategy,
         title=f"{run.strategy}: {run.config['data']}, {run.config['partition']}, seed {seed}"
@@ -151,18 +129,3 @@ def _outcome(
         record=record,
         hostile=hostile,
     )
-
-
-def _own_accuracy(
-    grid: Grid, nodes: list[int], arrays: ArrayRecord, keys_dir: Path | None
-) -> dict[str, float]:
-    """The result's accuracy on the cases that each participant kept for examining."""
-    content = RecordDict({"arrays": arrays, "config": ConfigRecord()})
-    messages = [Message(content, node, "evaluate", ttl=_CLOSING_TIMEOUT) for node in nodes]
-    found: dict[str, float] = {}
-    for reply in grid.send_and_receive(messages, timeout=_CLOSING_TIMEOUT):
-        if reply.has_content():
-            metrics = next(iter(reply.content.metric_records.values()))
-            name = name_of_partition(int(metrics["partition-id"]), keys_dir)  # type: ignore[arg-type]
-            found[name] = float(metrics["eval_acc"])  # type: ignore[arg-type]
-    return dict(sorted(found.items(), key=lambda item: (len(item[0]), item[0])))

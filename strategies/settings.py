@@ -23,12 +23,12 @@ RELAY_KEYS = (
 )  # fmt: skip
 """Run-config keys that are settings of the relay, with the same names and defaults."""
 
-RELAYS = ("relay", "relay-fanout", "cyclic")
+RELAYS = ("relay", "relay-untested", "relay-fanout", "cyclic")
 """Strategies that are relays, and so keep a ledger."""
 
 STRATEGY_NAMES = (
-    "relay", "relay-fanout", "cyclic", "fedavg", "fedprox", "fedavgm", "fedadam", "fedmedian",
-    "fedtrimmedavg", "multikrum",
+    "relay", "relay-untested", "relay-fanout", "cyclic", "fedavg", "fedprox", "fedavgm", "fedadam",
+    "fedmedian", "fedtrimmedavg", "multikrum",
 )  # fmt: skip
 
 

@@ -274,5 +274,5 @@ def test_a_folder_with_something_else_in_it_names_the_file(tmp_path: Path) -> No
 
 
 def test_unknown_data_is_answered_with_the_list() -> None:
-    with pytest.raises(ConfigurationError, match="digits, mnist, fashion-mnist, cifar10"):
+    with pytest.raises(ConfigurationError, match="digits, watch, mnist, fashion-mnist, cifar10"):
         load_dataset("imagenet")

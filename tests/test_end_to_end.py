@@ -70,5 +70,7 @@ def test_a_federation_with_a_hang_an_error_and_nan_still_trains(tmp_path: Path) 
 def test_an_impossible_value_fails_the_command_and_says_what_there_is(tmp_path: Path) -> None:
     done = flower(tmp_path / "runs", 'strategy="fedavgg"', nodes=2)
     assert done.returncode == 1
-    assert "expected one of relay, relay-fanout, cyclic" in done.stdout + done.stderr
+    assert (
+        "expected one of relay, relay-untested, relay-fanout, cyclic" in done.stdout + done.stderr
+    )
     assert "FAILED" in done.stderr

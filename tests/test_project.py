@@ -56,7 +56,7 @@ def commands_shown() -> list[str]:
     """Every flower-relay command in the documentation, continued lines joined."""
     texts = [README, *(path.read_text() for path in sorted((ROOT / "docs").glob("*.md")))]
     lines = [line.split("#")[0] for text in texts for line in text.splitlines()]
-    found = [re.findall(r"flower-relay ((?:economy|ledger)[^`]*)", line) for line in lines]
+    found = [re.findall(r"flower-relay ((?:compare|economy|ledger)[^`]*)", line) for line in lines]
     return [command.strip() for commands in found for command in commands]
 
 
@@ -65,7 +65,9 @@ def test_every_command_shown_exists_with_its_options(shown: str) -> None:
     command = typer.main.get_command(flower_relay.cli.app)
     for word in shlex.split(shown.replace('"', "")):
         if word.startswith("--"):
-            options = {name for option in command.params for name in option.opts}
+            options = {
+                n for option in command.params for n in (*option.opts, *option.secondary_opts)
+            }
             assert word in options | {"--help"}, shown
         elif isinstance(command, typer.core.TyperGroup):
             assert word in command.commands, shown
@@ -73,8 +75,12 @@ def test_every_command_shown_exists_with_its_options(shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["economy replay", "economy run", "economy study", "economy sweep"]
-)
+    "name",
+    [
+        "compare run", "compare tables", "compare tune", "economy replay", "economy run",
+        "economy study", "economy sweep",
+    ],
+)  # fmt: skip
 def test_every_command_is_documented(name: str) -> None:
     assert any(shown.startswith(name) for shown in commands_shown())
 
@@ -90,9 +96,9 @@ def test_every_strategy_can_be_built(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"strategy": "fedavgg"}, "relay, relay-fanout, cyclic, fedavg"),
+        ({"strategy": "fedavgg"}, "relay, relay-untested, relay-fanout, cyclic, fedavg"),
         ({"model": "vgg"}, "mlp, cnn, resnet18, resnet18-gn"),
-        ({"data": "nowhere"}, "digits, mnist"),
+        ({"data": "nowhere"}, "digits, watch, mnist"),
         ({"partition": "dirichlet:0"}, "iid, dirichlet:ALPHA"),
         ({"hostile": "grumpy"}, "label-flip, sign-flip"),
         ({"topology": "ring"}, "one of chain, fan-out"),

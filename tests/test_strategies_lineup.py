@@ -15,12 +15,11 @@ from flwr.serverapp.strategy import Result
 from flower_relay import InMemoryGrid, RelayStrategy
 from flower_relay.errors import ConfigurationError
 from strategies.lineup import build_strategy
-from strategies.settings import STRATEGY_NAMES, parse
+from strategies.settings import RELAYS, STRATEGY_NAMES, parse
 from tests.worlds import accuracy, digits_grid, first_model
 
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 CONFIG: dict[str, Any] = tomllib.loads(PYPROJECT.read_text())["tool"]["flwr"]["app"]["config"]
-RELAYS = ("relay", "relay-fanout", "cyclic")
 
 
 def play(folder: Path, name: str, grid: InMemoryGrid, rounds: int, **change: Any) -> Result:

@@ -1,0 +1,250 @@
+"""`flower-relay compare`: run a comparison, tune its strategies, print its tables."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ..errors import ConfigurationError, RelayError
+from .answer import answer
+from .files import read_results, read_tuning, write_plan
+from .plan import Cell, Plan
+from .playing import Failure, play_cells, player_named
+from .tables import tables_of, write_tables
+from .tuning import tune
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True, help="Compare strategies: should I use this instead of FedAvg?"
+)
+
+_PLAN = Plan()
+_STRATEGIES, _DATA, _PARTITIONS = list(_PLAN.strategies), list(_PLAN.data), list(_PLAN.partitions)
+_ATTACKS = [attack or "none" for attack in _PLAN.attacks]
+_SHARES, _SEEDS = list(_PLAN.shares), len(_PLAN.seeds)
+_PLAYER = "strategies.contest:play"
+
+Out = Annotated[Path, typer.Option(help="the comparison's folder; a run goes on where it stopped")]
+Strategies = Annotated[
+    list[str],
+    typer.Option("--strategy", help="repeatable; `relay:lanes=5` for a setting of its own"),
+]
+Data = Annotated[list[str], typer.Option("--data", help="repeatable; `digits@cnn` names a model")]
+Partitions = Annotated[
+    list[str],
+    typer.Option("--partition", help="repeatable: iid, dirichlet:ALPHA, labels:K, natural"),
+]
+Attacks = Annotated[
+    list[str],
+    typer.Option("--attack", help="repeatable: a hostile behaviour, or `none` for nobody hostile"),
+]
+Shares = Annotated[
+    list[float], typer.Option("--share", help="repeatable: share of the participants hostile")
+]
+Seeds = Annotated[int, typer.Option(help="how many seeds, from --first-seed on", min=1)]
+FirstSeed = Annotated[int, typer.Option(min=0)]
+Nodes = Annotated[int, typer.Option(help="participants", min=2)]
+Budget = Annotated[int, typer.Option(help="client-epochs that everybody may use", min=1)]
+Engine = Annotated[str, typer.Option(help="`memory`, or `flower` for Flower's own simulation")]
+Fleet = Annotated[str, typer.Option(help="simulated fleet in whose order answers arrive")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="KEY=VALUE of the run config, for every cell")
+]
+Target = Annotated[float, typer.Option(help="accuracy to reach; lower where no rival gets there")]
+Workers = Annotated[int | None, typer.Option(help="processes; one a core by default", min=1)]
+PlayerName = Annotated[str, typer.Option("--player", help="module:function that plays a cell")]
+
+
+@app.command("run")
+def run_command(
+    strategy: Strategies = _STRATEGIES,
+    data: Data = _DATA,
+    partition: Partitions = _PARTITIONS,
+    attack: Attacks = _ATTACKS,
+    share: Shares = _SHARES,
+    seeds: Seeds = _SEEDS,
+    first_seed: FirstSeed = 0,
+    nodes: Nodes = _PLAN.nodes,
+    budget: Budget = _PLAN.budget,
+    engine: Engine = _PLAN.engine,
+    fleet: Fleet = _PLAN.fleet,
+    settings: Set = None,
+    target: Target = _PLAN.target,
+    tuned: Annotated[
+        bool, typer.Option("--tune/--no-tune", help="tune what this folder has no tuning of")
+    ] = True,
+    workers: Workers = None,
+    player: PlayerName = _PLAYER,
+    out: Out = Path("comparison"),
+) -> None:
+    """Play every strategy to the same budget; print the tables, write them beside the cells."""
+    plan = _plan(
+        strategy, data, partition, attack, share, range(first_seed, first_seed + seeds),
+        nodes, budget, engine, fleet, settings, target,
+    )  # fmt: skip
+    _find(player)
+    write_plan(out, plan)
+    if tuned:
+        _tune(plan, out, player, workers)
+    cells = plan.cells(read_tuning(out))
+    with _progress("cells", len(cells)) as tell:
+        failures = play_cells(cells, out / "cells", player, workers=workers, on_cell=tell)
+    _show(out)
+    if failures:
+        raise RelayError(
+            f"{len(failures)} of {len(cells)} cells could not be played; the first: "
+            f"{failures[0].cell}: {failures[0].reason} The tables are of the others; the same "
+            "command tries again what is missing."
+        )
+
+
+@app.command("tune")
+def tune_command(
+    strategy: Strategies = _STRATEGIES,
+    data: Data = _DATA,
+    partition: Partitions = _PARTITIONS,
+    nodes: Nodes = _PLAN.nodes,
+    budget: Budget = _PLAN.budget,
+    settings: Set = None,
+    target: Target = _PLAN.target,
+    workers: Workers = None,
+    player: PlayerName = _PLAYER,
+    out: Out = Path("comparison"),
+) -> None:
+    """Find each strategy's own learning rates, on seeds that are not reported."""
+    plan = _plan(
+        strategy, data, partition, ["none"], _SHARES, range(1), nodes, budget,
+        _PLAN.engine, _PLAN.fleet, settings, target,
+    )  # fmt: skip
+    _find(player)
+    found = _tune(plan, out, player, workers)
+    console = Console(soft_wrap=True, highlight=False)
+    for name, entry in found.items():
+        chosen = {key: value for key, value in entry.items() if key != "tried"}
+        console.print(f"{escape(name)}: {chosen} ({len(entry['tried'])} tried)")
+
+
+@app.command("tables")
+def tables_command(
+    folder: Annotated[Path, typer.Argument(help="a comparison's folder")],
+) -> None:
+    """Print a comparison's tables again, and write them, from its finished cells."""
+    _show(folder)
+
+
+def _plan(
+    strategies: Sequence[str],
+    data: Sequence[str],
+    partitions: Sequence[str],
+    attacks: Sequence[str],
+    shares: Sequence[float],
+    seeds: range,
+    nodes: int,
+    budget: int,
+    engine: str,
+    fleet: str,
+    settings: Sequence[str] | None,
+    target: float,
+) -> Plan:
+    return Plan(
+        strategies=tuple(strategies),
+        data=tuple(data),
+        partitions=tuple(partitions),
+        attacks=tuple("" if attack == "none" else attack for attack in attacks),
+        shares=tuple(shares),
+        seeds=tuple(seeds),
+        nodes=nodes,
+        budget=budget,
+        engine=engine,
+        fleet=fleet,
+        settings=dict(_setting(text) for text in settings or ()),
+        target=target,
+    )
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """KEY=VALUE, the value a number where it reads as one."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ConfigurationError(f"set {text!r}: expected KEY=VALUE, as in max-leg=1.")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
+
+
+def _find(player: str) -> None:
+    """Make sure that the player can be imported; apps are found in the folder one is in."""
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    player_named(player)
+
+
+def _tune(plan: Plan, out: Path, player: str, workers: int | None) -> dict[str, dict[str, Any]]:
+    with _progress("tuning", 0) as tell:
+        return tune(plan, out, player, workers=workers, on_cell=tell, on_step=tell.expect)
+
+
+class _Teller:
+    """Moves a progress bar on and names what failed."""
+
+    def __init__(self, bar: Progress, what: str, total: int) -> None:
+        self._bar, self._total = bar, total
+        self._task = bar.add_task(what, total=total)
+
+    def expect(self, more: int) -> None:
+        """There are more cells to come than was known."""
+        self._total += more
+        self._bar.update(self._task, total=self._total)
+
+    def __call__(self, cell: Cell, failure: Failure | None) -> None:
+        self._bar.advance(self._task)
+        if failure is not None:
+            text = f"[bold red]failed:[/] {escape(f'{cell}: {failure.reason}')}"
+            self._bar.console.print(text, soft_wrap=True, highlight=False)
+
+
+@contextmanager
+def _progress(what: str, total: int) -> Iterator[_Teller]:
+    """A progress bar with time left."""
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        yield _Teller(bar, what, total)
+
+
+def _show(folder: Path) -> None:
+    """Print the tables and the answer; write the tables, and the page where there is one."""
+    results = read_results(folder)
+    tables = tables_of(results)
+    console = Console(width=None if Console().is_terminal else 160)
+    for table in tables:
+        console.print(table.rich())
+    for line in answer(results):
+        console.print(line, soft_wrap=True, highlight=False)
+    paths = write_tables(folder, tables)
+    page = _page()
+    if page is not None:
+        paths.append(page(folder))
+    console.print(f"Tables and cells are in {folder}", soft_wrap=True, highlight=False)
+
+
+def _page() -> Callable[[Path], Path] | None:
+    """What writes the HTML page of a comparison; the one place where it is wired in."""
+    if importlib.util.find_spec("flower_relay.report.comparison") is None:
+        return None
+    module = importlib.import_module("flower_relay.report.comparison")
+    found: Callable[[Path], Path] = module.write_comparison_page
+    return found

@@ -1,0 +1,74 @@
+"""What one cell comes to, on whatever axis its budget is measured.
+
+An axis is client-epochs, bytes, or a fleet's seconds; a curve is a value on it for each
+record, and the accuracy there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+__all__ = ["AXES", "accuracy_within", "along", "last_of_forty", "spent_to", "total"]
+
+_RECORDS, _LAST = 40, 3
+_FLEETS = ("homogeneous", "phones", "hospitals")
+
+AXES = ("epochs", "bytes", *(f"seconds {fleet}" for fleet in _FLEETS))
+"""What a budget may be of."""
+
+
+def along(records: Sequence[Mapping[str, Any]], axis: str) -> list[float]:
+    """What each record had cost so far, on an axis; NaN where that was not measured."""
+    if axis == "epochs":
+        return [float(record["epochs"]) for record in records]
+    if axis == "bytes":
+        return [_number(record["bytes_down"]) + _number(record["bytes_up"]) for record in records]
+    fleet = axis.removeprefix("seconds ")
+    return [_number((record["seconds"] or {}).get(fleet)) for record in records]
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def total(records: Sequence[Mapping[str, Any]], axis: str) -> float:
+    """What the whole run cost."""
+    return along(records, axis)[-1]
+
+
+def spent_to(records: Sequence[Mapping[str, Any]], axis: str, target: float) -> tuple[float, bool]:
+    """What it cost to reach an accuracy, and whether it did: "never" costs the whole run."""
+    spent = along(records, axis)
+    for cost, record in zip(spent, records, strict=True):
+        if record["accuracy"] >= target:
+            return cost, True
+    return spent[-1], False
+
+
+def last_of_forty(
+    spent: Sequence[float], accuracy: Sequence[float], budget: float | None = None
+) -> float:
+    """Mean accuracy of the last three of forty records, evenly spaced over a budget.
+
+    Parameters
+    ----------
+    spent, accuracy : sequence of float
+        Of each record, in order; the first is before the first message.
+    budget : float, optional
+        By default all that was spent. At a step, the newest record that it affords counts.
+    """
+    end = spent[-1] if budget is None else budget
+    steps = np.linspace(0.0, end, _RECORDS + 1)[-_LAST:]
+    newest = np.searchsorted(np.asarray(spent), steps * (1 + 1e-12), side="right") - 1
+    return float(np.mean([accuracy[max(0, index)] for index in newest]))
+
+
+def accuracy_within(records: Sequence[Mapping[str, Any]], axis: str, budget: float) -> float:
+    """Accuracy at the end of a budget on an axis; NaN where the axis was not measured."""
+    spent = along(records, axis)
+    if not np.isfinite(spent).all():
+        return float("nan")
+    return last_of_forty(spent, [record["accuracy"] for record in records], budget)

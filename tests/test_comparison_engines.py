@@ -1,0 +1,39 @@
+"""Both engines of a comparison play the same strategies and clients: their ledgers are equal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flower_relay import RelayStrategy
+from flower_relay.chain import canonical_json
+from flower_relay.ledger import read_sealed
+from strategies.contest import play_in_memory, run_config
+from strategies.contest_flower import run_through_flower
+
+CELL: dict[str, Any] = {
+    "strategy": "relay:nonces=0,examiners=3",
+    "data": "digits",
+    "partition": "iid",
+    "attack": "label-flip+liar",
+    "share": 0.25,
+    "seed": 3,
+    "nodes": 4,
+    "budget": 8,
+    "engine": "memory",
+    "fleet": "phones",
+    "settings": {"learning-rate": 0.4},
+}
+
+
+@pytest.mark.flower
+def test_memory_and_flower_write_the_same_ledger(tmp_path: Path) -> None:
+    played = play_in_memory(CELL)
+    assert isinstance(played.strategy, RelayStrategy)
+    here = [canonical_json(block) for block in played.strategy.chain]
+    folder = run_through_flower(CELL["nodes"], run_config(CELL), tmp_path)
+    there = [canonical_json(sealed.block()) for sealed in read_sealed(folder / "ledger.db")]
+    assert len(here) > 8
+    assert there == here

@@ -1,0 +1,187 @@
+"""Many cells: stable keys, going on, a cell in trouble, tuning, the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from flower_relay.comparison.cli import app
+from flower_relay.comparison.files import read_results, read_tuning, write_plan, write_tuning
+from flower_relay.comparison.plan import Cell, Plan
+from flower_relay.comparison.playing import Failure, play_cells
+from flower_relay.comparison.tuning import LEARNING_RATES, tune
+from flower_relay.errors import ConfigurationError
+from tests.players import BEST
+
+ROOT = Path(__file__).parents[1]
+SMALL = Plan(strategies=("relay", "fedavg"), attacks=("", "noise"), seeds=(0, 1), budget=40)
+
+
+def test_a_plan_is_its_product_clean_cells_once() -> None:
+    plan = Plan(strategies=("a", "b"), attacks=("", "noise"), shares=(0.2, 0.4), seeds=(0, 1, 2))
+    cells = plan.cells()
+    assert len(cells) == len({cell.key for cell in cells}) == 2 * (1 + 2) * 3
+    assert {(cell.attack, cell.share) for cell in cells} == {
+        ("", 0.0), ("noise", 0.2), ("noise", 0.4),
+    }  # fmt: skip
+
+
+def test_a_key_is_of_the_settings_in_any_order() -> None:
+    cell = SMALL.cells()[0]
+    again = {**cell.as_dict(), "settings": {"b": 2, "a": 1}}
+    assert Cell(**again).key == Cell(**{**again, "settings": {"a": 1, "b": 2}}).key != cell.key
+
+
+def test_tuned_settings_go_to_their_strategy_and_the_plans_come_first() -> None:
+    tuning = {"relay|digits|dirichlet:0.3": {"learning-rate": 0.8, "tried": []}}
+    plan = Plan(strategies=("relay:lanes=2", "fedavg"), attacks=("",), seeds=(0,))
+    assert [dict(cell.settings) for cell in plan.cells(tuning)] == [{"learning-rate": 0.8}, {}]
+    fixed = Plan(strategies=("relay",), attacks=("",), seeds=(0,), settings={"learning-rate": 1.0})
+    assert dict(fixed.cells(tuning)[0].settings) == {"learning-rate": 1.0}
+
+
+def test_a_plan_says_what_it_accepts() -> None:
+    with pytest.raises(ConfigurationError, match=r"shares = \(2\.0,\): expected one or more"):
+        Plan(shares=(2.0,))
+    with pytest.raises(ConfigurationError, match="homogeneous, phones, hospitals"):
+        Plan(fleet="trains")
+
+
+def test_what_is_finished_is_not_played_again(tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    plan = Plan(strategies=("relay",), attacks=("",), seeds=(0, 1), settings={"notes": str(notes)})
+    more = Plan(strategies=("relay",), attacks=("",), seeds=(0, 1, 2), settings=plan.settings)
+    for asked in (plan, more):
+        assert play_cells(asked.cells(), tmp_path / "cells", "tests.players:noted", workers=1) == []
+    assert notes.read_text().split() == ["0", "1", "2"]
+
+
+def test_a_cell_in_trouble_is_named_and_the_rest_goes_on(tmp_path: Path) -> None:
+    cells = Plan(strategies=("relay",), attacks=("",), seeds=(0, 1, 2, 3)).cells()
+    told: list[tuple[int, Failure | None]] = []
+    failures = play_cells(
+        cells, tmp_path, "tests.players:troubled", workers=2,
+        on_cell=lambda cell, failure: told.append((cell.seed, failure)),
+    )  # fmt: skip
+    assert sorted(seed for seed, _ in told) == [0, 1, 2, 3]
+    reasons = {failure.cell.seed: failure.reason for failure in failures}
+    assert reasons.keys() == {1, 2}
+    assert reasons[1] == "ValueError: seed 1 is not to my taste"
+    assert "its process died" in reasons[2]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        f"{cell.key}.json" for cell in cells if cell.seed in (0, 3)
+    )
+
+
+KILLED = """
+from pathlib import Path
+from flower_relay.comparison.plan import Plan
+from flower_relay.comparison.playing import play_cells
+
+if __name__ == "__main__":
+    plan = Plan(strategies=("relay",), attacks=("",), seeds=(0, 1, 2), settings={settings})
+    play_cells(plan.cells(), Path({folder!r}), "tests.players:deadly", workers=2)
+"""
+
+
+def test_a_kill_leaves_whole_cells_and_no_process(tmp_path: Path) -> None:
+    notes, folder, script = tmp_path / "notes", tmp_path / "cells", tmp_path / "killed.py"
+    settings = {"notes": str(notes)}
+    script.write_text(KILLED.format(settings=settings, folder=str(folder)))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, str(script)], env=environment, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL
+    end = time.monotonic() + 60
+    while runs(int(notes.read_text())):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    plan = Plan(strategies=("relay",), attacks=("",), seeds=(0, 1, 2), settings=settings)
+    assert play_cells(plan.cells(), folder, "tests.players:made_up", workers=1) == []
+    assert len([json.loads(path.read_text()) for path in folder.glob("*.json")]) == 3
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is there, and not only waiting to be collected."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_of_a_cell_played_twice_the_one_that_the_tuning_asks_for_counts(tmp_path: Path) -> None:
+    plan = Plan(strategies=("relay",), attacks=("",), seeds=(0,))
+    write_plan(tmp_path, plan)
+    write_tuning(tmp_path, {"relay|digits|dirichlet:0.3": {"learning-rate": 0.8, "tried": []}})
+    for tuning in (read_tuning(tmp_path), {}):
+        play_cells(plan.cells(tuning), tmp_path / "cells", "tests.players:made_up", workers=1)
+    (only,) = read_results(tmp_path).cells
+    assert only["cell"]["settings"] == {"learning-rate": 0.8}
+
+
+def test_a_folder_holds_one_kind_of_comparison_and_joins_its_grids(tmp_path: Path) -> None:
+    write_plan(tmp_path, SMALL)
+    write_plan(tmp_path, Plan(strategies=("cyclic",), seeds=(5,), attacks=("",), budget=40))
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    assert plan["strategies"] == ["relay", "fedavg", "cyclic"]
+    assert plan["seeds"] == [0, 1, 5]
+    with pytest.raises(ConfigurationError, match="holds a comparison with budget = 40"):
+        write_plan(tmp_path, Plan(budget=41))
+
+
+def test_tuning_finds_each_strategys_own_best_on_seeds_of_its_own(tmp_path: Path) -> None:
+    plan = Plan(strategies=("relay", "fedavgm"), attacks=("",), seeds=(0,), budget=400)
+    found = tune(plan, tmp_path, "tests.players:made_up", workers=1)
+    relay, momentum = (found[f"{name}|digits|dirichlet:0.3"] for name in plan.strategies)
+    assert {k: v for k, v in relay.items() if k != "tried"} == {"learning-rate": 0.4}
+    assert {k: v for k, v in momentum.items() if k != "tried"} == {
+        key: BEST[key] for key in ("learning-rate", "server-learning-rate", "server-momentum")
+    }
+    assert [each["settings"] for each in relay["tried"]] == [
+        {"learning-rate": rate} for rate in LEARNING_RATES
+    ]
+    assert len(momentum["tried"]) == 7 + 2 + 2 + 2  # and the learning rate's two neighbours
+    assert all(each["seeds"] == [1000, 1001, 1002] for each in momentum["tried"])
+    assert read_tuning(tmp_path) == found
+
+
+def test_a_tuning_seed_must_not_be_reported(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="1001 is a seed of the tuning"):
+        tune(Plan(seeds=(0, 1001)), tmp_path, "tests.players:made_up")
+
+
+RUN = ["run", "--strategy", "relay", "--strategy", "relay-untested", "--strategy", "fedavg",
+       "--attack", "none", "--attack", "noise", "--seeds", "2", "--budget", "40",
+       "--workers", "1", "--player", "tests.players:made_up"]  # fmt: skip
+
+
+def test_one_command_answers_and_writes_its_tables(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, [*RUN, "--no-tune", "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert "The relay against the averaging strategies" in done.output
+    assert len(read_results(tmp_path).cells) == 12
+    names = {path.name for path in (tmp_path / "tables").iterdir()}
+    assert {"cost_to_target.md", "cost_to_target.parquet", "detection.md"} <= names
+    columns = pq.read_table(tmp_path / "tables" / "under_attack.parquet").to_pydict()
+    assert columns["strategy"] == ["fedavg", "relay", "relay-untested"]
+    assert columns["minus its own clean"] == pytest.approx(
+        [-0.15, 0.0, 0.0]
+    )  # half of its harm, in 40 client-epochs
+    again = CliRunner().invoke(app, ["tables", str(tmp_path)])
+    assert again.exit_code == 0
+    assert "| fedavg |" in (tmp_path / "tables" / "final_accuracy.md").read_text()
+
+
+def test_a_player_that_is_not_there_is_said_before_anything_is_played(tmp_path: Path) -> None:
+    wrong = [*RUN[:-1], "nowhere:play", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, wrong)
+    assert "expected module:function" in str(done.exception)
+    assert not (tmp_path / "out").exists()
