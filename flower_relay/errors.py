@@ -19,6 +19,7 @@ __all__ = [
     "NotEnoughParticipantsError",
     "RefusedError",
     "RelayError",
+    "ResultsError",
     "StorageFullError",
     "StoreError",
     "TraceError",
@@ -63,6 +64,10 @@ class LedgerVersionError(LedgerError):
 
 class RefusedError(RelayError):
     """A participant is asked to train on, judge, sign or reveal what it must not."""
+
+
+class ResultsError(RelayError):
+    """The results of a comparison are missing, or cannot be read."""
 
 
 class StoreError(RelayError):

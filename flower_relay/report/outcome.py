@@ -10,7 +10,7 @@ import numpy as np
 
 from ..record import HopRow, RunRecord
 
-__all__ = ["RunOutcome", "fate"]
+__all__ = ["RunOutcome", "fate", "fate_of"]
 
 _RECORDS, _LAST = 40, 3
 
@@ -27,7 +27,12 @@ def fate(hop: HopRow) -> str:
         answered, or the node left: nobody's fault); or `rejected` (all that is the
         trainer's own, from a harmful model to a missing one).
     """
-    return _FATES.get(hop.outcome, "rejected")
+    return fate_of(hop.outcome)
+
+
+def fate_of(outcome: str) -> str:
+    """What became of a hop of that outcome, as `fate` says it."""
+    return _FATES.get(outcome, "rejected")
 
 
 @dataclass(frozen=True, kw_only=True)
