@@ -19,7 +19,6 @@ __all__ = [
     "NotEnoughParticipantsError",
     "RefusedError",
     "RelayError",
-    "ResultsError",
     "StorageFullError",
     "StoreError",
     "TraceError",
@@ -64,10 +63,6 @@ class LedgerVersionError(LedgerError):
 
 class RefusedError(RelayError):
     """A participant is asked to train on, judge, sign or reveal what it must not."""
-
-
-class ResultsError(RelayError):
-    """The results of a comparison are missing, or cannot be read."""
 
 
 class StoreError(RelayError):

@@ -128,8 +128,9 @@ def _hops(asked: dict[str, Any], rng: np.random.Generator) -> list[dict[str, Any
         model = hashlib.sha256(f"{asked}{index}".encode()).hexdigest()
         hops.append(
             {
-                "round": index // 4, "lane": 0, "position": index % 4, "trainer": trainer,
-                "base": base, "model": model, "outcome": outcome,
+                "round": index // 4, "lane": 0, "position": index % 4,
+                "trainer": f"partition:{trainer}", "base": base, "model": model,
+                "outcome": outcome,
                 "vote": float(rng.normal(-0.2 if hostile else 0.02, 0.02)), "hostile": hostile,
             }
         )  # fmt: skip
@@ -141,7 +142,7 @@ def _participants(asked: dict[str, Any], rng: np.random.Generator) -> list[dict[
     bad = int(NODES * asked["share"])
     return [
         {
-            "name": f"partition {index}", "hostile": index < bad, "coins": 1.0,
+            "name": f"partition:{index}", "hostile": index < bad, "coins": 1.0,
             "earned": float(rng.random() * (0.1 if index < bad else 1.0)), "accepted": 5,
             "rejected": 1, "voided": 0, "examined": 9, "own_accuracy": 0.9,
         }
@@ -172,11 +173,11 @@ def _plan(
     strategies: tuple[str, ...], data: str, attacks: tuple[tuple[str, float], ...], seeds: int
 ) -> dict[str, Any]:
     return {
-        "command": "flower-relay compare --sample-of-nothing --seeds 3 --out results",
         "strategies": list(strategies), "data": [data], "partitions": list(PARTITIONS),
-        "attacks": sorted({name for name, _ in attacks}), "shares": [0.2, 0.4],
+        "attacks": ["", *sorted({name for name, _ in attacks})], "shares": [0.2, 0.4],
         "seeds": list(range(seeds)), "nodes": NODES, "budget": BUDGET, "engine": "memory",
-        "fleets": list(FLEETS), "versions": {"flower-relay": "0.0 (synthetic)", "python": "3"},
+        "fleets": list(FLEETS), "fleet": "homogeneous", "settings": {}, "target": 0.95,
+        "versions": {"flower-relay": "0.0 (synthetic)", "python": "3"},
     }  # fmt: skip
 
 

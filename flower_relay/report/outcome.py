@@ -31,7 +31,7 @@ def fate(hop: HopRow) -> str:
 
 
 def fate_of(outcome: str) -> str:
-    """What became of a hop of that outcome, as `fate` says it."""
+    """The same, of an outcome as a record's file has it."""
     return _FATES.get(outcome, "rejected")
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
-from .figures import Estimate, median_of, ratio_of_medians
-from .panels import RELAY, Contestant, Panel
-from .scale import short_number
+from ...comparison.contests import best_rival
+from ...comparison.statistics import Interval, difference, median, ratio
+from .panels import RELAY, Panel, title_of
+from .scale import cost, signed
 
 __all__ = ["answer"]
 
-_AXES = {"epochs": "client-epochs", "bytes": "bytes moved"}
+Row = dict[str, Any]
+
+_TIMES = "times the best averaging strategy's"
 
 
 def answer(panels: Sequence[Panel], fleets: Sequence[str]) -> dict[str, Any] | None:
@@ -22,149 +26,169 @@ def answer(panels: Sequence[Panel], fleets: Sequence[str]) -> dict[str, Any] | N
     dict or None
         None where no panel has relay and a rival, both clean.
     """
-    both = [panel for panel in panels if panel.contestant(RELAY) and panel.rivals]
+    both = [panel for panel in panels if RELAY in panel.clean.cells and panel.rivals]
     if not both:
         return None
     epochs = [row for panel in both if (row := _cost_row(panel, "epochs", panel.title))]
-    finals = [row for panel in both if (row := _final_row(panel))]
+    moved = [row for panel in both if (row := _cost_row(panel, "bytes", panel.title))]
+    finals = [_final_row(panel) for panel in both]
     clocks = [
         {**row, "fleet": fleet, "panel": panel.title}
         for fleet in fleets
         for panel in both
-        if (row := _cost_row(panel, fleet, fleet if len(both) == 1 else f"{fleet} · {panel.title}"))
+        if (row := _cost_row(panel, f"seconds {fleet}", fleet))
+    ]
+    everything = [
+        *((row, "client-epochs") for row in epochs),
+        *((row, "bytes moved") for row in moved),
+        *((row, f"seconds on {row['fleet']}") for row in clocks),
+        *((row, "final accuracy, points") for row in finals),
     ]
     return {
         "sentence": _sentence(epochs, finals, clocks, fleets),
         "cards": [
-            _card("Client-epochs to target", epochs, "times the best averaging strategy's"),
+            _card("Client-epochs to target", epochs, _TIMES),
             _card("Final accuracy, equal budget", finals, "points against the best of them"),
-            _card("Time on the clock to target", clocks, "times the best averaging strategy's"),
+            _card("Time on the clock to target", _by_fleet(clocks), _TIMES),
         ],
-        "losses": _losses(both, fleets),
+        "losses": [
+            {**row, "label": f"{row.get('panel', row['label'])}: {name}"}
+            for row, name in everything
+            if row["loses"]
+        ],
+        "compared": len(everything),
     }
 
 
-def _relay(panel: Panel) -> Contestant:
-    relay = panel.contestant(RELAY)
-    assert relay is not None  # only asked of panels that have one
-    return relay
-
-
-def _cost_row(panel: Panel, axis: str, label: str) -> dict[str, Any] | None:
-    """Relay's cost as a multiple of the cheapest rival's that got there."""
-    target = panel.target
-    relay = _relay(panel).cost(axis, target)
-    rivals = [(each, cost) for each in panel.rivals if (cost := each.cost(axis, target))]
-    if relay is None or not rivals:
+def _cost_row(panel: Panel, axis: str, label: str) -> Row | None:
+    """Relay's cost as a multiple of the cheapest rival's; None where one was not measured."""
+    contest, target = panel.clean, panel.target
+    rival = best_rival(contest, axis, target)
+    if rival is None:
         return None
-    rival, cost = min(rivals, key=lambda pair: (pair[1].mostly_never, pair[1].cost.value))
-    ratio = ratio_of_medians(relay.by_seed, cost.by_seed)
-    if ratio is None:
+    relay, theirs = (contest.spent(name, axis, target) for name in (RELAY, rival))
+    times = ratio(relay, theirs)
+    if not times.known:
         return None
-    never = " (never)" if relay.mostly_never else ""
+    own, other = median(relay).median, median(theirs).median
+    never = 2 * contest.reached(RELAY, target) < len(relay)
     return {
         "label": label,
-        "ratio": ratio,
-        "text": f"{ratio.value:.2f}×",
-        "interval": f"{ratio.low:.2f}–{ratio.high:.2f}",
-        "detail": f"to {100 * target:g} %: {short_number(relay.cost.value)}{never} against "
-        f"{short_number(cost.cost.value)} ({rival.title})",
-        "loses": ratio.value > 1 or relay.mostly_never,
+        "value": times.median,
+        "text": _times(times.median),
+        "detail": f"to {100 * target:g}\u00a0% accuracy",
+        "interval": _interval(times, _times),
+        "bars": [
+            ("Relay", f"{cost(own, axis)}{' (never)' if never else ''}", _width(own, other)),
+            (title_of(rival), cost(other, axis), _width(other, own)),
+        ],
+        "loses": times.median > 1 or never,
     }
 
 
-def _final_row(panel: Panel) -> dict[str, Any] | None:
-    relay = _relay(panel)
-    rivals = [(each, final) for each in panel.rivals if (final := each.final)]
-    if not relay.finals or not rivals:
-        return None
-    rival, _ = max(rivals, key=lambda pair: pair[1].value)
-    shared = [seed for seed in relay.finals if seed in rival.finals]
-    if not shared:
-        return None
-    gain = median_of([100 * (relay.finals[seed] - rival.finals[seed]) for seed in shared])
-    own, other = median_of(list(relay.finals.values())), median_of(list(rival.finals.values()))
+def _final_row(panel: Panel) -> Row:
+    contest = panel.clean
+    finals = {name: contest.final(name) for name in (RELAY, *panel.rivals)}
+    middles = {name: median(values).median for name, values in finals.items()}
+    rival = max(panel.rivals, key=lambda name: middles[name])
+    gain = difference(finals[RELAY], finals[rival])
+    own, other = middles[RELAY], middles[rival]
     return {
         "label": panel.title,
-        "ratio": gain,
-        "text": f"{gain.value:+.1f}".replace("-", "−"),
-        "interval": f"{gain.low:+.1f} to {gain.high:+.1f}".replace("-", "−"),
-        "detail": f"{100 * own.value:.1f} % against {100 * other.value:.1f} % ({rival.title})",
-        "loses": gain.value < 0,
+        "value": 100 * gain.median,
+        "text": _points(gain.median),
+        "detail": "median of the difference, seed by seed",
+        "interval": _interval(gain, _points),
+        "bars": [
+            ("Relay", f"{100 * own:.1f}\u00a0%", None),
+            (title_of(rival), f"{100 * other:.1f}\u00a0%", None),
+        ],
+        "loses": gain.median < 0,
     }
 
 
-def _card(title: str, rows: list[dict[str, Any]], unit: str) -> dict[str, Any]:
-    """The worst and the best panel make the big figure; a single one is itself."""
-    ordered = sorted(rows, key=lambda row: row["ratio"].value)
-    texts = list(dict.fromkeys([ordered[0]["text"], ordered[-1]["text"]])) if rows else []
-    figure = " to ".join(texts) if any("+" in text or "−" in text for text in texts) else (
-        "–".join(text.rstrip("×") for text in texts) + "×" if texts else ""
-    )  # fmt: skip
-    return {
-        "title": title, "figure": figure, "unit": unit, "rows": rows,
-        "loses": sum(row["loses"] for row in rows),
-    }  # fmt: skip
+def _times(value: float) -> str:
+    return f"{value:.1f}×" if value >= 2 else f"{value:.2f}×"
 
 
-def _span(rows: Sequence[dict[str, Any]]) -> tuple[Estimate, Estimate]:
-    ratios = sorted((row["ratio"] for row in rows), key=lambda ratio: ratio.value)
-    return ratios[0], ratios[-1]
+def _points(value: float) -> str:
+    return signed(100 * value, 1)
+
+
+def _interval(found: Interval, spelled: Any) -> str:
+    """Its ends; nothing for a single seed."""
+    if not math.isfinite(found.low):
+        return ""
+    return f"{spelled(found.low)} to {spelled(found.high)}"
+
+
+def _width(value: float, other: float) -> float:
+    return 100 * value / max(value, other) if max(value, other) > 0 else 0.0
+
+
+def _by_fleet(clocks: Sequence[Row]) -> list[Row]:
+    """One row a fleet: its panel where relay does worst, with the span over all of them."""
+    rows = []
+    for fleet in dict.fromkeys(row["fleet"] for row in clocks):
+        own = sorted((row for row in clocks if row["fleet"] == fleet), key=lambda row: row["value"])
+        where = f"{own[-1]['panel']}, the worst for relay, " if len(own) > 1 else ""
+        rows.append(
+            {
+                **own[-1],
+                "text": _span_text(own),
+                "detail": where + own[-1]["detail"],
+                "ends": own,
+                "loses": any(row["loses"] for row in own),
+            }
+        )
+    return rows
+
+
+def _card(title: str, rows: list[Row], unit: str) -> Row:
+    """The lowest and the highest of all make the big figure; a single one is itself."""
+    ends = [each for row in rows for each in row.get("ends", [row])]
+    return {"title": title, "figure": _span_text(ends), "unit": unit, "rows": rows}
+
+
+def _span_text(rows: Sequence[Row]) -> str:
+    if not rows:
+        return ""
+    ordered = sorted(rows, key=lambda row: float(row["value"]))
+    texts = list(dict.fromkeys([ordered[0]["text"], ordered[-1]["text"]]))
+    points = texts[0][0] in "+−"
+    return (" to " if points else "–").join(texts).replace("×–", "–")
 
 
 def _sentence(
-    epochs: list[dict[str, Any]],
-    finals: list[dict[str, Any]],
-    clocks: list[dict[str, Any]],
-    fleets: Sequence[str],
+    epochs: Sequence[Row], finals: Sequence[Row], clocks: Sequence[Row], fleets: Sequence[str]
 ) -> str:
     parts = []
     if epochs:
-        low, high = (f"{each.value:.2f}" for each in _span(epochs))
-        times = low if low == high else f"{low} to {high}"
+        times = _span_text(epochs).rstrip("×").replace("–", " to ")
         parts.append(f"needs {times} times the client-epochs of the best averaging strategy")
-    if finals:
-        parts.append(f"ends {_points(finals)}")
+    parts.append(f"ends {_above_or_below([row['value'] for row in finals])}")
     if clocks:
-        parts.append(_clock_words(clocks, fleets))
-    return f"Relay {_listed(parts)}." if parts else ""
+        parts.append(_on_the_clock(clocks, fleets))
+    return f"Relay {_listed(parts)}."
 
 
-def _points(finals: list[dict[str, Any]]) -> str:
-    low, high = (each.value for each in _span(finals))
+def _above_or_below(points: Sequence[float]) -> str:
+    low, high = min(points), max(points)
     if low < 0 <= high:
         return f"between {-low:.1f} points below and {high:.1f} points above it"
-    side = "above" if low >= 0 else "below"
-    ends = sorted(f"{abs(value):.1f}" for value in (low, high))
-    return f"{' to '.join(dict.fromkeys(ends))} points {side} it"
+    ends = sorted({f"{abs(low):.1f}", f"{abs(high):.1f}"}, key=float)
+    return f"{' to '.join(ends)} points {'above' if low >= 0 else 'below'} it"
 
 
-def _clock_words(clocks: list[dict[str, Any]], fleets: Sequence[str]) -> str:
-    slower = [fleet for fleet in fleets if any(r["fleet"] == fleet and r["loses"] for r in clocks)]
+def _on_the_clock(clocks: Sequence[Row], fleets: Sequence[str]) -> str:
+    slower = [f for f in fleets if any(row["fleet"] == f and row["loses"] for row in clocks)]
     if not slower:
         return "is no slower on the clock on any fleet"
-    worst = max(clocks, key=lambda row: row["ratio"].value)
+    worst = max(clocks, key=lambda row: float(row["value"]))
     where = "every fleet" if len(slower) == len(fleets) else _listed(slower)
-    return (
-        f"loses on the clock on {where} "
-        f"(up to {worst['ratio'].value:.1f} times as long, on {worst['fleet']})"
-    )
+    times = worst["text"].rstrip("×")
+    return f"loses on the clock on {where} (up to {times} times as long, on {worst['fleet']})"
 
 
 def _listed(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def _losses(panels: Sequence[Panel], fleets: Sequence[str]) -> list[dict[str, Any]]:
-    """Every comparison that relay does not win, in the order of panels."""
-    losses = []
-    for panel in panels:
-        for axis in (*_AXES, *fleets):
-            row = _cost_row(panel, axis, panel.title)
-            if row and row["loses"]:
-                name = _AXES.get(axis, f"seconds on {axis}")
-                losses.append({**row, "label": f"{panel.title}: {name}"})
-        row = _final_row(panel)
-        if row and row["loses"]:
-            losses.append({**row, "label": f"{panel.title}: final accuracy, points"})
-    return losses

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from ..outcome import fate_of
-from .figures import Estimate, median_of
-from .folder import Cell
-from .panels import RELAY, UNTESTED, Contestant, Panel, attack_title
+from ...comparison.contests import Contest
+from ...comparison.detection import detection_row, reward_share
+from ...comparison.statistics import difference, median
+from .panels import RELAY, UNTESTED, Panel, attack_title, cells_of, shown, title_of
+from .scale import signed
 
 __all__ = ["attack_maps", "detection_rows", "gate_rows", "hostile_rewards"]
 
@@ -22,122 +23,92 @@ def attack_maps(panels: Sequence[Panel]) -> list[dict[str, Any]]:
 
 
 def _map(panel: Panel) -> dict[str, Any]:
-    strategies = {
-        each.title: each for group in (panel.clean, *panel.attacked.values()) for each in group
-    }
     rows = [
-        {"title": title, "strategy": each.strategy, "cells": _drops(panel, each)}
-        for title, each in strategies.items()
+        {
+            "strategy": name,
+            "title": title_of(name),
+            "cells": [_drop(panel.clean, attacked, name) for attacked in panel.attacked],
+        }
+        for name in shown(panel.clean)
     ]
     return {
         "title": panel.title,
-        "columns": [attack_title(*key) for key in panel.attacked],
+        "columns": [(each.attack, f"{100 * each.share:g}\u00a0%") for each in panel.attacked],
         "rows": [row for row in rows if any(row["cells"])],
     }
 
 
-def _drops(panel: Panel, contestant: Contestant) -> list[dict[str, Any] | None]:
-    clean = _same(panel.clean, contestant)
-    return [_drop(clean, _same(group, contestant)) for group in panel.attacked.values()]
-
-
-def _same(group: Sequence[Contestant], sought: Contestant) -> Contestant | None:
-    """The contestant of the same title, else the only one of the same strategy."""
-    titled = [each for each in group if each.title == sought.title]
-    named = [each for each in group if each.strategy == sought.strategy]
-    return titled[0] if titled else named[0] if len(named) == 1 else None
-
-
-def _drop(clean: Contestant | None, attacked: Contestant | None) -> dict[str, Any] | None:
-    if clean is None or attacked is None:
+def _drop(clean: Contest, attacked: Contest, name: str) -> dict[str, Any] | None:
+    if name not in attacked.cells:
         return None
-    both = [seed for seed in attacked.finals if seed in clean.finals]
-    if not both:
+    drop = difference(clean.final(name), attacked.final(name))
+    if not drop.known:
         return None
-    drop = median_of([100 * (clean.finals[seed] - attacked.finals[seed]) for seed in both])
-    left = median_of([100 * attacked.finals[seed] for seed in both])
-    step = sum(abs(drop.value) >= edge for edge in _STEPS)
+    points = 100 * drop.median
+    left = median(attacked.final(name))
+    spread = f", {100 * drop.low:.1f} to {100 * drop.high:.1f}" if drop.count > 1 else ""
     return {
-        "text": f"{drop.value:.1f}".replace("-", "−").replace("−0.0", "0.0"),
-        "class": f"{'gain' if drop.value < 0 else 'loss'}-{step}",
-        "detail": f"ends at {left.value:.1f} %; drop {drop.low:.1f} to {drop.high:.1f} points "
-        f"(95 % interval, {drop.count} seeds)",
+        "text": signed(points, 1).removeprefix("+"),
+        "class": f"{'gain' if points < 0 else 'loss'}-{sum(abs(points) >= e for e in _STEPS)}",
+        "detail": f"ends at {100 * left.median:.1f} %; loses {points:.1f}{spread} points; "
+        f"seeds: {drop.count}",
     }
 
 
 def hostile_rewards(panels: Sequence[Panel]) -> list[dict[str, Any]]:
     """Share of all rewards to hostile participants, over their share of the heads."""
-    return [
-        {"panel": panel.title, "title": attack_title(*key), "strategy": each.title, "ratio": ratio}
+    rows: list[dict[str, Any]] = [
+        {
+            "panel": panel.title,
+            "title": attack_title(attacked),
+            "strategy": title_of(name),
+            "estimate": median(attacked.of(name, reward_share)),
+        }
         for panel in panels
-        for key, group in panel.attacked.items()
-        for each in group
-        if (ratio := _estimate([_reward_ratio(cell) for cell in each.cells]))
+        for attacked in panel.attacked
+        for name in _judging(attacked)
     ]
+    return [row for row in rows if row["estimate"].known]
 
 
-def _reward_ratio(cell: Cell) -> float | None:
-    hostile = [bool(row.get("hostile")) for row in cell.participants]
-    earned = [float(row.get("earned") or 0) for row in cell.participants]
-    if not sum(earned) or not any(hostile):
-        return None
-    theirs = sum(coins for coins, bad in zip(earned, hostile, strict=True) if bad)
-    return (theirs / sum(earned)) / (sum(hostile) / len(hostile))
-
-
-def _estimate(values: Sequence[float | None]) -> Estimate | None:
-    found = [value for value in values if value is not None]
-    return median_of(found) if found else None
+def _judging(contest: Contest) -> list[str]:
+    """The relays of a contest that test what they pass on."""
+    return [
+        name
+        for name in shown(contest)
+        if name.partition(":")[0] not in (UNTESTED, "cyclic")
+        and all(found["hops"] for found in cells_of(contest, name))
+    ]
 
 
 def detection_rows(panels: Sequence[Panel]) -> list[dict[str, Any]]:
     """How well the gate tells hostile hops from honest ones; medians over seeds."""
-    rows = []
-    for panel in panels:
-        for key, group in {("nobody hostile", 0.0): panel.clean, **panel.attacked}.items():
-            for each in group:
-                seen = [_detection(cell) for cell in each.cells if cell.hops]
-                if seen and each.strategy != UNTESTED and _judged(each):
-                    title = attack_title(*key) if key[1] else key[0]
-                    medians = {name: _estimate([one[name] for one in seen]) for name in seen[0]}
-                    rows.append(
-                        {"panel": panel.title, "title": title, "strategy": each.title, **medians}
-                    )
-    return rows
-
-
-def _judged(contestant: Contestant) -> bool:
-    return any(fate_of(str(hop.get("outcome"))) == "rejected" for cell in contestant.cells for hop in cell.hops)  # noqa: E501
-
-
-def _detection(cell: Cell) -> Mapping[str, float | None]:
-    fates = [(fate_of(str(hop.get("outcome"))), bool(hop.get("hostile"))) for hop in cell.hops]
-    caught = [hostile for fate, hostile in fates if fate == "rejected"]
-    tested = [hostile for fate, hostile in fates if fate in ("accepted", "rejected")]
-    honest = [fate for fate, hostile in fates if not hostile]
-    return {
-        "precision": _share(sum(caught), len(caught)) if any(tested) else None,
-        "recall": _share(sum(caught), sum(tested)),
-        "rejected": _share(honest.count("rejected"), len(honest)),
-        "voided": _share(honest.count("voided"), len(honest)),
-    }
-
-
-def _share(part: int, whole: int) -> float | None:
-    return 100 * part / whole if whole else None
+    return [
+        {
+            "panel": panel.title,
+            "title": attack_title(contest),
+            "strategy": title_of(name),
+            "figures": detection_row(contest, name),
+        }
+        for panel in panels
+        for contest in (panel.clean, *panel.attacked)
+        for name in _judging(contest)
+    ]
 
 
 def gate_rows(panels: Sequence[Panel]) -> list[dict[str, Any]]:
     """What testing costs when nobody is hostile: tested relay less untested, in points."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for panel in panels:
-        tested, free = panel.contestant(RELAY), panel.contestant(UNTESTED)
-        if tested is None or free is None:
-            continue
-        both = [seed for seed in tested.finals if seed in free.finals]
-        if both:
-            gain = median_of([100 * (tested.finals[seed] - free.finals[seed]) for seed in both])
+        if {RELAY, UNTESTED} <= panel.clean.cells.keys():
+            tested, free = (panel.clean.final(name) for name in (RELAY, UNTESTED))
+            points = [{seed: 100 * value for seed, value in one.items()} for one in (tested, free)]
             rows.append(
-                {"title": panel.title, "gain": gain, "tested": tested.final, "free": free.final}
+                {
+                    "title": panel.title,
+                    "estimate": difference(*points),
+                    "tested": median(tested),
+                    "free": median(free),
+                }
             )
-    return rows
+    return [row for row in rows if row["estimate"].known]

@@ -7,24 +7,28 @@ from typing import Any
 
 import numpy as np
 
-from .figures import TimeTo, step_curve
-from .folder import Floats
-from .panels import Contestant, Panel
-from .scale import Scale, path, short_number
+from ...comparison.contests import Contest
+from ...comparison.figures import along
+from ...comparison.statistics import Interval, median
+from .panels import Panel, cells_of, shown, title_of
+from .scale import Floats, Scale, cost, path, short_number
 
-__all__ = ["HEIGHT", "WIDTH", "axes_of", "cost_tables", "learning_curves"]
+__all__ = ["axes_of", "cost_tables", "learning_curves"]
 
-WIDTH, HEIGHT = 360, 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 352, 10, 236
+"""Of a chart of 360 × 270: as wide as a phone, so that its letters are as tall as the page's."""
+
 _POINTS = 72
 """Steps of a curve: one about every four pixels."""
 
 _BAND = (25, 50, 75)
 
+Curve = tuple[Floats, Floats]
+
 
 def axes_of(fleets: Sequence[str]) -> dict[str, str]:
     """What accuracy can be shown over, and how that is named with its unit."""
-    clocks = {fleet: f"simulated seconds, {fleet}" for fleet in fleets}
+    clocks = {f"seconds {fleet}": f"simulated seconds, {fleet}" for fleet in fleets}
     return {"epochs": "client-epochs", "bytes": "bytes moved", **clocks}
 
 
@@ -33,50 +37,58 @@ def learning_curves(
 ) -> dict[str, Any] | None:
     """Charts of median accuracy with quartile bands, for every axis that has data."""
     charts = [
-        chart
+        {**chart, "place": place, "label": label}
         for place, (axis, label) in enumerate(axes_of(fleets).items())
         for panel in panels
-        if (chart := _chart(panel, axis, palette)) and chart.update(place=place, label=label) is None
+        if (chart := _chart(panel, axis, palette))
     ]
     if not charts:
         return None
-    shown = {line["title"]: line["colour"] for chart in charts for line in chart["lines"]}
-    return {
-        "charts": charts,
-        "axes": [
-            (place, label)
-            for place, label in enumerate(axes_of(fleets).values())
-            if any(chart["place"] == place for chart in charts)
-        ],
-        "legend": sorted(shown.items(), key=lambda item: item[1]),
-    }
+    drawn = {line["colour"]: line["title"] for chart in charts for line in chart["lines"]}
+    axes = {chart["place"]: chart["label"] for chart in charts}
+    return {"charts": charts, "axes": list(axes.items()), "legend": sorted(drawn.items())}
 
 
 def _chart(panel: Panel, axis: str, palette: Mapping[str, int]) -> dict[str, Any] | None:
-    curves = {each.title: _curves(each, axis) for each in panel.clean}
-    curves = {title: found for title, found in curves.items() if found}
+    found = {name: _curves(panel.clean, name, axis) for name in shown(panel.clean)}
+    curves = {name: each for name, each in found.items() if each}
     if not curves:
         return None
-    x = _cost_scale(axis, [costs for found in curves.values() for costs, _ in found])
-    bands = {title: _bands(found, x) for title, found in curves.items()}
+    x = _cost_scale(axis, [costs for each in curves.values() for costs, _ in each])
+    bands = {name: _bands(each, x) for name, each in curves.items()}
     y = _accuracy_scale([band for _, band in bands.values()], panel.target)
     return {
         "title": panel.title,
-        "x_ticks": [(float(x(tick)), short_number(tick)) for tick in x.ticks()],
+        "x_ticks": [_x_tick(x, tick) for tick in x.ticks()],
         "y_ticks": [(float(y(tick)), f"{100 * tick:g}") for tick in y.ticks(7)],
         "target": (float(y(panel.target)), f"{100 * panel.target:g} %"),
         "x": x,
         "y": y,
         "frame": {"left": _LEFT, "right": _RIGHT, "top": _TOP, "bottom": _BOTTOM},
+        # The first strategies, relay above all, are drawn last, over the others.
         "lines": [
-            _line(title, at, band, x, y, palette, len(curves[title]))
-            for title, (at, band) in sorted(bands.items(), key=lambda item: -palette[item[0]])
+            {"title": title_of(name), "colour": palette[name], "seeds": len(curves[name])}
+            | _line(*bands[name], x, y, len(curves[name]))
+            for name in reversed(bands)
         ],
     }
 
 
-def _curves(contestant: Contestant, axis: str) -> list[tuple[Floats, Floats]]:
-    return [curve for cell in contestant.cells if len((curve := cell.curve(axis))[0])]
+def _curves(contest: Contest, strategy: str, axis: str) -> list[Curve]:
+    """Costs and accuracies of each seed that has them."""
+    curves = []
+    for found in cells_of(contest, strategy):
+        costs = np.asarray(along(found["records"], axis), float)
+        accuracies = np.asarray([record["accuracy"] for record in found["records"]], float)
+        if len(costs) and np.isfinite(costs).all() and np.isfinite(accuracies).all():
+            curves.append((costs, accuracies))
+    return curves
+
+
+def _x_tick(x: Scale, tick: float) -> tuple[float, str, str]:
+    """A tick's place, text, and where its text ends: the last one's at the frame's edge."""
+    place = float(x(tick))
+    return place, short_number(tick), "end" if place > _RIGHT - 12 else "middle"
 
 
 def _cost_scale(axis: str, costs: Sequence[Floats]) -> Scale:
@@ -89,82 +101,86 @@ def _cost_scale(axis: str, costs: Sequence[Floats]) -> Scale:
     return Scale(low=low, high=max(high, 2 * low), start=_LEFT, end=_RIGHT, kind="log")
 
 
-def _bands(curves: Sequence[tuple[Floats, Floats]], x: Scale) -> tuple[Floats, Floats]:
+def _bands(curves: Sequence[Curve], x: Scale) -> tuple[Floats, Floats]:
     """Quartiles over seeds (3, points), up to where the first seed's run ends."""
     end = min(float(costs[-1]) for costs, _ in curves)
     start = max(x.low, max(float(costs[0]) for costs, _ in curves))
     spaced = np.geomspace if x.kind == "log" else np.linspace
-    at = spaced(start, max(end, start), _POINTS)
-    values = [step_curve(costs, accuracies, at) for costs, accuracies in curves]
+    at = np.asarray(spaced(start, max(end, start), _POINTS), float)
+    values = [_steps(costs, accuracies, at) for costs, accuracies in curves]
     return at, np.percentile(values, _BAND, axis=0)
+
+
+def _steps(costs: Floats, accuracies: Floats, at: Floats) -> Floats:
+    """Accuracy of the newest record at each cost; the first record's before it."""
+    newest = np.searchsorted(costs, at * (1 + 1e-9), side="right") - 1
+    return accuracies[np.maximum(newest, 0)]
 
 
 def _accuracy_scale(bands: Sequence[Floats], target: float) -> Scale:
     values = np.concatenate([band.ravel() for band in bands])
-    values = values[np.isfinite(values)]
     high = min(0.999, 1 - 0.8 * (1 - max(float(values.max()), target)))
     return Scale(low=float(values.min()), high=high, start=_BOTTOM, end=_TOP, kind="error")
 
 
-def _line(
-    title: str, at: Floats, band: Floats, x: Scale, y: Scale, palette: Mapping[str, int], seeds: int
-) -> dict[str, Any]:
-    low, median, high = (y(row) for row in band)
+def _line(at: Floats, band: Floats, x: Scale, y: Scale, seeds: int) -> dict[str, str]:
+    low, middle, high = (y(row) for row in band)
     places = x(at)
     ribbon = path(np.r_[places, places[::-1]], np.r_[low, high[::-1]], closed=True)
     return {
-        "title": title,
-        "colour": palette[title],
-        "seeds": seeds,
-        "line": path(places, median),
+        "line": path(places, middle),
         "band": ribbon if seeds > 1 else "",
         "last": f"{100 * band[1][-1]:.1f} %",
     }
 
 
 def cost_tables(panels: Sequence[Panel], fleets: Sequence[str]) -> list[dict[str, Any]]:
-    """One table a panel: what each contestant paid to reach the panel's target."""
-    return [table for panel in panels if (table := _cost_table(panel, fleets))]
+    """One table a panel: what each strategy paid to reach the panel's target."""
+    return [_cost_table(panel, fleets) for panel in panels if panel.clean.cells]
 
 
-def _cost_table(panel: Panel, fleets: Sequence[str]) -> dict[str, Any] | None:
-    target = panel.target
+def _cost_table(panel: Panel, fleets: Sequence[str]) -> dict[str, Any]:
+    contest, target = panel.clean, panel.target
+    names = shown(contest)
     columns = {
-        axis: {each.title: each.cost(axis, target) for each in panel.clean}
+        axis: {name: median(contest.spent(name, axis, target)) for name in names}
         for axis in axes_of(fleets)
     }
-    columns = {axis: found for axis, found in columns.items() if any(found.values())}
-    if not columns:
-        return None
-    rows = [
-        {
-            "title": each.title,
-            "strategy": each.strategy,
-            "cells": [_cost_cell(found, each.title) for found in columns.values()],
-            "final": each.final,
-        }
-        for each in panel.clean
-    ]
+    never = {name: len(contest.cells[name]) - contest.reached(name, target) for name in names}
+    kept = [axis for axis, column in columns.items() if any(e.known for e in column.values())]
     return {
         "title": panel.title,
         "target": f"{100 * target:g} %",
-        "columns": [axes_of(fleets)[axis] for axis in columns],
-        "rows": rows,
+        "columns": [axes_of(fleets)[axis] for axis in kept],
+        "rows": [
+            {
+                "strategy": name,
+                "title": title_of(name),
+                "cells": [_cost_cell(columns[axis], never, name, axis) for axis in kept],
+                "final": median(contest.final(name)),
+            }
+            for name in names
+        ],
     }
 
 
-def _cost_cell(column: Mapping[str, TimeTo | None], title: str) -> dict[str, Any] | None:
-    found = column[title]
-    if found is None:
+def _cost_cell(
+    column: Mapping[str, Interval], never: Mapping[str, int], name: str, axis: str
+) -> dict[str, Any] | None:
+    found = column[name]
+    if not found.known:
         return None
-    reached = [cost.cost.value for cost in column.values() if cost and not cost.mostly_never]
-    longest = max(cost.cost.value for cost in column.values() if cost)
-    never = found.mostly_never
+    lost = {each: 2 * never[each] > column[each].count for each in column}
+    reached = [each.median for other, each in column.items() if each.known and not lost[other]]
+    longest = max(each.median for each in column.values() if each.known)
+    spread = f"{cost(found.low, axis)} – {cost(found.high, axis)}" if found.count > 1 else ""
     return {
-        "text": f"> {short_number(found.cost.value)}" if never else short_number(found.cost.value),
-        "interval": f"{short_number(found.cost.low)}–{short_number(found.cost.high)}",
-        "never": f"never in {found.never} of {found.cost.count}" if found.never else "",
-        "mostly_never": never,
-        "best": not never and found.cost.value == min(reached),
-        "bar": 100 * found.cost.value / longest if longest else 0,
+        "text": f"> {cost(found.median, axis)}" if lost[name] else cost(found.median, axis),
+        "interval": f"{cost(found.low, axis)} – {cost(found.high, axis)}"
+        if found.count > 1
+        else "",
+        "never": f"never in {never[name]} of {found.count}" if never[name] else "",
+        "mostly_never": lost[name],
+        "best": not lost[name] and found.median == min(reached),
+        "bar": 100 * found.median / longest if longest else 0,
     }

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from .figures import Estimate, median_of
-from .folder import Cell, number
-from .panels import Contestant, Panel
+from ...comparison.contests import Found
+from ...comparison.statistics import Interval, median
+from .panels import Panel, shown, title_of
 
 __all__ = ["fairness_tables"]
 
+
+def _final(key: str, inner: str = "") -> Callable[[Found], float]:
+    def of(found: Found) -> float:
+        value = found["final"].get(key)
+        value = (value or {}).get(inner) if inner else value
+        return math.nan if value is None else float(value)
+
+    return of
+
+
 _COLUMNS = {
-    "worst": "own data, worst participant",
-    "median": "own data, median participant",
-    "stale": "staleness, median, rounds",
-    "stalest": "staleness, worst, rounds",
+    "own data, worst participant": _final("own_worst"),
+    "own data, median participant": _final("own_median"),
+    "rounds stale, median": _final("staleness", "median"),
+    "rounds stale, worst": _final("staleness", "worst"),
+    "client-epochs stale, median": _final("staleness_epochs", "median"),
+    "client-epochs stale, worst": _final("staleness_epochs", "worst"),
 }
 
 
@@ -25,46 +38,35 @@ def fairness_tables(panels: Sequence[Panel]) -> list[dict[str, Any]]:
 
 
 def _table(panel: Panel) -> dict[str, Any]:
-    found = {each.title: _medians(each) for each in panel.clean}
-    columns = [name for name in _COLUMNS if any(row[name] for row in found.values())]
+    contest = panel.clean
+    found = {
+        column: {name: median(contest.of(name, figure)) for name in shown(contest)}
+        for column, figure in _COLUMNS.items()
+    }
+    columns = [name for name, column in found.items() if any(e.known for e in column.values())]
     return {
         "title": panel.title,
-        "columns": [_COLUMNS[name] for name in columns],
+        "columns": columns,
         "rows": [
-            {"title": each.title, "strategy": each.strategy,
-             "cells": [_cell(name, found[each.title][name]) for name in columns]}
-            for each in panel.clean
-            if any(found[each.title][name] for name in columns)
+            {
+                "strategy": name,
+                "title": title_of(name),
+                "cells": [_cell(column, found[column][name]) for column in columns],
+            }
+            for name in shown(contest)
         ],
-    }  # fmt: skip
-
-
-def _medians(contestant: Contestant) -> dict[str, Estimate | None]:
-    rows = [_values(cell) for cell in contestant.cells]
-    medians: dict[str, Estimate | None] = {}
-    for name in _COLUMNS:
-        values = [value for row in rows if (value := row[name]) is not None]
-        medians[name] = median_of(values) if values else None
-    return medians
-
-
-def _values(cell: Cell) -> dict[str, float | None]:
-    staleness = cell.final.get("staleness") or {}
-    return {
-        "worst": number(cell.final.get("own_worst")),
-        "median": number(cell.final.get("own_median")),
-        "stale": number(staleness.get("median")),
-        "stalest": number(staleness.get("worst")),
     }
 
 
-def _cell(name: str, estimate: Estimate | None) -> dict[str, str] | None:
-    if estimate is None:
+def _cell(column: str, estimate: Interval) -> dict[str, str] | None:
+    if not estimate.known:
         return None
-    if name.startswith("stale"):
-        return {
-            "text": f"{estimate.value:.3g}",
-            "interval": f"{estimate.low:.3g}–{estimate.high:.3g}",
-        }
-    low, value, high = (100 * each for each in (estimate.low, estimate.value, estimate.high))
-    return {"text": f"{value:.1f} %", "interval": f"{low:.1f}–{high:.1f}"}
+    own = column.startswith("own")
+    low, middle, high = (
+        f"{100 * value:.1f}" if own else f"{value:.3g}"
+        for value in (estimate.low, estimate.median, estimate.high)
+    )
+    return {
+        "text": f"{middle} %" if own else middle,
+        "interval": f"{low} to {high}" if estimate.count > 1 else "",
+    }

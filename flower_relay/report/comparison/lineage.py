@@ -7,10 +7,12 @@ from typing import Any
 
 from ...statements import short_name
 from ..outcome import fate_of
-from .folder import Cell, number
-from .panels import RELAY, Contestant, Panel, attack_title
+from .panels import RELAY, Panel, attack_title, cells_of
+from .scale import signed
 
 __all__ = ["lineage_view"]
+
+Row = Mapping[str, Any]
 
 _COLUMN, _ROW = 16, 18
 _LEFT, _TOP = 12, 12
@@ -30,40 +32,34 @@ def lineage_view(panels: Sequence[Panel]) -> dict[str, Any] | None:
     An attacked one shows more: what the gate let pass, and what it did not.
     """
     runs = [
-        (panel, key, cell)
+        (panel, contest, found)
         for panel in panels
-        for key, group in (*panel.attacked.items(), (("", 0.0), panel.clean))
-        for cell in _relay_cells(group)
+        for contest in (*panel.attacked, panel.clean)
+        for found in cells_of(contest, RELAY)
+        if found["hops"]
     ]
     if not runs:
         return None
-    panel, key, cell = runs[0]
-    attack = attack_title(*key) if key[0] else "nobody hostile"
+    panel, contest, found = runs[0]
+    hops = found["hops"]
     return {
-        "title": f"{panel.title}, {attack}, seed {cell.seed}",
-        **_drawing(cell, cell.hops[:_MOST]),
-        "beyond": max(0, len(cell.hops) - _MOST),
+        "title": f"{panel.title}, {attack_title(contest)}, seed {found['cell']['seed']}",
+        **_drawing(found["participants"], hops[:_MOST]),
+        "beyond": max(0, len(hops) - _MOST),
     }
 
 
-def _relay_cells(group: Sequence[Contestant]) -> list[Cell]:
-    cells = [cell for each in group if each.strategy == RELAY for cell in each.cells if cell.hops]
-    return sorted(cells, key=lambda cell: cell.seed)
-
-
-def _drawing(cell: Cell, hops: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    names = _names(cell, hops)
+def _drawing(people: Sequence[Row], hops: Sequence[Row]) -> dict[str, Any]:
+    names = list(dict.fromkeys([*(row["name"] for row in people), *(h["trainer"] for h in hops)]))
     rows = {name: index for index, name in enumerate(names)}
     makers: dict[str, int] = {}
     nodes = []
     for index, hop in enumerate(hops):
-        fate, trainer = fate_of(str(hop.get("outcome"))), _trainer(cell, hop)
-        parent = makers.get(str(hop.get("base")))
-        nodes.append(_node(index, hop, fate, trainer, parent, rows[trainer]))
-        if hop.get("model") is not None:
-            makers.setdefault(str(hop["model"]), index)
+        nodes.append(_node(index, hop, makers.get(hop["base"]), rows[hop["trainer"]]))
+        if hop["model"] is not None:
+            makers.setdefault(hop["model"], index)
     width = 2 * _LEFT + _COLUMN * max(len(nodes) - 1, 0)
-    hostile = {str(row.get("name")) for row in cell.participants if row.get("hostile")}
+    hostile = {row["name"] for row in people if row["hostile"]}
     return {
         "nodes": nodes,
         "links": [_link(nodes, node) for node in nodes if node["parent"] is not None],
@@ -82,41 +78,25 @@ def _drawing(cell: Cell, hops: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _names(cell: Cell, hops: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Participants in their own order; trainers that are not among them after."""
-    known = [str(row.get("name")) for row in cell.participants]
-    return list(dict.fromkeys([*known, *(_trainer(cell, hop) for hop in hops)]))
-
-
-def _trainer(cell: Cell, hop: Mapping[str, Any]) -> str:
-    """A trainer is given by name, or by its place among the participants."""
-    trainer = hop.get("trainer")
-    if isinstance(trainer, int) and 0 <= trainer < len(cell.participants):
-        return str(cell.participants[trainer].get("name"))
-    return str(trainer)
-
-
 def _x(index: int) -> int:
     return _LEFT + _COLUMN * index
 
 
-def _node(
-    index: int, hop: Mapping[str, Any], fate: str, trainer: str, parent: int | None, row: int
-) -> dict[str, Any]:
-    vote = number(hop.get("vote"))
+def _node(index: int, hop: Row, parent: int | None, row: int) -> dict[str, Any]:
+    vote, model = hop["vote"], hop["model"]
     return {
         "index": index,
         "x": _x(index),
         "y": _TOP + _ROW * row,
-        "fate": fate,
-        "outcome": str(hop.get("outcome")),
-        "trainer": short_name(trainer),
-        "hostile": bool(hop.get("hostile")),
-        "round": hop.get("round"),
-        "lane": hop.get("lane"),
-        "vote": "no vote" if vote is None else f"{vote:+.3f}".replace("-", "−"),
-        "base": str(hop.get("base"))[:_NAME],
-        "model": "none" if hop.get("model") is None else str(hop["model"])[:_NAME],
+        "fate": fate_of(hop["outcome"]),
+        "outcome": hop["outcome"],
+        "trainer": short_name(hop["trainer"]),
+        "hostile": hop["hostile"],
+        "round": hop["round"],
+        "lane": hop["lane"],
+        "vote": "no vote" if vote is None else signed(vote, 3),
+        "base": hop["base"][:_NAME],
+        "model": "none" if model is None else model[:_NAME],
         "parent": parent,
     }
 

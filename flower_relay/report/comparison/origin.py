@@ -2,39 +2,57 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from .folder import Results
+from ...comparison.files import Results
 
 __all__ = ["origin_view"]
 
-_COMMANDS = ("command", "commands")
-_VERSIONS = "versions"
+_REPEATED = {
+    "strategies": "--strategy", "data": "--data", "partitions": "--partition",
+    "attacks": "--attack", "shares": "--share",
+}  # fmt: skip
+"""Options that are given once for each value of a plan."""
 
 
 def origin_view(results: Results) -> dict[str, Any]:
     """Of the plan and the tuning all that there is, as texts."""
     plan = results.plan
     return {
-        "commands": [line for key in _COMMANDS for line in _lines(plan.get(key))],
+        "commands": _commands(plan.get("command")) or [_command(plan)],
         "asked": [
-            (key, _text(value)) for key, value in plan.items() if key not in (*_COMMANDS, _VERSIONS)
+            (key, _text(value))
+            for key, value in plan.items()
+            if key not in ("command", "versions") and value not in ({}, [], "")
         ],
-        "versions": list(_pairs(plan.get(_VERSIONS))),
+        "versions": [(str(key), _text(each)) for key, each in (plan.get("versions") or {}).items()],
         "tuned": [_tuned(name, found) for name, found in sorted(results.tuning.items())],
         "cells": len(results.cells),
-        "seeds": sorted({cell.seed for cell in results.cells}),
+        "seeds": sorted({found["cell"]["seed"] for found in results.cells}),
     }
 
 
-def _lines(value: Any) -> list[str]:
-    """A command is one text, a list of words, or there is a list of commands."""
-    if not value:
-        return []
-    if isinstance(value, str):
-        return [value]
-    return [line if isinstance(line, str) else " ".join(map(str, line)) for line in value]
+def _commands(noted: Any) -> list[str]:
+    """A plan notes its commands as one text or as several."""
+    return [noted] if isinstance(noted, str) and noted else list(map(str, noted or ()))
+
+
+def _command(plan: Mapping[str, Any]) -> str:
+    """The one command that plays all that a plan holds."""
+    words = ["flower-relay", "compare", "run"]
+    for key, option in _REPEATED.items():
+        for value in plan.get(key) or ():
+            words += [option, str(value or "none")]
+    seeds = plan.get("seeds") or [0]
+    words += ["--first-seed", str(min(seeds)), "--seeds", str(max(seeds) - min(seeds) + 1)]
+    for key in ("nodes", "budget", "engine", "fleet", "target"):
+        if key in plan:
+            words += [f"--{key}", str(plan[key])]
+    for key, value in (plan.get("settings") or {}).items():
+        words += ["--set", f"{key}={value}"]
+    return shlex.join(words)
 
 
 def _tuned(name: str, found: Any) -> dict[str, Any]:
@@ -47,12 +65,6 @@ def _tuned(name: str, found: Any) -> dict[str, Any]:
         ),
         "tried": len(settings.get("tried") or ()),
     }
-
-
-def _pairs(value: Any) -> list[tuple[str, str]]:
-    if isinstance(value, Mapping):
-        return [(str(key), _text(each)) for key, each in value.items()]
-    return [("", _text(value))] if value else []
 
 
 def _text(value: Any) -> str:

@@ -1,25 +1,16 @@
-"""Cells put in order: panels (one data set, one partition), and in each the contestants.
-
-A contestant is a strategy; where one was run with several settings in the same panel
-(other numbers of lanes, say), each of these is a contestant with those settings in its
-name.
-"""
+"""Contests put in order: a panel is one data set and partition, clean and under attacks."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .figures import Estimate, TimeTo, cost_to_target, median_of
-from .folder import Cell, Results
+from ...comparison.contests import AVERAGING, Contest, Found, contests, plain, target_of
+from ...comparison.files import Results
 
-__all__ = ["AVERAGING", "RELAY", "UNTESTED", "Contestant", "Panel", "attack_title", "palette_of", "panels_of"]
+__all__ = ["RELAY", "UNTESTED", "Panel", "attack_title", "palette_of", "panels_of", "title_of"]
 
 RELAY, UNTESTED = "relay", "relay-untested"
-
-AVERAGING = ("fedavg", "fedprox", "fedavgm", "fedadam")
-"""The rivals that a relay's cost is measured against."""
 
 _TITLES = {
     RELAY: "Relay",
@@ -36,157 +27,100 @@ _TITLES = {
 }
 """Known strategies, in the order in which they are shown."""
 
-_TARGETS = (0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
-
-_SCHEMES = {"dirichlet": "Dirichlet", "iid": "IID", "shards": "shards", "labels": "labels each"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contestant:
-    """One strategy in one panel, under one attack or none; a cell a seed."""
-
-    strategy: str
-    title: str
-    cells: tuple[Cell, ...]
-
-    @property
-    def final(self) -> Estimate | None:
-        """Median final accuracy."""
-        return median_of(list(self.finals.values())) if self.finals else None
-
-    @property
-    def finals(self) -> dict[int, float]:
-        """Final accuracy by seed."""
-        finals = ((cell.seed, cell.final_accuracy) for cell in self.cells)
-        return {seed: value for seed, value in finals if value is not None}
-
-    def cost(self, axis: str, target: float) -> TimeTo | None:
-        """What it cost to reach a target; None without records of that axis."""
-        curves = {cell.seed: cell.curve(axis) for cell in self.cells}
-        curves = {seed: curve for seed, curve in curves.items() if len(curve[0])}
-        return cost_to_target(curves, target) if curves else None
+_SCHEMES = {
+    "dirichlet": "Dirichlet {}",
+    "iid": "IID",
+    "labels": "labels per participant: {}",
+    "natural": "natural split",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """What is comparable: same data, partition, nodes, budget, engine and fleet.
+    """One data set and partition.
 
     Attributes
     ----------
-    clean : tuple of Contestant
-        With nobody hostile.
-    attacked : mapping of (attack, share) to contestants
-        In the order of attacks' names, then of shares.
+    clean : Contest
+        With nobody hostile; without cells where that was not played.
+    attacked : tuple of Contest
+        By attack, then by share.
+    target : float
+        The accuracy that costs are measured to.
     """
 
     title: str
-    clean: tuple[Contestant, ...]
-    attacked: dict[tuple[str, float], tuple[Contestant, ...]]
-
-    def contestant(self, strategy: str) -> Contestant | None:
-        """The first clean contestant of a strategy."""
-        return next((each for each in self.clean if each.strategy == strategy), None)
+    clean: Contest
+    attacked: tuple[Contest, ...]
+    target: float
 
     @property
-    def rivals(self) -> tuple[Contestant, ...]:
-        """The averaging strategies, clean."""
-        return tuple(each for each in self.clean if each.strategy in AVERAGING)
-
-    @property
-    def target(self) -> float:
-        """The highest of the usual targets that some averaging strategy's median run reaches."""
-        judged = self.rivals or self.clean
-        for target in _TARGETS:
-            costs = [each.cost("epochs", target) for each in judged]
-            if any(cost and not cost.mostly_never for cost in costs):
-                return target
-        return _TARGETS[-1]
+    def rivals(self) -> list[str]:
+        """The averaging strategies that relay's costs are measured against."""
+        return [strategy for strategy in shown(self.clean) if plain(strategy) in AVERAGING]
 
 
 def panels_of(results: Results) -> tuple[Panel, ...]:
-    """Sort cells into panels, in the plan's order where it has one."""
-    groups: dict[tuple[object, ...], list[Cell]] = {}
-    for cell in sorted(results.cells, key=lambda cell: _planned(cell, results)):
-        place = (cell.data, cell.partition, cell.nodes, cell.budget, cell.engine, cell.fleet)
-        groups.setdefault(place, []).append(cell)
-    varying = [len({place[index] for place in groups}) > 1 for index in range(6)]
-    return tuple(_panel(cells, varying) for cells in groups.values())
+    """Sort contests into panels, in the plan's order."""
+    found = contests(results.cells)
+    planned = results.plan["data"], results.plan["partitions"]
+    places = {(each.data, each.partition) for each in found}
+    ordered = sorted(places, key=lambda at: tuple(map(_place, at, planned)))
+    return tuple(_panel(*at, found, float(results.plan["target"])) for at in ordered)
 
 
-def attack_title(attack: str, share: float) -> str:
-    """An attack with its share of hostile participants."""
-    return f"{attack}, {100 * share:g} %"
-
-
-def _planned(cell: Cell, results: Results) -> tuple[object, ...]:
-    return (
-        _place(cell.data, results.plan.get("data")),
-        _place(cell.partition, results.plan.get("partitions")),
-        cell.nodes, cell.budget, cell.engine, cell.fleet, cell.seed, cell.key,
-    )  # fmt: skip
-
-
-def _place(name: str, order: object) -> tuple[int, str]:
-    """Where a name stands in an order; those that do not, by name after all others."""
-    known = list(order) if isinstance(order, list | tuple) else []
-    return (known.index(name) if name in known else len(known), name)
-
-
-def _panel(cells: Sequence[Cell], varying: Sequence[bool]) -> Panel:
-    first = cells[0]
-    further = (f"{first.nodes} nodes", f"{first.budget} client-epochs", first.engine, first.fleet)
-    title = ", ".join(
-        [f"{first.data}, {_scheme(first.partition)}"]
-        + [text for text, varies in zip(further, varying[2:], strict=True) if varies]
-    )
-    attacks = sorted({(cell.attack, cell.share) for cell in cells if not cell.clean})
+def _panel(data: str, partition: str, found: Sequence[Contest], highest: float) -> Panel:
+    here = [each for each in found if (each.data, each.partition) == (data, partition)]
+    attacked = [each for each in here if each.attack]
+    nobody = [each for each in here if not each.attack]
+    clean = nobody[0] if nobody else Contest(data, partition, "", 0.0)
     return Panel(
-        title=title,
-        clean=_contestants(cell for cell in cells if cell.clean),
-        attacked={
-            key: _contestants(cell for cell in cells if (cell.attack, cell.share) == key)
-            for key in attacks
-        },
+        title=f"{data}, {_scheme(partition)}",
+        clean=clean,
+        attacked=tuple(sorted(attacked, key=lambda each: (each.attack, each.share))),
+        target=target_of(clean, highest) if clean.cells else highest,
     )
 
 
 def _scheme(partition: str) -> str:
     name, _, value = partition.partition(":")
-    return " ".join(part for part in (_SCHEMES.get(name, name), value) if part)
+    return _SCHEMES.get(name, partition).format(value)
 
 
-def _contestants(cells: Iterable[Cell]) -> tuple[Contestant, ...]:
-    groups: dict[str, dict[str, list[Cell]]] = {}
-    for cell in cells:
-        variant = json.dumps(cell.settings, sort_keys=True, default=str)
-        groups.setdefault(cell.strategy, {}).setdefault(variant, []).append(cell)
+def _place(name: str, order: Sequence[str]) -> tuple[int, str]:
+    """Where a name stands in an order; those that do not, by name after all others."""
+    return (order.index(name) if name in order else len(order), name)
+
+
+def shown(contest: Contest) -> list[str]:
+    """A contest's strategies in the order in which they are shown."""
     known = list(_TITLES)
-    order = sorted(groups, key=lambda name: _place(name, known))
-    return tuple(
-        Contestant(strategy=name, title=_title(name, variant, groups[name]), cells=tuple(found))
-        for name in order
-        for variant, found in groups[name].items()
-    )
+    return sorted(contest.cells, key=lambda name: (_place(plain(name), known), name))
 
 
-def _title(name: str, variant: str, variants: dict[str, list[Cell]]) -> str:
+def cells_of(contest: Contest, strategy: str) -> list[Found]:
+    """A strategy's cells, by seed."""
+    return [found for _, found in sorted(contest.cells.get(strategy, {}).items())]
+
+
+def title_of(strategy: str) -> str:
+    """A strategy's name for people, with the settings that it has of its own."""
+    name, _, settings = strategy.partition(":")
     title = _TITLES.get(name, name)
-    if len(variants) == 1:
-        return title
-    all_settings = [json.loads(text) for text in variants]
-    own = json.loads(variant)
-    differing = sorted(
-        key
-        for key in {key for settings in all_settings for key in settings}
-        if len({json.dumps(settings.get(key)) for settings in all_settings}) > 1
-    )
-    named = [f"{key} {own[key]}" for key in differing if key in own]
-    return f"{title} · {', '.join(named) or 'default'}"
+    return f"{title} · {settings}" if settings else title
 
 
-def palette_of(panels: Iterable[Panel]) -> dict[str, int]:
-    """A colour's number for each contestant's title, the same in every chart of a page."""
-    everybody = [each for panel in panels for group in (panel.clean, *panel.attacked.values()) for each in group]  # noqa: E501
-    known = list(_TITLES.values())
-    others = sorted({each.title for each in everybody} - set(known))
-    return {title: number for number, title in enumerate([*known, *others])}
+def attack_title(contest: Contest) -> str:
+    """Who is hostile."""
+    if not contest.attack:
+        return "nobody hostile"
+    return f"{contest.attack}, {100 * contest.share:g}\u00a0%"
+
+
+def palette_of(panels: Iterable[Panel]) -> Mapping[str, int]:
+    """A colour's number for each strategy, the same in every chart of a page."""
+    everybody = {
+        name for panel in panels for each in (panel.clean, *panel.attacked) for name in each.cells
+    }
+    known = list(_TITLES)
+    return {name: number for number, name in enumerate([*known, *sorted(everybody - set(known))])}

@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .folder import Floats
+__all__ = ["Floats", "Scale", "cost", "path", "short_number", "signed"]
 
-__all__ = ["Scale", "path", "short_number"]
+Floats = NDArray[np.float64]
 
 _ACCURACIES = (0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.99, 0.995)
 _FLOOR = 1e-3
 """An error of nothing has no logarithm; accuracies end at 0.999."""
 
-_SUFFIXES = ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k"))
+_PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,12 +84,23 @@ def _log_ticks(low: float, high: float, most: int) -> list[float]:
     return inside[:: math.ceil(len(inside) / most)]
 
 
-def short_number(value: float) -> str:
-    """A number with three figures, and a suffix for thousands and more."""
-    for size, suffix in _SUFFIXES:
+def short_number(value: float, unit: str = "") -> str:
+    """A number with three figures, a prefix for thousands and more, and its unit."""
+    for size, prefix in _PREFIXES:
         if abs(value) >= 0.9995 * size:
-            return f"{value / size:.3g}{suffix}"
-    return f"{value:.3g}"
+            return f"{value / size:.3g}\u00a0{prefix}{unit}"
+    return f"{value:.3g}\u00a0{unit}".rstrip("\u00a0")
+
+
+def cost(value: float, axis: str) -> str:
+    """A cost on an axis, with its unit; client-epochs have none."""
+    return short_number(value, {"epochs": "", "bytes": "B"}.get(axis, "s"))
+
+
+def signed(value: float, digits: int) -> str:
+    """A number with its sign, as printers set it; nothing has none."""
+    text = f"{value:+.{digits}f}"
+    return text[1:] if not text.strip("+-0.") else text.replace("-", "−")
 
 
 def path(x: Floats, y: Floats, *, closed: bool = False) -> str:
