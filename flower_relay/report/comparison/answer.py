@@ -15,7 +15,7 @@ __all__ = ["answer"]
 
 Row = dict[str, Any]
 
-_TIMES = "times the best averaging strategy's"
+_TIMES = "of the best averaging strategy's"
 
 
 def answer(panels: Sequence[Panel], fleets: Sequence[str]) -> dict[str, Any] | None:

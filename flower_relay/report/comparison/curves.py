@@ -176,9 +176,7 @@ def _cost_cell(
     spread = f"{cost(found.low, axis)} – {cost(found.high, axis)}" if found.count > 1 else ""
     return {
         "text": f"> {cost(found.median, axis)}" if lost[name] else cost(found.median, axis),
-        "interval": f"{cost(found.low, axis)} – {cost(found.high, axis)}"
-        if found.count > 1
-        else "",
+        "interval": spread,
         "never": f"never in {never[name]} of {found.count}" if never[name] else "",
         "mostly_never": lost[name],
         "best": not lost[name] and found.median == min(reached),

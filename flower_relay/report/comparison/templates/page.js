@@ -149,7 +149,7 @@
       choose(hops[Math.max(0, Math.min(hops.length - 1, to))], true);
     });
     // One is chosen from the start, so that there is something to read and to go on from.
-    choose(hops.findLast((hop) => hop.classList.contains("accepted")) ?? chosen, false);
+    choose(hops.find((hop) => !hop.classList.contains("accepted")) ?? chosen, false);
   }
-  document.documentElement.dataset.ready = "yes";
+  document.documentElement.dataset.ready = "yes"; // all of the above ran
 })();
