@@ -60,6 +60,9 @@ FRAME = """<!DOCTYPE html><meta charset="utf-8"><pre id="probe"></pre>
 """A window cannot be as narrow as a phone; a frame can, and media queries ask its width."""
 
 
+Done = subprocess.CompletedProcess[str]
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("browser") / "results"
@@ -68,9 +71,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-def browse(
-    page: Path, profile: Path, width: int, *options: str
-) -> subprocess.CompletedProcess[str]:
+def browse(page: Path, profile: Path, width: int, *options: str) -> Done:
     assert BROWSER is not None
     return subprocess.run(
         [

@@ -69,7 +69,7 @@ def _drawing(people: Sequence[Row], hops: Sequence[Row]) -> dict[str, Any]:
         "row": _ROW,
         "top": _TOP,
         "marks": [(_x(index), index + 1) for index in range(9, len(nodes), 10)],
-        "strips": list(range(0, width, _STRIP * _COLUMN)),
+        "strips": [_x(index) - _COLUMN // 2 for index in range(0, len(nodes), _STRIP)],
         "strip_width": _STRIP * _COLUMN,
         "counts": {
             fate: sum(node["fate"] == fate for node in nodes)

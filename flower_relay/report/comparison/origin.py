@@ -71,5 +71,5 @@ def _text(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_text(each)}" for key, each in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(_text(each) for each in value)
+        return ", ".join(_text(each) or "none" for each in value)
     return f"{value:g}" if isinstance(value, float) else str(value)
