@@ -128,6 +128,25 @@ def test_the_answer_is_worked_out_from_the_records(tmp_path: Path) -> None:
     assert "Where relay loses: 2 of 8 comparisons" in words
 
 
+def test_a_rival_that_never_gets_there_is_not_the_best_however_short_its_run(
+    tmp_path: Path,
+) -> None:
+    folder = write_sample(
+        tmp_path / "r", seeds=2, attacks=(), strategies=("relay", "fedavg", "fedavgm"), truth=False
+    )
+
+    def quick_but_lost(content: dict[str, Any]) -> None:
+        lost = content["cell"]["strategy"] == "fedavg"
+        for record in content["records"]:
+            record["accuracy"] = 0.5 if lost or record["epochs"] < 100 else 0.96
+            record["seconds"] = {"homogeneous": record["epochs"] / (1000 if lost else 1)}
+
+    change_cells(folder, quick_but_lost)
+    words = page_of(folder).words
+    assert "Relay needs 1.00 times the client-epochs" in words
+    assert "is no slower on the clock on any fleet" in words
+
+
 def test_who_never_gets_there_is_marked_with_the_whole_budget_as_a_bound(tmp_path: Path) -> None:
     folder = write_sample(
         tmp_path / "r", seeds=2, attacks=(), strategies=("relay", "fedavg"), truth=False

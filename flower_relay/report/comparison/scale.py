@@ -18,6 +18,9 @@ _ACCURACIES = (0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.96, 0.97, 
 _FLOOR = 1e-3
 """An error of nothing has no logarithm; accuracies end at 0.999."""
 
+_DURATIONS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
+"""A duration is given in the longest unit that it is at least two of."""
+
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -94,7 +97,10 @@ def short_number(value: float, unit: str = "") -> str:
 
 def cost(value: float, axis: str) -> str:
     """A cost on an axis, with its unit; client-epochs have none."""
-    return short_number(value, {"epochs": "", "bytes": "B"}.get(axis, "s"))
+    if axis in ("epochs", "bytes"):
+        return short_number(value, "B" if axis == "bytes" else "")
+    size, unit = next((each for each in _DURATIONS if value >= 2 * each[0]), (1.0, "s"))
+    return f"{value / size:.3g}\u00a0{unit}"
 
 
 def signed(value: float, digits: int) -> str:
