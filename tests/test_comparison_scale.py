@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from flower_relay.report.comparison.scale import Scale, cost
 from flower_relay.report.comparison.truth import spearman
 
+Kind = Literal["linear", "log"]
+
 
 @pytest.mark.parametrize(
     ("value", "axis", "text"),
@@ -23,6 +25,10 @@ from flower_relay.report.comparison.truth import spearman
 )  # fmt: skip
 def test_costs_are_given_in_units_that_people_use(value: float, axis: str, text: str) -> None:
     assert cost(value, axis) == text.replace(" ", "\u00a0")
+
+
+def test_durations_side_by_side_share_a_unit() -> None:
+    assert cost(18, "seconds phones", 240) == "0.3\u00a0min"
 
 
 def test_accuracies_take_as_much_room_as_their_errors_shrink() -> None:

@@ -72,6 +72,7 @@ def _cost_row(panel: Panel, axis: str, label: str) -> Row | None:
     if not times.known:
         return None
     own, other = median(relay).median, median(theirs).median
+    longest = max(own, other)
     never, nor = ("" if _arrives(contest, name, target) else " (never)" for name in (RELAY, rival))
     return {
         "label": label,
@@ -80,8 +81,8 @@ def _cost_row(panel: Panel, axis: str, label: str) -> Row | None:
         "detail": f"to {100 * target:g}\u00a0% accuracy",
         "interval": _interval(times, _times),
         "bars": [
-            ("Relay", cost(own, axis) + never, _width(own, other)),
-            (title_of(rival), cost(other, axis) + nor, _width(other, own)),
+            ("Relay", cost(own, axis, longest) + never, _width(own, other)),
+            (title_of(rival), cost(other, axis, longest) + nor, _width(other, own)),
         ],
         "loses": times.median > 1 or bool(never),
     }

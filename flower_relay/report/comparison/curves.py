@@ -173,10 +173,12 @@ def _cost_cell(
     lost = {each: 2 * never[each] > column[each].count for each in column}
     reached = [each.median for other, each in column.items() if each.known and not lost[other]]
     longest = max(each.median for each in column.values() if each.known)
-    spread = f"{cost(found.low, axis)} – {cost(found.high, axis)}" if found.count > 1 else ""
+    low, middle, high = (
+        cost(value, axis, longest) for value in (found.low, found.median, found.high)
+    )
     return {
-        "text": f"> {cost(found.median, axis)}" if lost[name] else cost(found.median, axis),
-        "interval": spread,
+        "text": f"> {middle}" if lost[name] else middle,
+        "interval": f"{low} – {high}" if found.count > 1 else "",
         "never": f"never in {never[name]} of {found.count}" if never[name] else "",
         "mostly_never": lost[name],
         "best": not lost[name] and found.median == min(reached),

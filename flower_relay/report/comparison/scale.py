@@ -95,11 +95,22 @@ def short_number(value: float, unit: str = "") -> str:
     return f"{value:.3g}\u00a0{unit}".rstrip("\u00a0")
 
 
-def cost(value: float, axis: str) -> str:
-    """A cost on an axis, with its unit; client-epochs have none."""
+def cost(value: float, axis: str, beside: float | None = None) -> str:
+    """A cost on an axis, with its unit; client-epochs have none.
+
+    Parameters
+    ----------
+    value : float
+        Client-epochs, bytes or seconds.
+    axis : str
+        As `flower_relay.comparison.figures.AXES` names it.
+    beside : float, optional
+        A duration that this one stands beside, and shares the unit of.
+    """
     if axis in ("epochs", "bytes"):
         return short_number(value, "B" if axis == "bytes" else "")
-    size, unit = next((each for each in _DURATIONS if value >= 2 * each[0]), (1.0, "s"))
+    longest = value if beside is None else beside
+    size, unit = next((each for each in _DURATIONS if longest >= 2 * each[0]), (1.0, "s"))
     return f"{value / size:.3g}\u00a0{unit}"
 
 
