@@ -22,6 +22,9 @@ $(READY): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[simulation,torch,dev]'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'psycopg[binary]>=3.1' \
 		|| echo "psycopg cannot be had here: the PostgreSQL tests will be skipped."
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+		&& (apt-get update && apt-get install -y --no-install-recommends chromium) >/dev/null 2>&1; } \
+		|| echo "chromium is not here: the test that opens the report in it will be skipped."
 	@touch $(READY)
 
 demo: $(READY) ## train a federation of 20 by relay, through Flower; table and pictures
