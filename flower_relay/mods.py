@@ -1,8 +1,8 @@
 """The relay's mod: a ClientApp that signs what it hands on, `ClientApp(mods=[relay_mod])`.
 
-With it the ledger can prove who trained and who voted, and the operator cannot choose who
-examines. Put it first among the mods, so that it signs what leaves the node. To a server
-that does not speak relay it does nothing.
+With it the ledger can prove who trained and who voted, the operator cannot choose who
+examines, and of a model only what is new is sent. Put it first among the mods, so that it
+signs what leaves the node. To a server that does not speak relay it does nothing.
 
 What a relay's server asks for is in the message's config, and what the mod says is in the
 reply's ConfigRecord `relay`:
@@ -12,6 +12,7 @@ reply's ConfigRecord `relay`:
                        without it nothing is done
 `relay-hello`          a challenge; answered by `hello-signature`
 `relay-parent`         train: the model's hash, which the received arrays must have
+`relay-up`             train: how the result's difference to that model may be sent back
 `server-round`         train: the round; answered by `signature` under (round, parent, model)
 `relay-utility-key`,   evaluate: the metric that votes, the largest value that counts, and
 `relay-bound`,         whether larger is better; answered by `utility` and `signature` under
@@ -20,28 +21,46 @@ reply's ConfigRecord `relay`:
 `relay-commitment`     commitment block; answered by `nonce` and `signature`
 =====================  =====================================================================
 
-Every reply holds `public-key`, and every reply but an opening `nonce-hash`.
+Instead of its arrays a message may hold a parcel (`flower_relay.parcels`); `relay-arrays` is
+then the key under which the ClientApp finds them. Every reply but an opening says which
+models the node `holds`, by the beginnings of their hashes; one that is relied upon and is not
+held is named by `missing`. A node that signs adds `public-key` and `nonce-hash`.
 """
 
 from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from logging import WARNING
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
-from numpy.typing import NDArray
+from flwr.common import log
 
+from .adapter import let_go_of_arrays
 from .errors import ConfigurationError, RefusedError
+from .handing_on import handed_on
+from .model_cache import PREFIX, ModelCache, cache_of
+from .parcels import PARCEL, parcel_of, steps_of, taken
 from .participant_keys import key_file, participant_key
 from .rules.testing import bounded_utility
-from .statements import Hello, Hop, Opening, Statement, Vote, nonce_hash, public_hex, sign
-from .store import canonical_bytes, model_name
+from .statements import (
+    Hello,
+    Hop,
+    Opening,
+    Statement,
+    Vote,
+    is_hash,
+    nonce_hash,
+    public_hex,
+    sign,
+)
+from .store import Arrays
+from .unpacking import Model, model_in
 
 __all__ = ["make_relay_mod", "relay_mod"]
 
@@ -50,6 +69,9 @@ Mod = Callable[[Message, Context, App], Message]
 
 _RECORD = "relay"
 _NONCES = "relay-nonces"
+
+_NO_UTILITY = -1.0
+"""Stands for a utility that could not be measured; all others are from 0 to 1."""
 
 _NONCES_KEPT = 32
 """Nonces that may wait to be opened; the oldest are forgotten first."""
@@ -70,7 +92,7 @@ def make_relay_mod(
     max_bytes : int, optional
         Largest model that is accepted; `relay-max-bytes` in the node config.
     lasting_keys_only : bool
-        Do nothing on a node whose key is in no file: it would be somebody else next time.
+        Sign nothing on a node whose key is in no file: it would be somebody else next time.
 
     Returns
     -------
@@ -88,18 +110,21 @@ def make_relay_mod(
         kind = message.metadata.message_type.partition(".")[0]
         if config is None or kind not in ("train", "evaluate"):
             return call_next(message, context)
-        if lasting_keys_only and key_file(context, own_key) is None:
-            return call_next(message, context)
+        signs = not lasting_keys_only or key_file(context, own_key) is not None
         exchange = _Exchange(
             message=message,
             context=context,
             config=config,
-            key=participant_key(context, own_key),
+            key=participant_key(context, own_key) if signs else None,
             max_bytes=_limit(context, max_bytes),
+            cache=cache_of(context),
         )
         if "relay-reveal" in config:
             return exchange.reveal()
-        return exchange.train(call_next) if kind == "train" else exchange.evaluate(call_next)
+        try:
+            return exchange.train(call_next) if kind == "train" else exchange.evaluate(call_next)
+        except _MissingError as missing:
+            return exchange.missing(str(missing))
 
     return mod
 
@@ -111,40 +136,95 @@ class _Exchange:
     message: Message
     context: Context
     config: ConfigRecord
-    key: Ed25519PrivateKey
+    key: Ed25519PrivateKey | None
     max_bytes: int | None
+    cache: ModelCache
 
     @property
     def run(self) -> str:
         return _text(self.config, "relay-run")
 
     def train(self, call_next: App) -> Message:
+        """Train on the message's model, and hand on what came of it."""
         round = _whole(self.config, "server-round")
-        parent = _name_of(self.message.content, "the message", self.max_bytes)
-        stated = self.config.get("relay-parent", parent)
-        if stated != parent:
+        if PARCEL in self.message.content:
+            parent = self._unpack([_text(self.config, "relay-parent")])[0]
+            self._give(parent.arrays)
+        else:
+            parent = self._as_it_came()
+        stated = self.config.get("relay-parent", parent.name)
+        if stated != parent.name:
             raise RefusedError(
                 f"relay-parent announces model {str(stated)[:12]}; the arrays of the message are "
-                f"model {parent[:12]}. Nothing was trained or signed: the message was changed on "
-                "its way, or the server is at fault; have it send the hop again."
+                f"model {parent.name[:12]}. Nothing was trained or signed: the message was changed "
+                "on its way, or the server is at fault; have it send the hop again."
             )
         reply = call_next(self.message, self.context)
         if reply.has_error():
             return reply
-        model = _name_of(reply.content, "the ClientApp's reply", None)
-        return self._say(reply, Hop(run=self.run, round=round, parent=parent, model=model))
+        model = self._hand_on(reply, parent)
+        if model is None:
+            return self._say(reply, {})
+        return self._say(
+            reply, self._signed(Hop(run=self.run, round=round, parent=parent.name, model=model))
+        )
+
+    def _hand_on(self, reply: Message, parent: Model) -> str | None:
+        """Make the reply's model as small as the server can take it; the model's name."""
+        try:
+            model = model_in(reply.content, "the ClientApp's reply", None)
+        except RefusedError:
+            if self.key is not None:
+                raise
+            return None  # nobody's word is needed: the server sees for itself
+        step = handed_on(self.context, model, parent, self.config.get("relay-up"))
+        if step is None:
+            return model.name
+        let_go_of_arrays(reply.content)
+        reply.content[PARCEL] = parcel_of([step])
+        return step.model
 
     def evaluate(self, call_next: App) -> Message:
+        """Evaluate the message's model, or each of those that it names."""
         measure = _measure(self.config)
-        model = _name_of(self.message.content, "the message", self.max_bytes)
+        if PARCEL in self.message.content and measure is not None:
+            return self._examine(call_next, measure)
+        model = self._as_it_came()
         reply = call_next(self.message, self.context)
         if reply.has_error():
             return reply
         utility = None if measure is None else measure.of(reply.content)
         if utility is None:
-            return self._say(reply, None)
-        vote = Vote(run=self.run, model=model, utility=utility)
-        return self._say(reply, vote, utility=utility)
+            return self._say(reply, {})
+        vote = Vote(run=self.run, model=model.name, shown=model.name, utility=utility)
+        return self._say(reply, {**self._signed(vote), "utility": utility})
+
+    def _examine(self, call_next: App, measure: _Measure) -> Message:
+        """Several models in one visit: a utility and a signature for each."""
+        names = _hashes(self.config, "relay-models")
+        shown = self._unpack(_hashes(self.config, "relay-shown"))
+        utilities, signatures = [], []
+        content = RecordDict()
+        for place, (name, model) in enumerate(zip(names, shown, strict=True)):
+            self._give(model.arrays)
+            found = self._tried(call_next)
+            utility = measure.of(found)
+            vote = Vote(run=self.run, model=name, shown=model.name, utility=utility or 0.0)
+            signed = {} if utility is None else self._signed(vote)
+            utilities.append(_NO_UTILITY if utility is None else utility)
+            signatures.append(signed.get("signature", ""))
+            content[f"metrics-{place}"] = _metrics_of(found)
+        said: dict[str, Any] = {"utilities": utilities, "signatures": signatures}
+        return self._say(Message(content, reply_to=self.message), said)
+
+    def _tried(self, call_next: App) -> RecordDict:
+        """What the ClientApp replies about a model; nothing where it fails on this one."""
+        try:
+            reply = call_next(self.message, self.context)
+        except Exception as problem:  # whatever it is, the visit's other models are not at fault
+            log(WARNING, "The ClientApp could not evaluate a model: %r", problem)
+            return RecordDict()
+        return RecordDict() if reply.has_error() else reply.content
 
     def reveal(self) -> Message:
         """Open the nonce that is asked for, once, and forget it; no model is touched."""
@@ -161,30 +241,98 @@ class _Exchange:
             )
         commitment = _text(self.config, "relay-commitment")
         opening = Opening(run=self.run, commitment=commitment, nonce=nonce.hex())
-        said = {
-            "public-key": public_hex(self.key),
-            "nonce": opening.nonce,
-            "signature": sign(self.key, opening),
-        }
+        said: dict[str, Any] = {**self._signed(opening), **self._public_key()}
+        said["nonce"] = opening.nonce
         _keep_nonces(self.context, [other for other in waiting if other != nonce])
-        return Message(RecordDict({_RECORD: ConfigRecord({**said})}), reply_to=self.message)
+        return Message(RecordDict({_RECORD: ConfigRecord(said)}), reply_to=self.message)
 
-    def _say(
-        self, reply: Message, statement: Statement | None, utility: float | None = None
-    ) -> Message:
-        """Attach the signature, the answer to a challenge, and a fresh nonce's hash."""
-        nonce = secrets.token_bytes(32)
-        _keep_nonces(self.context, [*_nonces(self.context), nonce][-_NONCES_KEPT:])
-        said = ConfigRecord({"public-key": public_hex(self.key), "nonce-hash": nonce_hash(nonce)})
-        if statement is not None:
-            said["signature"] = sign(self.key, statement)
-        if utility is not None:
-            said["utility"] = utility
-        if "relay-hello" in self.config:
+    def _as_it_came(self) -> Model:
+        """The model in a message without a parcel; it is remembered."""
+        model = model_in(self.message.content, "the message", self.max_bytes)
+        self.cache.put(model.name, model.data)
+        return model
+
+    def _unpack(self, names: Sequence[str]) -> list[Model]:
+        """Models that a parcel leads to, or that are held; they are remembered.
+
+        Raises
+        ------
+        _MissingError
+            When the parcel builds on models that are not held any more.
+        """
+        parcel = self.message.content[PARCEL]
+        steps = steps_of(parcel) if isinstance(parcel, ConfigRecord) else []
+        held = _Held(self.cache)
+        for step in steps:
+            if step.reference and held.get(step.reference) is None:
+                raise _MissingError(step.reference)
+            arrays, data = taken(step, held.get, self.max_bytes)
+            held.made[step.model] = Model(name=step.model, arrays=arrays, data=data)
+        found = [held.model(name) for name in names]
+        for model in held.made.values():
+            self.cache.put(model.name, model.data)
+        return found
+
+    def _give(self, arrays: Arrays) -> None:
+        """Put a model where the ClientApp looks for it, in place of parcel or earlier model."""
+        kept = {
+            key: record
+            for key, record in self.message.content.items()
+            if key != PARCEL and not isinstance(record, ArrayRecord)
+        }
+        record = ArrayRecord({name: Array(array) for name, array in arrays.items()})
+        key = _text(self.config, "relay-arrays")
+        self.message.content = RecordDict({key: record, **kept})
+
+    def missing(self, name: str) -> Message:
+        """Say that a model is not held, so that it is sent as a whole."""
+        said = ConfigRecord({"missing": name[:PREFIX]})
+        return Message(RecordDict({_RECORD: said}), reply_to=self.message)
+
+    def _signed(self, statement: Statement) -> dict[str, str]:
+        return {} if self.key is None else {"signature": sign(self.key, statement)}
+
+    def _public_key(self) -> dict[str, str]:
+        return {} if self.key is None else {"public-key": public_hex(self.key)}
+
+    def _say(self, reply: Message, said: Mapping[str, Any]) -> Message:
+        """Attach what is said, what is held, the answer to a challenge, and a nonce's hash."""
+        record = ConfigRecord({**self._public_key(), **said})
+        record["holds"] = ",".join(name[:PREFIX] for name in self.cache.names())
+        if self.key is not None:
+            nonce = secrets.token_bytes(32)
+            _keep_nonces(self.context, [*_nonces(self.context), nonce][-_NONCES_KEPT:])
+            record["nonce-hash"] = nonce_hash(nonce)
+        if "relay-hello" in self.config and self.key is not None:
             hello = Hello(run=self.run, challenge=_text(self.config, "relay-hello"))
-            said["hello-signature"] = sign(self.key, hello)
-        reply.content[_RECORD] = said
+            record["hello-signature"] = sign(self.key, hello)
+        reply.content[_RECORD] = record
         return reply
+
+
+class _MissingError(Exception):
+    """A parcel builds on a model that is not held."""
+
+
+class _Held:
+    """Models at hand while a parcel is unpacked: made from it, or kept from before."""
+
+    def __init__(self, cache: ModelCache) -> None:
+        self._cache = cache
+        self.made: dict[str, Model] = {}
+
+    def get(self, name: str) -> Arrays | None:
+        if name not in self.made and (arrays := self._cache.get(name)) is not None:
+            return arrays
+        return self.made[name].arrays if name in self.made else None
+
+    def model(self, name: str) -> Model:
+        if name in self.made:
+            return self.made[name]
+        arrays = self._cache.get(name)
+        if arrays is None:
+            raise _MissingError(name)
+        return Model(name=name, arrays=arrays, data=b"")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,6 +350,15 @@ class _Measure:
             if isinstance(value, int | float):
                 return bounded_utility(float(value), self.bound, self.rises)
         return None
+
+
+def _metrics_of(content: RecordDict) -> MetricRecord:
+    """All metrics of a reply in one record."""
+    merged = MetricRecord()
+    for record in content.values():
+        if isinstance(record, MetricRecord):
+            merged.update(record)
+    return merged
 
 
 def _measure(config: ConfigRecord) -> _Measure | None:
@@ -222,57 +379,6 @@ def _asked(message: Message) -> ConfigRecord | None:
         if isinstance(record, ConfigRecord) and "relay-run" in record:
             return record
     return None
-
-
-def _name_of(content: RecordDict, where: str, max_bytes: int | None) -> str:
-    """The hash of the one model in a message, once it is seen to be one.
-
-    Raises
-    ------
-    RefusedError
-        When there is not exactly one, it is too large, or not of finite numbers.
-    """
-    # Not `content.array_records`: its views keep what they showed alive.
-    records = [record for record in content.values() if isinstance(record, ArrayRecord)]
-    if len(records) != 1:
-        raise RefusedError(
-            f"{where} should hold one model, that is one ArrayRecord, and holds {len(records)}. "
-            "Nothing was signed; a ClientApp for a relay receives and returns one."
-        )
-    size = records[0].count_bytes()
-    if max_bytes is not None and size > max_bytes:
-        raise RefusedError(
-            f"{where} holds a model of {size} bytes; this node accepts {max_bytes} at most "
-            "(relay-max-bytes). It was not unpacked; raise the limit if the run's model is "
-            "meant to be this large."
-        )
-    arrays = {name: _unpacked(where, name, packed) for name, packed in records[0].items()}
-    return model_name(canonical_bytes(arrays))
-
-
-def _unpacked(where: str, name: str, packed: Array) -> NDArray[Any]:
-    """An array of finite numbers; other packings would be other people's code to run."""
-    if packed.stype != "numpy.ndarray":
-        raise RefusedError(_unfit(where, name, f"one packed as {packed.stype!r}"))
-    try:
-        array: object = packed.numpy()
-    except (ValueError, EOFError) as problem:
-        raise RefusedError(_unfit(where, name, str(problem))) from problem
-    if not isinstance(array, np.ndarray):  # numpy opens archives as well
-        raise RefusedError(_unfit(where, name, "an archive"))
-    if array.dtype.kind not in "biuf":
-        raise RefusedError(_unfit(where, name, f"one of {array.dtype}"))
-    if not np.isfinite(array).all():
-        raise RefusedError(_unfit(where, name, "NaN or infinity in it"))
-    return array
-
-
-def _unfit(where: str, name: str, found: object) -> str:
-    return (
-        f"{where}: array '{name}' should be a numpy array of finite numbers; found {found}. "
-        "Nothing was signed. Where it is the ClientApp's own result, its training has diverged "
-        "or packs its weights differently."
-    )
 
 
 def _limit(context: Context, default: int | None) -> int | None:
@@ -301,6 +407,13 @@ def _text(config: ConfigRecord, name: str) -> str:
     if not isinstance(value, str) or not value:
         raise _misread(name, "a text that is not empty", value)
     return value
+
+
+def _hashes(config: ConfigRecord, name: str) -> list[str]:
+    value = config.get(name)
+    if not isinstance(value, list) or not all(map(is_hash, value)):
+        raise _misread(name, "a list of hashes", value)
+    return [str(each) for each in value]
 
 
 def _whole(config: ConfigRecord, name: str) -> int:
