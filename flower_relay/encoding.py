@@ -127,7 +127,8 @@ def _whole(data: bytes, reference: NDArray[Any], encoding: str) -> NDArray[Any]:
     else:
         scale = np.frombuffer(data, _SCALE, count=1)[0]
         levels = np.frombuffer(data, np.int8, offset=_SCALE.itemsize)
-        change = levels.astype(wide.dtype) * wide.dtype.type(scale)
+        with np.errstate(over="ignore", invalid="ignore"):
+            change = levels.astype(wide.dtype) * wide.dtype.type(scale)
     with np.errstate(over="ignore", invalid="ignore"):
         array: NDArray[Any] = (wide + change.reshape(wide.shape)).astype(reference.dtype)
     if not np.isfinite(array).all():

@@ -1,13 +1,14 @@
 """The last few models that a node saw, so that it need only be sent what is new.
 
 They are kept in the node's state, or in a folder where its config names one
-(`relay-cache-dir`), newest last, and never beyond a number and a size. What is kept is
+(`relay-cache-dir`), the last used last, and never beyond a number and a size. What is kept is
 looked up by hash, and has it: a file that was changed counts as not there.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any, Protocol
@@ -40,7 +41,7 @@ class ModelCache(Protocol):
     """Models by name, bounded."""
 
     def get(self, name: str) -> dict[str, NDArray[Any]] | None:
-        """A model's arrays, or None."""
+        """A model's arrays, or None; what is used is kept longest."""
 
     def put(self, name: str, data: bytes) -> None:
         """Keep a model's canonical bytes, and forget the oldest beyond the bounds."""
@@ -81,7 +82,10 @@ class _InState:
 
     def get(self, name: str) -> dict[str, NDArray[Any]] | None:
         data = self._kept.get(name)
-        return None if data is None else load(data)
+        if data is None:
+            return None
+        self.put(name, data)
+        return load(data)
 
     def put(self, name: str, data: bytes) -> None:
         self._kept.pop(name, None)
@@ -109,6 +113,7 @@ class _InFolder:
         with contextlib.suppress(OSError, SafetensorError):
             data = self._path(name).read_bytes()
             if model_name(data) == name:
+                os.utime(self._path(name))
                 return load(data)
         return None
 

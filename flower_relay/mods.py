@@ -59,7 +59,7 @@ from .statements import (
     public_hex,
     sign,
 )
-from .store import Arrays
+from .store import Arrays, canonical_bytes
 from .unpacking import Model, model_in
 
 __all__ = ["make_relay_mod", "relay_mod"]
@@ -298,7 +298,8 @@ class _Exchange:
     def _say(self, reply: Message, said: Mapping[str, Any]) -> Message:
         """Attach what is said, what is held, the answer to a challenge, and a nonce's hash."""
         record = ConfigRecord({**self._public_key(), **said})
-        record["holds"] = ",".join(name[:PREFIX] for name in self.cache.names())
+        held = ",".join(name[:PREFIX] for name in self.cache.names())
+        record["holds"] = held or "nothing"  # Flower counts no empty texts
         if self.key is not None:
             nonce = secrets.token_bytes(32)
             _keep_nonces(self.context, [*_nonces(self.context), nonce][-_NONCES_KEPT:])
@@ -319,20 +320,23 @@ class _Held:
 
     def __init__(self, cache: ModelCache) -> None:
         self._cache = cache
+        self._kept: dict[str, Arrays | None] = {}
         self.made: dict[str, Model] = {}
 
     def get(self, name: str) -> Arrays | None:
-        if name not in self.made and (arrays := self._cache.get(name)) is not None:
-            return arrays
-        return self.made[name].arrays if name in self.made else None
+        if name in self.made:
+            return self.made[name].arrays
+        if name not in self._kept:
+            self._kept[name] = self._cache.get(name)
+        return self._kept[name]
 
     def model(self, name: str) -> Model:
         if name in self.made:
             return self.made[name]
-        arrays = self._cache.get(name)
+        arrays = self.get(name)
         if arrays is None:
             raise _MissingError(name)
-        return Model(name=name, arrays=arrays, data=b"")
+        return Model(name=name, arrays=dict(arrays), data=canonical_bytes(arrays))
 
 
 @dataclass(frozen=True, kw_only=True)
