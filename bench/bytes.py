@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--model", default="mlp")
     options = parser.parse_args()
     logging.getLogger("flwr").setLevel(logging.ERROR)
-    print(f"{'tests':<17}{'hops':<7}{'tests':>17}{'hops':>17}{'total':>17}   accuracy")
+    print(f"{'tests':<17}{'hops':<7}{'tests':>18}{'hops':>18}{'total':>18}   accuracy")
     for test, hop in CASES:
         found = [play(test, hop, seed, options) for seed in options.seeds]
         columns = [
@@ -88,7 +88,7 @@ def main() -> None:
             " ".join(f"{row[1]:.2f}" for row in found),
             " ".join(f"{row[0] + row[1]:.2f}" for row in found),
         ]
-        cells = "".join(f"{column:>17}" for column in columns)
+        cells = "".join(f"{column:>18}" for column in columns)
         print(
             f"{test:<17}{hop:<7}{cells}   {' '.join(f'{row[2]:.3f}' for row in found)}", flush=True
         )
