@@ -17,6 +17,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
+from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -37,25 +39,33 @@ default = "private"
 
 [superlink.private]
 address = "127.0.0.1:{port}"
-insecure = true
+{trust}
 """
 
 
 class PrivateSuperLink:
-    """A SuperLink in simulation mode that lives as long as the `with` block."""
+    """A SuperLink in simulation mode that lives as long as the `with` block.
+
+    A subclass may run it in another mode, secured, and start more processes: all that carry
+    the folder in their environment are ended with it.
+    """
 
     process: subprocess.Popen[bytes] | None = None
+    flags: tuple[str, ...] = ("--insecure", "--simulation")
+    trust = "insecure = true"
+    """How `flwr` connects, as its config has it."""
+    certificate: Path | None = None
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="relay-", dir=_short_tmp()))
-        self.port = _free_port()
+        self.port = free_port()
         self.log = self.folder / "superlink.log"
         self.env = self._environment()
 
     def _environment(self) -> dict[str, str]:
         home = self.folder / "home"
         home.mkdir()
-        (home / "config.toml").write_text(_CONFIG.format(port=self.port))
+        (home / "config.toml").write_text(_CONFIG.format(port=self.port, trust=self.trust))
         (home / "config.toml").chmod(0o600)
         return {
             **os.environ,
@@ -82,7 +92,7 @@ class PrivateSuperLink:
     def _start(self) -> None:
         work = self.folder / "empty"
         work.mkdir()
-        command = ["flower-superlink", "--insecure", "--simulation", "--host", "127.0.0.1"]
+        command = ["flower-superlink", *self.flags, "--host", "127.0.0.1"]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [*command, "--port", str(self.port)],
@@ -109,8 +119,12 @@ class PrivateSuperLink:
             self._end()
 
     def _healthy(self) -> bool:
+        scheme, context = "http", None
+        if self.certificate is not None:
+            scheme, context = "https", ssl.create_default_context(cafile=str(self.certificate))
+        address = f"{scheme}://127.0.0.1:{self.port}/health"
         try:
-            with urlopen(f"http://127.0.0.1:{self.port}/health", timeout=1) as reply:
+            with urlopen(address, timeout=1, context=context) as reply:
                 return bool(reply.status == 200)
         except (URLError, OSError):
             return False
@@ -125,12 +139,15 @@ class PrivateSuperLink:
 
     def runs(self) -> list[dict[str, str]]:
         """The runs that this SuperLink knows, newest first."""
-        text = self.flwr("ls", "--format", "json")
+        return list(self.listing("ls").get("runs", []))
+
+    def listing(self, *words: str) -> dict[str, Any]:
+        """What a `flwr` command says in JSON; empty if it says nothing."""
+        text = self.flwr(*words, "--format", "json")
         try:
-            listing = json.loads(text[text.index("{") :])
+            return dict(json.loads(text[text.index("{") :]))
         except ValueError:
-            return []
-        return list(listing.get("runs", []))
+            return {}
 
     def _unfinished(self) -> list[str]:
         if self.process is None or self.process.poll() is not None:
@@ -171,7 +188,7 @@ def _undisturbed() -> Iterator[None]:
             signal.signal(kind, handler)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -197,16 +214,20 @@ def _signal(pid: int, kind: signal.Signals) -> None:
         os.kill(pid, kind)
 
 
-def run(link: PrivateSuperLink, nodes: int, config: str, root: Path = ROOT) -> str | None:
-    """Run one config of an app to its end, showing its log; what went wrong, or None."""
+def run(link: PrivateSuperLink, nodes: int | None, config: str, root: Path = ROOT) -> str | None:
+    """Run one config of an app to its end, showing its log; what went wrong, or None.
+
+    `nodes` are the simulated ones; None where SuperNodes are connected.
+    """
     before = {str(r["run-id"]) for r in link.runs()}
-    federation = f"num-supernodes={nodes} client-resources-num-cpus=1"
+    federation = [] if nodes is None else [
+        "--federation-config", f"num-supernodes={nodes} client-resources-num-cpus=1"
+    ]  # fmt: skip
     app = link.folder / f"app-{root.name}".replace("_", "-")
     if not app.exists():
         app.symlink_to(root)  # `flwr build` wants a folder name of letters and hyphens
     command = [
-        "flwr", "run", str(app), "private", "--stream", "--federation-config", federation,
-        "--run-config", config,
+        "flwr", "run", str(app), "private", "--stream", *federation, "--run-config", config,
     ]  # fmt: skip
     with subprocess.Popen(command, cwd=link.folder, env=link.env) as process:
         try:
