@@ -120,10 +120,13 @@ class Fleet(PrivateSuperLink):
         """Copy the logs of SuperLink and SuperNodes into a folder."""
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(self.log, folder / "superlink.log")
-        for number in range(self.num_nodes):
-            source = self.folder / f"node-{number}" / "supernode.log"
-            if source.exists():
-                shutil.copy(source, folder / f"supernode-{number}.log")
+        for source in self.folder.glob("node-*/supernode.log"):
+            shutil.copy(source, folder / f"{source.parent.name}.log")
+
+    def _end(self) -> None:
+        super()._end()
+        for process in self.supernodes:
+            process.wait()
 
 
 def verify(folder: Path) -> bool:
