@@ -76,11 +76,12 @@ def test_strangers_are_refused_the_run_verifies_and_no_secret_or_process_is_left
         stranger = tmp_path / "stranger"
         make_node_key(stranger)
         refused = fleet.start_node(7, stranger / "auth.key")
+        assert refused.wait(60) == 1
+        said = (fleet.folder / "node-7" / "supernode.log").read_text()
+        assert "Failed to activate SuperNode" in said
         config = f'runs-dir="{tmp_path}" run-name="mine" budget=3 max-leg=1 partition="iid"'
         assert run(fleet, None, f"{config} min-available-nodes=3") is None
         assert fleet.online() == 3
-        refused.terminate()
-        refused.wait(60)
         secrets = [
             path.read_bytes().splitlines()[1]
             for path in [*fleet.folder.rglob("*.key")]
