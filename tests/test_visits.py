@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
+from flwr.clientapp.mod import LocalDpMod
 
 from flower_relay import InMemoryGrid, RelayStrategy
 from flower_relay.blocks import Commitment
 from flower_relay.blocks import Testing as Examined  # pytest would take it for a test
 from flower_relay.encoding import decode, encode
-from flower_relay.mods import make_relay_mod
+from flower_relay.mods import make_relay_mod, relay_mod
 from flower_relay.parcels import PARCEL, steps_of
 from flower_relay.store import MemoryStore
 from tests.signers import NODES, OPTIONS, descending, found_in, play, verify
@@ -261,6 +262,35 @@ def test_an_app_that_fails_on_one_model_votes_on_the_others() -> None:
     ]
     assert None in rows and any(value is not None for value in rows)
     assert verify(strategy.chain).ok
+
+
+def test_with_flowers_local_privacy_behind_it_the_mod_signs_and_sends_what_has_noise(
+    tmp_path: Path,
+) -> None:
+    exact: list[np.ndarray] = []
+    trained = descending(())
+
+    def app(message: Message, context: Context) -> Message:
+        reply = trained(message, context)
+        if "arrays" in reply.content:
+            exact.append(reply.content["arrays"]["w"].numpy())
+        return reply
+
+    private = LocalDpMod(clipping_norm=1.0, sensitivity=0.01, epsilon=5.0, delta=1e-5)
+
+    def noisy(message: Message, context: Context) -> Message:
+        if message.metadata.message_type == "train":  # as by @app.train(mods=[...])
+            return relay_mod(message, context, lambda m, c: private(m, c, app))
+        return relay_mod(message, context, app)
+
+    store = Hoard()
+    strategy = play(noisy, tmp_path, rounds=3, store=lambda: store)
+    verdict = verify(strategy.chain)
+    assert verdict.ok and verdict.hops_signed == len(exact) > 0
+    claims = [c for b in strategy.chain if isinstance(b, Commitment) for c in b.lanes[0]]
+    for claim, without_noise in zip(claims, exact, strict=True):
+        handed_on = store.get(str(claim.model))["w"]
+        assert np.abs(handed_on - without_noise).max() > 1e-4
 
 
 def test_hops_and_tests_are_counted_apart() -> None:
