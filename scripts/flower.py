@@ -25,7 +25,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, Self
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -81,7 +81,7 @@ class PrivateSuperLink:
             "OMP_NUM_THREADS": "1",
         }
 
-    def __enter__(self) -> PrivateSuperLink:
+    def __enter__(self) -> Self:
         try:
             self._start()
         except BaseException:  # a signal, too: `__exit__` is not called from here
