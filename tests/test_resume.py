@@ -106,8 +106,8 @@ WORLDS: dict[str, World] = {
     "fan-out": {"topology": "fan-out", "rewards": "royalty", "fraction_train": 0.5, "rounds": 3},
     "untested": {"examiners": 0},
     "budget": {"budget": 4, "max_leg": 3, "deposit_unit": 0.0},
-    "mod": {"max_leg": 3, "planted": 0.5, "deposit_unit": 0.0, "mod": True},
-    "fan-out, mod": {"topology": "fan-out", "fraction_train": 0.5, "rounds": 3, "mod": True},
+    "mod": {"max_leg": 3, "planted": 0.5, "deposit_unit": 0.0, "rounds": 2, "mod": True},
+    "fan-out, mod": {"topology": "fan-out", "fraction_train": 0.5, "rounds": 2, "mod": True},
 }
 """Small federations that between them meet everything a round can hold."""
 
