@@ -7,10 +7,12 @@ TORCH ?= torch==2.13.0
 RUNS ?= $(CURDIR)/runs
 NODES ?= 20
 DEMO ?= strategy="relay" budget=100
+FLEET_NODES ?= 8
+FLEET ?= strategy="relay" budget=40
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test lint bench compare economy clean
+.PHONY: help demo fleet test lint bench compare economy clean
 
 help: ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +31,9 @@ $(READY): pyproject.toml
 
 demo: $(READY) ## train a federation of 20 by relay, through Flower; table and pictures
 	@$(BIN)/python scripts/flower.py --nodes $(NODES) --runs-dir "$(RUNS)" '$(DEMO)'
+
+fleet: $(READY) ## the same on FLEET_NODES real processes: TLS, authenticated SuperNodes, ledger verified
+	@$(BIN)/python scripts/fleet.py --nodes $(FLEET_NODES) --runs-dir "$(RUNS)" '$(FLEET)'
 
 test: $(READY) ## run all tests
 	@$(BIN)/python -m pytest

@@ -2,7 +2,8 @@
 
 It works with FedAvg as it is. Its evaluate replies also report utilities bounded case by case,
 and who the node is (its partition-id). Where a node has a key in a file (its node config's
-`relay-key`, or one in the run config's `relay-keys-dir`), it signs what it does for a relay.
+`relay-key`, or one in the run config's `relay-keys-dir`), it signs what it does for a relay; and
+a relay sends it only what is new of a model.
 """
 
 from __future__ import annotations

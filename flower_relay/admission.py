@@ -26,7 +26,7 @@ from .errors import ConfigurationError, NotEnoughParticipantsError
 from .rules.testing import bounded_utility
 from .running import Running
 from .settings import RelaySettings
-from .signing import hello_terms, name_from_key, new_hello, nonces_told
+from .signing import hello_terms, holds_told, name_from_key, new_hello, nonces_told
 from .statements import Hello, key_of
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ __all__ = [
     "distinct_names",
     "first_contact",
     "genesis_of",
+    "holds_of",
     "nonces_of",
     "recognised",
     "wait_for_nodes",
@@ -55,13 +56,15 @@ _PAUSE = 0.5
 class Answer:
     """What a node's first reply says: its name, and its utility metric if it has one.
 
-    `nonce` is the hash of the nonce that it told, if it signs.
+    `nonce` is the hash of the nonce that it told, if it signs; `holds` what it said it holds,
+    if it runs the mod.
     """
 
     node_id: int
     name: str
     metric: float | None
     nonce: str | None
+    holds: tuple[str, ...] | None
     found: tuple[str, ...]
 
 
@@ -128,6 +131,7 @@ def admit(strategy: RelayStrategy, run: Running) -> None:
         run.record_block(Admission(round=run.state.round + 1, participants=tuple(joined)))
         run.node_of.update({first + i: answer.node_id for i, answer in enumerate(fresh)})
     run.nonces |= nonces_of(found, run.node_of)
+    run.forwarding.note(holds_of(found))
 
 
 def answers(
@@ -149,7 +153,12 @@ def _answer(node: int, message: Message | None, settings: RelaySettings, hello: 
     value = metrics.get(settings.utility_key)
     metric = float(value) if isinstance(value, int | float) else None
     return Answer(
-        node_id=node, name=signs or name, metric=metric, nonce=nonce, found=tuple(metrics)
+        node_id=node,
+        name=signs or name,
+        metric=metric,
+        nonce=nonce,
+        holds=None if message is None else holds_told(message),
+        found=tuple(metrics),
     )
 
 
@@ -191,6 +200,11 @@ def nonces_of(found: Sequence[Answer], node_of: Mapping[int, int]) -> dict[int, 
     """The hashes of nonces that those who answered told, by participant."""
     told = {answer.node_id: answer.nonce for answer in found if answer.nonce is not None}
     return {index: told[node] for index, node in node_of.items() if node in told}
+
+
+def holds_of(found: Sequence[Answer]) -> dict[int, tuple[str, ...] | None]:
+    """What those who answered hold, by node id."""
+    return {answer.node_id: answer.holds for answer in found}
 
 
 def genesis_of(settings: RelaySettings, model: str, found: Sequence[Answer]) -> Genesis:

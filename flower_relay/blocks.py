@@ -132,6 +132,8 @@ class Testing:
 
     `signatures` has the same shape, None where the examiner does not sign or had said so
     before, and no rows where nobody signed. `nonces` are those that were opened in time.
+    `shown` are the hashes of what the examiners evaluated, one a model; none where that were
+    the models themselves.
     """
 
     round: int
@@ -142,6 +144,7 @@ class Testing:
     utilities: tuple[tuple[float | None, ...], ...]
     signatures: tuple[tuple[str | None, ...], ...] = ()
     nonces: tuple[OpenedNonce, ...] = ()
+    shown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,3 +34,7 @@ def main() -> None:
         console = Console(stderr=True, soft_wrap=True, highlight=False)
         console.print(f"[bold red]Error:[/] {escape(str(problem))}")
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,23 +1,28 @@
 """Testing on the wire: the committee's utilities, fetched and put on the record.
 
 What an examiner has said about a model before is not asked again; the base of a leg is
-usually known from the round in which it was the candidate.
+usually known from the round in which it was the candidate. An examiner with the mod is asked
+about all models in one visit, the planted one among them, in the order of their hashes.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
-from flwr.app import Message
+from flwr.app import Message, MetricRecord, RecordDict
 from numpy.typing import NDArray
 
 from .blocks import Commitment, Testing
 from .decisions import TestPlan, decide_retests, decide_tests, generator
+from .forwarding import packed
+from .likenesses import bases_of, likeness
 from .running import Running
-from .signing import nonces_told, opened_nonces, vote_of, vote_terms
+from .signing import holds_told, is_missing, nonces_told, opened_nonces, vote_of, vote_terms
+from .statements import key_of
 
 if TYPE_CHECKING:
     from .strategy import RelayStrategy
@@ -30,13 +35,28 @@ _MOST_BYTES_AT_ONCE = 64_000_000
 
 @dataclass
 class _Row:
-    """What the committee said of a model so far, and the signatures that came with it."""
+    """What the committee said of a model so far, the signatures with it, and what it is shown."""
 
+    shown: str
     utilities: NDArray[np.float64]
     signatures: list[str | None]
 
 
 _Known = dict[str, _Row]
+
+_Replies = dict[str, list[tuple[Message, int | None]]]
+"""By model: replies, and its place among the models that a reply is about."""
+
+
+@dataclass(frozen=True)
+class _Visit:
+    """One message to an examiner, and the models that it is asked about."""
+
+    column: int
+    examiner: int
+    node: int
+    names: tuple[str, ...]
+    together: bool
 
 
 def examine(strategy: RelayStrategy, run: Running, commitment: Commitment) -> list[Message]:
@@ -57,7 +77,10 @@ def examine(strategy: RelayStrategy, run: Running, commitment: Commitment) -> li
     plan = decide_tests(state, run.chain.head, deposit, commitment, nonces)
     planted = _plant(run, plan)
     names = [*plan.models, *([planted] if planted else [])]
-    known = _known(run, plan.committee, names)
+    bases = bases_of(deposit, commitment)
+    if planted is not None:
+        bases[planted] = bases.get(plan.models[0], plan.models[0])
+    known = _known(run, plan.committee, names, bases)
     replies = _fetch(strategy, run, plan.committee, known)
     run.record_block(
         Testing(
@@ -69,10 +92,11 @@ def examine(strategy: RelayStrategy, run: Running, commitment: Commitment) -> li
             utilities=_utilities(known),
             signatures=_signatures(known),
             nonces=nonces,
+            shown=_shown(known),
         )
     )
     asked = [name for name in plan.models if name in replies]
-    return replies[asked[-1]] if asked else []
+    return [_about(*reply) for reply in replies[asked[-1]]] if asked else []
 
 
 def retest(strategy: RelayStrategy, run: Running, tested: Testing) -> None:
@@ -84,7 +108,8 @@ def retest(strategy: RelayStrategy, run: Running, tested: Testing) -> None:
     if deposit is None or commitment is None:
         return
     more = decide_retests(state, deposit, commitment, tested.committee)
-    known = _known(run, tested.committee, [name for name in more if name not in tested.models])
+    names = [name for name in more if name not in tested.models]
+    known = _known(run, tested.committee, names, bases_of(deposit, commitment))
     if known:
         _fetch(strategy, run, tested.committee, known)
         run.record_block(
@@ -93,14 +118,21 @@ def retest(strategy: RelayStrategy, run: Running, tested: Testing) -> None:
                 models=(*tested.models, *known),
                 utilities=(*tested.utilities, *_utilities(known)),
                 signatures=_more_signatures(tested, known),
+                shown=_more_shown(tested, known),
             )
         )
 
 
-def _known(run: Running, committee: tuple[int, ...], names: list[str]) -> _Known:
+def _known(
+    run: Running, committee: tuple[int, ...], names: list[str], bases: dict[str, str]
+) -> _Known:
     nobody: list[str | None] = [None] * len(committee)
     return {
-        name: _Row(run.state.known_utilities(name)[list(committee)], nobody.copy())
+        name: _Row(
+            shown=likeness(run, name, bases.get(name, name)),
+            utilities=run.state.known_utilities(name)[list(committee)],
+            signatures=nobody.copy(),
+        )
         for name in names
     }
 
@@ -126,18 +158,32 @@ def _more_signatures(tested: Testing, known: _Known) -> tuple[tuple[str | None, 
     return (*before, *more) if tested.signatures or _signatures(known) else ()
 
 
+def _shown(known: _Known) -> tuple[str, ...]:
+    """One name a model, or none where all were shown as they are."""
+    names = tuple(row.shown for row in known.values())
+    return () if names == tuple(known) else names
+
+
+def _more_shown(tested: Testing, known: _Known) -> tuple[str, ...]:
+    more = _shown(known)
+    if not tested.shown and not more:
+        return ()
+    return (*(tested.shown or tested.models), *(more or known))
+
+
 def _fetch(
     strategy: RelayStrategy, run: Running, committee: tuple[int, ...], known: _Known
-) -> dict[str, list[Message]]:
+) -> _Replies:
     """Fill in what is not known yet, in batches; the replies about each model."""
-    replies: dict[str, list[Message]] = {}
+    replies: _Replies = {}
     batch: list[str] = []
     waiting = [name for name, row in known.items() if _asked(run, committee, row)]
     for name in waiting:
         batch.append(name)
         if name == waiting[-1] or run.record_bytes * len(batch) > _MOST_BYTES_AT_ONCE:
-            for model, reply in _fetch_batch(strategy, run, committee, known, batch):
-                replies.setdefault(model, []).append(reply)
+            visits = _visits(run, committee, known, batch)
+            if again := _visit(strategy, run, known, visits, replies):
+                _visit(strategy, run, known, again, replies)
             batch = []
     return replies
 
@@ -148,35 +194,79 @@ def _asked(run: Running, committee: tuple[int, ...], row: _Row) -> list[int]:
     return [column for column in unknown if committee[column] in run.node_of]
 
 
-def _fetch_batch(
-    strategy: RelayStrategy,
-    run: Running,
-    committee: tuple[int, ...],
-    known: _Known,
-    batch: list[str],
-) -> list[tuple[str, Message]]:
-    messages: list[Message] = []
-    tags: list[tuple[str, int]] = []
-    for name in batch:
-        asked = _asked(run, committee, known[name])
-        run.addressees = tuple(run.node_of[committee[column]] for column in asked)
-        run.extra_config = vote_terms(run)
-        messages += strategy.configure_evaluate(
-            run.state.round, run.model(name), run.evaluate_config, run.grid
-        )
-        tags += [(name, column) for column in asked]
-    arrivals = run.courier.exchange(messages, tags, run.timeout)
-    replies: list[tuple[str, Message]] = []
-    for arrival in arrivals:
-        if arrival.message is None or not isinstance(arrival.tag, tuple):
+def _visits(
+    run: Running, committee: tuple[int, ...], known: _Known, batch: list[str]
+) -> list[_Visit]:
+    """Who is asked about what: all at once with the mod, else one model a message."""
+    names = {
+        column: [name for name in batch if column in _asked(run, committee, known[name])]
+        for column in range(len(committee))
+    }
+    visits: list[_Visit] = []
+    for column, examiner in enumerate(committee):
+        if not names[column]:
             continue
-        name, column = arrival.tag
-        replies.append((name, arrival.message))
-        run.nonces |= nonces_told({committee[column]: arrival.message})
-        vote = vote_of(run, committee[column], name, arrival.message)
-        if vote is not None:
-            known[name].utilities[column], known[name].signatures[column] = vote
-    return replies
+        node = run.node_of[examiner]
+        if run.forwarding.reaches(node) or key_of(run.state.who.names[examiner]) is not None:
+            ordered = tuple(sorted(names[column], key=lambda name: known[name].shown))
+            visits.append(_Visit(column, examiner, node, ordered, together=True))
+        else:
+            visits += [
+                _Visit(column, examiner, node, (one,), together=False) for one in names[column]
+            ]
+    return sorted(visits, key=lambda visit: visit.names)
+
+
+def _visit(
+    strategy: RelayStrategy, run: Running, known: _Known, visits: list[_Visit], replies: _Replies
+) -> list[_Visit]:
+    """Make visits and note what was said; those to be made again, with whole models."""
+    messages: list[Message] = []
+    for names, alike in groupby(visits, key=lambda visit: visit.names):
+        group = list(alike)
+        run.addressees = tuple(visit.node for visit in group)
+        run.extra_config = vote_terms(run)
+        made = strategy.configure_evaluate(
+            run.state.round, run.model(known[names[0]].shown), run.evaluate_config, run.grid
+        )
+        messages += [_packed(run, known, *pair) for pair in zip(made, group, strict=True)]
+    again: list[_Visit] = []
+    for arrival in run.courier.exchange(messages, visits, run.timeout):
+        visit, reply = arrival.tag, arrival.message
+        if reply is None or not isinstance(visit, _Visit):
+            continue
+        if is_missing(reply):
+            again += [visit] if run.forwarding.forget(visit.node) else []
+            continue
+        run.forwarding.note({visit.node: holds_told(reply)})
+        run.nonces |= nonces_told({visit.examiner: reply})
+        for place, name in enumerate(visit.names):
+            where = place if visit.together else None
+            replies.setdefault(name, []).append((reply, where))
+            row = known[name]
+            vote = vote_of(run, visit.examiner, name, row.shown, reply, where)
+            if vote is not None:
+                row.utilities[visit.column], row.signatures[visit.column] = vote
+    return again
+
+
+def _packed(run: Running, known: _Known, message: Message, visit: _Visit) -> Message:
+    """The message of a visit, as small as what its node holds allows."""
+    if not visit.together:
+        return message
+    settings = run.state.settings
+    shown = [known[name].shown for name in visit.names]
+    parcel = run.forwarding.parcel(visit.node, shown)
+    keys = settings.arrayrecord_key, settings.configrecord_key
+    return packed(message, parcel, *keys, models=visit.names, shown=shown)
+
+
+def _about(reply: Message, place: int | None) -> Message:
+    """A reply about one model, made of one about several."""
+    if place is not None:
+        metrics = reply.content.get(f"metrics-{place}", MetricRecord())
+        reply.content = RecordDict({"metrics": metrics})
+    return reply
 
 
 def _plant(run: Running, plan: TestPlan) -> str | None:

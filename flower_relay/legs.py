@@ -9,15 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from flwr.app import Message, RecordDict
+from flwr.app import ConfigRecord, Message, RecordDict
 
 from .adapter import let_go_of_arrays
 from .blocks import Deposit, HopClaim, LaneTerms
 from .courier import Arrival
 from .decisions import generator
+from .errors import RefusedError
+from .forwarding import packed
+from .parcels import PARCEL, steps_of, taken
 from .rules.testing import fault_of
-from .running import Running, to_arrays
-from .signing import hop_terms, nonces_told, signature_of
+from .running import Running, to_arrays, to_record
+from .signing import holds_told, hop_terms, is_missing, nonces_told, signature_of
 from .statements import key_of
 
 if TYPE_CHECKING:
@@ -73,6 +76,8 @@ def relay(
             arrival = arrivals.pop(0)
             lane = int(str(arrival.tag))
             leg = legs[lane]
+            if _again(strategy, run, lane, leg, arrival):
+                continue
             seconds[leg.trainer] = arrival.seconds
             leg.claims.append(_claim(strategy, run, legs, leg, arrival))
             if arrival.message is not None:
@@ -102,7 +107,48 @@ def _send(strategy: RelayStrategy, run: Running, lane: int, leg: _Leg) -> None:
     messages = strategy.configure_train(
         run.state.round, run.model(leg.baton), run.train_config, run.grid
     )
+    messages = [_packed(run, leg, message) for message in messages]
     run.courier.push(messages, [lane] * len(messages), run.timeout)
+
+
+def _packed(run: Running, leg: _Leg, message: Message) -> Message:
+    """A hop's message with the baton as a difference, where its trainer holds what is near."""
+    node, settings = run.node_of[leg.trainer], run.state.settings
+    if not run.forwarding.reaches(node):
+        return message
+    parcel = run.forwarding.parcel_near(node, leg.baton, run.state.likeness(leg.terms.base))
+    if parcel is None:
+        return message
+    return packed(message, parcel, settings.arrayrecord_key, settings.configrecord_key)
+
+
+def _again(strategy: RelayStrategy, run: Running, lane: int, leg: _Leg, arrival: Arrival) -> bool:
+    """Note what a trainer holds; if it lacks what the baton was sent relative to, send it whole."""
+    reply, node = arrival.message, run.node_of[leg.trainer]
+    if reply is None:
+        return False
+    if is_missing(reply) and run.forwarding.forget(node):
+        _send(strategy, run, lane, leg)
+        return True
+    run.forwarding.note({node: holds_told(reply)})
+    return False
+
+
+def _open(run: Running, leg: _Leg, reply: Message) -> None:
+    """Put the arrays that a reply's parcel stands for in its place; none if it is no good."""
+    parcel, settings = reply.content.get(PARCEL), run.state.settings
+    if not isinstance(parcel, ConfigRecord):
+        return
+    del reply.content[PARCEL]
+    try:
+        [step] = steps_of(parcel)
+        base = run.store.get(leg.baton) if step.reference == leg.baton else None
+        arrays, _ = taken(step, {leg.baton: base}.get, run.record_bytes)
+    except (RefusedError, ValueError):
+        return
+    if step.encoding != "exact":
+        run.forwarding.learn(step)
+    reply.content[settings.arrayrecord_key] = to_record(arrays)
 
 
 def _claim(
@@ -111,6 +157,7 @@ def _claim(
     """What a reply amounts to: a stored candidate, or the reason there is none."""
     reply, name, fault, signature = arrival.message, None, arrival.fault, None
     if reply is not None:
+        _open(run, leg, reply)
         name, fault = _candidate(strategy, run, leg, reply)
     if reply is not None and name is not None:
         signature = signature_of(run, leg.trainer, leg.baton, name, reply)

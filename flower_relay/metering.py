@@ -21,6 +21,9 @@ class MeteredGrid(Grid):
         Messages pushed.
     bytes_sent, bytes_received : int
         Payload of the messages pushed and of the replies pulled.
+    bytes_hops, bytes_tests : int
+        Both ways, of train and of evaluate messages; what a relay asks with the latter
+        (tests, first contact, nonces) is counted as tests.
     """
 
     def __init__(self, grid: Grid) -> None:
@@ -28,6 +31,8 @@ class MeteredGrid(Grid):
         self.messages = 0
         self.bytes_sent = 0
         self.bytes_received = 0
+        self.bytes_hops = 0
+        self.bytes_tests = 0
 
     def set_run(self, run: Run) -> None:
         """Set the run of the grid behind."""
@@ -57,13 +62,13 @@ class MeteredGrid(Grid):
         """Push, and count what was pushed."""
         outgoing = list(messages)
         self.messages += len(outgoing)
-        self.bytes_sent += sum(payload(message) for message in outgoing)
+        self.bytes_sent += self._counted(outgoing)
         return self._grid.push_messages(outgoing)
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
         """Pull, and count what arrived."""
         replies = list(self._grid.pull_messages(message_ids))
-        self.bytes_received += sum(payload(reply) for reply in replies)
+        self.bytes_received += self._counted(replies)
         return replies
 
     def send_and_receive(
@@ -72,10 +77,21 @@ class MeteredGrid(Grid):
         """Send and receive by the grid behind, and count both ways."""
         outgoing = list(messages)
         self.messages += len(outgoing)
-        self.bytes_sent += sum(payload(message) for message in outgoing)
+        self.bytes_sent += self._counted(outgoing)
         replies = list(self._grid.send_and_receive(outgoing, timeout=timeout))
-        self.bytes_received += sum(payload(reply) for reply in replies)
+        self.bytes_received += self._counted(replies)
         return replies
+
+    def _counted(self, messages: Iterable[Message]) -> int:
+        """Payload of messages, added to what it was for."""
+        total = 0
+        for message in messages:
+            size = payload(message)
+            total += size
+            kind = message.metadata.message_type.partition(".")[0]
+            self.bytes_hops += size if kind == "train" else 0
+            self.bytes_tests += size if kind == "evaluate" else 0
+        return total
 
 
 def payload(message: Message) -> int:

@@ -57,6 +57,9 @@ def models_needed(progress: Progress) -> dict[str, str]:
     needed = {name: "a recognised model" for name in state.recognised}
     for number, lane in enumerate(state.lanes):
         needed |= {lane.trail: f"lane {number}'s trail", lane.baton: f"lane {number}'s baton"}
+    bases = state.recognised if state.settings.topology == "fan-out" else []
+    for base in (*bases, *(lane.baton for lane in state.lanes)):
+        needed.setdefault(state.likeness(base), "the likeness by which a base is judged")
     if not progress.between_rounds and state.commitment is not None:
         claims = [claim for lane in state.commitment.lanes for claim in lane]
         candidate = f"a candidate of round {state.round}"

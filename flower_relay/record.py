@@ -73,6 +73,8 @@ class RunRecord:
     messages: int = 0
     bytes_sent: int = 0
     bytes_received: int = 0
+    bytes_hops: int = 0
+    bytes_tests: int = 0
     seconds: float = 0.0
     own_seconds: float = 0.0
 

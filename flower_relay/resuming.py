@@ -16,7 +16,7 @@ from typing import Any
 from flwr.app import ArrayRecord
 from flwr.common import log
 
-from .admission import first_contact, nonces_of, recognised, wait_for_nodes
+from .admission import first_contact, holds_of, nonces_of, recognised, wait_for_nodes
 from .blocks import Genesis, Publication
 from .chain import Chain
 from .errors import ConfigurationError, LedgerError, NotEnoughParticipantsError, StoreError
@@ -117,6 +117,7 @@ def rejoin(run: Running, settings: RelaySettings, initial: ArrayRecord) -> None:
     found = first_contact(run.courier, nodes, champion, config, settings, timeout, hash)
     run.node_of = recognised(found, names, ())
     run.nonces = nonces_of(found, run.node_of)
+    run.forwarding.note(holds_of(found))
     if not run.node_of:
         raise NotEnoughParticipantsError(
             f"none of the {len(nodes)} nodes connected is a participant of the run, whose "

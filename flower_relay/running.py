@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from .blocks import Admission, Block, Commitment, Genesis, Publication, Settlement
 from .chain import Chain
 from .courier import Courier
+from .forwarding import Forwarding
 from .metering import MeteredGrid
 from .record import HopRow, ParticipantRow, RelayObserver, RoundRow, RunRecord
 from .rules.coins import to_coins
@@ -110,6 +111,7 @@ class Running:
     order: tuple[str, ...]
     record_bytes: int
     genesis_hash: str
+    forwarding: Forwarding
     node_of: dict[int, int] = field(default_factory=dict)
     nonces: dict[int, str] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
@@ -131,6 +133,11 @@ class Running:
     def anybody_signs(self) -> bool:
         """Whether a participant is known by its key."""
         return any(key_of(name) is not None for name in self.state.who.names)
+
+    @property
+    def anybody_has_mod(self) -> bool:
+        """Whether the config of messages is to hold what the mod wants to know."""
+        return self.forwarding.anybody or self.anybody_signs
 
     def record_block(self, block: Block) -> None:
         """Append, then fold."""
@@ -186,6 +193,7 @@ class Running:
         record, who = self.record, self.state.who
         record.messages = self.grid.messages
         record.bytes_sent, record.bytes_received = self.grid.bytes_sent, self.grid.bytes_received
+        record.bytes_hops, record.bytes_tests = self.grid.bytes_hops, self.grid.bytes_tests
         record.seconds = time.monotonic() - self.began
         record.own_seconds = self.courier.own_seconds
         record.participants = [

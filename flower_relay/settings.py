@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .encoding import ENCODINGS
 from .errors import ConfigurationError
 from .options import (
     CheckedSettings,
@@ -87,6 +88,20 @@ class RelaySettings(CheckedSettings):
         "participants who sign that are asked, before each draw, to reveal a nonce that they "
         "had committed; 0 leaves the draw to the operator",
         whole(0),
+    )
+    test_encoding: str = setting(
+        "int8",
+        "what examiners are shown of a candidate: its likeness, the leg's base plus the change "
+        "rounded to `int8` or `fp16`, or the `exact` weights; only the change is sent to who "
+        "runs the mod and holds the base",
+        one_of(*ENCODINGS),
+    )
+    hop_encoding: str = setting(
+        "exact",
+        "how trainers with the mod hand on what they trained: `exact`, or as their base plus "
+        "the change rounded to `fp16` or `int8`, what was rounded off being added to their "
+        "next hop",
+        one_of(*ENCODINGS),
     )
     planted: float = setting(
         0.05, "share of tests that are planted to find out constant voters", between(0.0, 0.5)

@@ -16,6 +16,7 @@ from .adapter import metrics_of
 from .blocks import Commitment, Deposit, NonceHash, OpenedNonce
 from .courier import GRACE, Arrival
 from .decisions import decide_nonces
+from .model_cache import PREFIX
 from .rules.testing import bounded_utility
 from .statements import (
     Hello,
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "hello_terms",
+    "holds_told",
     "hop_terms",
+    "is_missing",
     "name_from_key",
     "new_hello",
     "nonces_to_commit",
@@ -60,14 +63,17 @@ def hello_terms(hello: Hello) -> Terms:
 
 
 def hop_terms(run: Running, parent: str) -> Terms:
-    """Asks for a signature under a hop; nothing in a run in which nobody signs."""
-    return {"relay-run": run.genesis_hash, "relay-parent": parent} if run.anybody_signs else {}
+    """Asks who runs the mod to sign a hop and to hand it on as a difference."""
+    if not run.anybody_has_mod:
+        return {}
+    encoding = run.state.settings.hop_encoding
+    return {"relay-run": run.genesis_hash, "relay-parent": parent, "relay-up": encoding}
 
 
 def vote_terms(run: Running) -> Terms:
-    """Asks for a signature under a vote; nothing in a run in which nobody signs."""
+    """Asks who runs the mod to sign a vote; nothing in a run in which nobody does."""
     settings = run.state.settings
-    if not run.anybody_signs:
+    if not run.anybody_has_mod:
         return {}
     return {
         "relay-run": run.genesis_hash,
@@ -93,24 +99,56 @@ def signature_of(run: Running, trainer: int, base: str, model: str, reply: Messa
 
 
 def vote_of(
-    run: Running, examiner: int, model: str, reply: Message
+    run: Running, examiner: int, model: str, shown: str, reply: Message, place: int | None = None
 ) -> tuple[float, str | None] | None:
     """An examiner's utility of a model and the signature under it, or None if it gave none.
 
     Of an examiner who signs only what it signed counts.
+
+    Parameters
+    ----------
+    shown : str
+        Hash of what the examiner evaluated.
+    place : int, optional
+        The model's place in a reply about several.
     """
-    settings, name = run.state.settings, run.state.who.names[examiner]
-    if key_of(name) is None:
+    name = run.state.who.names[examiner]
+    if place is None and key_of(name) is None:
+        settings = run.state.settings
         value = metrics_of(reply).get(settings.utility_key)
         if not isinstance(value, int | float):
             return None
         return bounded_utility(float(value), run.state.bound, settings.utility_rises), None
-    said = _said(reply)
-    utility, signature = said.get("utility"), said.get("signature")
+    utility = _told(reply, "utility", "utilities", place)
     if not isinstance(utility, float) or not 0.0 <= utility <= 1.0:
         return None
-    vote = Vote(run=run.genesis_hash, model=model, utility=utility)
+    if key_of(name) is None:
+        return utility, None
+    vote = Vote(run=run.genesis_hash, model=model, shown=shown, utility=utility)
+    signature = _told(reply, "signature", "signatures", place)
     return (utility, str(signature)) if attests(name, vote, signature) else None
+
+
+def _told(reply: Message, one: str, several: str, place: int | None) -> object:
+    """What a reply about one model says, or one about several in a place."""
+    said = _said(reply)
+    if place is None:
+        return said.get(one)
+    values = said.get(several)
+    return values[place] if isinstance(values, list) and place < len(values) else None
+
+
+def holds_told(message: Message) -> tuple[str, ...] | None:
+    """Which models a node says it holds, by the beginnings of their hashes; None without mod."""
+    held = _said(message).get("holds")
+    if not isinstance(held, str):
+        return None
+    return tuple(each for each in held.split(",") if len(each) == PREFIX)
+
+
+def is_missing(message: Message) -> bool:
+    """Whether a node says that it does not hold what a parcel builds on."""
+    return "missing" in _said(message)
 
 
 def nonces_told(tagged: Mapping[int, Message]) -> dict[int, str]:

@@ -99,7 +99,8 @@ class State:
     """Everything the rules need to decide the next block.
 
     `start` is the median utility of the genesis model, from which levels are counted; NaN
-    until somebody has judged it.
+    until somebody has judged it. `shown` are the likenesses by which models are judged, as
+    long as they may be judged again.
     """
 
     settings: RelaySettings
@@ -113,6 +114,7 @@ class State:
     start: float
     champion: str
     seen: set[str]
+    shown: dict[str, str] = field(default_factory=dict)
     round: int = 0
     cycle: int = 0
     probation_used: bool = False
@@ -127,6 +129,10 @@ class State:
     def num_participants(self) -> int:
         """Participants ever admitted."""
         return len(self.who.names)
+
+    def likeness(self, model: str) -> str:
+        """What examiners are shown of a model: by default the model itself."""
+        return self.shown.get(model, model)
 
     def known_utilities(self, model: str) -> NDArray[np.float64]:
         """What each participant has reported about a model; NaN where nothing."""
@@ -221,6 +227,7 @@ def _apply_testing(state: State, block: Testing) -> None:
         if model == state.lineage.genesis and math.isnan(state.start):
             state.start = _median(known)  # who signs its votes gives the first one here
         state.utilities[model] = known
+    state.shown.update(zip(block.models, block.shown, strict=False))
 
 
 def _apply_settlement(state: State, block: Settlement) -> None:
@@ -296,6 +303,7 @@ def _apply_publication(state: State, block: Publication) -> None:
             lane.accepted = counts[source]
     live = {lane.baton for lane in state.lanes} | set(state.recognised)
     state.utilities = {name: row for name, row in state.utilities.items() if name in live}
+    state.shown = {name: shown for name, shown in state.shown.items() if name in live}
 
 
 def _row(values: tuple[float | None, ...]) -> NDArray[np.float64]:

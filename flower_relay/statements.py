@@ -60,10 +60,15 @@ class Hop:
 
 @dataclass(frozen=True, kw_only=True)
 class Vote:
-    """I make `utility` of `model`, between 0 (as bad as counts) and 1."""
+    """I make `utility` of `model`, between 0 (as bad as counts) and 1, by what I was shown.
+
+    `shown` is the hash of the weights that were evaluated: the model itself, or its likeness
+    where tests are sent rounded. Who holds model and base can make the likeness again.
+    """
 
     run: str
     model: str
+    shown: str
     utility: float
 
 

@@ -26,6 +26,7 @@ from .admission import (
     check_utility,
     first_contact,
     genesis_of,
+    holds_of,
     nonces_of,
     wait_for_nodes,
 )
@@ -34,6 +35,7 @@ from .chain import Chain, MemoryChain, hash_of_genesis
 from .courier import GRACE, Courier
 from .decisions import decide_deposits, decide_settlement, generator
 from .examining import examine, retest
+from .forwarding import Forwarding
 from .legs import relay
 from .metering import MeteredGrid
 from .publishing import publish
@@ -315,9 +317,11 @@ class RelayStrategy(Strategy):
             order=tuple(initial_arrays),
             record_bytes=initial_arrays.count_bytes(),
             genesis_hash=hash_of_genesis(self.chain),
+            forwarding=Forwarding(store=store),
         )
         if begins:
             run.node_of = {index: answer.node_id for index, answer in enumerate(found)}
+            run.forwarding.note(holds_of(found))
             run.nonces = nonces_of(found, run.node_of)
         else:
             rejoin(run, settings, initial_arrays)

@@ -14,6 +14,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -21,12 +22,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
+from typing import Any, Self
 from urllib.error import URLError
 from urllib.request import urlopen
 
 from .errors import RelayError
 
-__all__ = ["PrivateSuperLink", "end_tidily_on_signals", "interrupted", "run_app"]
+__all__ = ["PrivateSuperLink", "end_tidily_on_signals", "free_port", "interrupted", "run_app"]
 
 _START_SECONDS, _END_SECONDS = 60.0, 20.0
 _LONGEST_TMP = 20
@@ -37,12 +39,15 @@ default = "private"
 
 [superlink.private]
 address = "127.0.0.1:{port}"
-insecure = true
+{trust}
 """
 
 
 class PrivateSuperLink:
     """A SuperLink in simulation mode that lives as long as the `with` block.
+
+    A subclass may run it in another mode, secured, and start more processes: all that carry
+    the folder in their environment are ended with it.
 
     Parameters
     ----------
@@ -56,18 +61,22 @@ class PrivateSuperLink:
     """
 
     process: subprocess.Popen[bytes] | None = None
+    flags: tuple[str, ...] = ("--insecure", "--simulation")
+    trust = "insecure = true"
+    """How `flwr` connects, as its config has it."""
+    certificate: Path | None = None
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.folder = Path(tempfile.mkdtemp(prefix="relay-", dir=_short_tmp()))
-        self.port = _free_port()
+        self.port = free_port()
         self.log = self.folder / "superlink.log"
         self.env = self._environment()
 
     def _environment(self) -> dict[str, str]:
         home = self.folder / "home"
         home.mkdir()
-        (home / "config.toml").write_text(_CONFIG.format(port=self.port))
+        (home / "config.toml").write_text(_CONFIG.format(port=self.port, trust=self.trust))
         (home / "config.toml").chmod(0o600)
         return {
             **os.environ,
@@ -83,7 +92,7 @@ class PrivateSuperLink:
             "OMP_NUM_THREADS": "1",
         }
 
-    def __enter__(self) -> PrivateSuperLink:
+    def __enter__(self) -> Self:
         try:
             self._start()
         except BaseException:  # a signal, too: `__exit__` is not called from here
@@ -94,7 +103,7 @@ class PrivateSuperLink:
     def _start(self) -> None:
         work = self.folder / "empty"
         work.mkdir()
-        command = ["flower-superlink", "--insecure", "--simulation", "--host", "127.0.0.1"]
+        command = ["flower-superlink", *self.flags, "--host", "127.0.0.1"]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [*command, "--port", str(self.port)],
@@ -121,8 +130,12 @@ class PrivateSuperLink:
             self._end()
 
     def _healthy(self) -> bool:
+        scheme, context = "http", None
+        if self.certificate is not None:
+            scheme, context = "https", ssl.create_default_context(cafile=str(self.certificate))
+        address = f"{scheme}://127.0.0.1:{self.port}/health"
         try:
-            with urlopen(f"http://127.0.0.1:{self.port}/health", timeout=1) as reply:
+            with urlopen(address, timeout=1, context=context) as reply:
                 return bool(reply.status == 200)
         except (URLError, OSError):
             return False
@@ -137,12 +150,15 @@ class PrivateSuperLink:
 
     def runs(self) -> list[dict[str, str]]:
         """The runs that this SuperLink knows, newest first."""
-        text = self.flwr("ls", "--format", "json")
+        return list(self.listing("ls").get("runs", []))
+
+    def listing(self, *words: str) -> dict[str, Any]:
+        """What a `flwr` command says in JSON; empty if it says nothing."""
+        text = self.flwr(*words, "--format", "json")
         try:
-            listing = json.loads(text[text.index("{") :])
+            return dict(json.loads(text[text.index("{") :]))
         except ValueError:
-            return []
-        return list(listing.get("runs", []))
+            return {}
 
     def _unfinished(self) -> list[str]:
         if self.process is None or self.process.poll() is not None:
@@ -183,7 +199,8 @@ def _undisturbed() -> Iterator[None]:
             signal.signal(kind, handler)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port of the loopback interface that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -211,7 +228,7 @@ def _signal(pid: int, kind: signal.Signals) -> None:
 
 def run_app(
     link: PrivateSuperLink,
-    nodes: int,
+    nodes: int | None,
     config: str,
     root: Path | None = None,
     *,
@@ -221,8 +238,8 @@ def run_app(
 
     Parameters
     ----------
-    nodes : int
-        Simulated SuperNodes.
+    nodes : int or None
+        Simulated SuperNodes; None where real ones are connected.
     config : str
         As for `flwr run --run-config`.
     root : pathlib.Path, optional
@@ -232,13 +249,13 @@ def run_app(
     """
     root = root or link.root
     before = {str(r["run-id"]) for r in link.runs()}
-    federation = f"num-supernodes={nodes} client-resources-num-cpus=1"
+    simulated = f"num-supernodes={nodes} client-resources-num-cpus=1"
+    federation = [] if nodes is None else ["--federation-config", simulated]
     app = link.folder / f"app-{root.name}".replace("_", "-")
     if not app.exists():
         app.symlink_to(root)  # `flwr build` wants a folder name of letters and hyphens
     command = [
-        "flwr", "run", str(app), "private", "--stream", "--federation-config", federation,
-        "--run-config", config,
+        "flwr", "run", str(app), "private", "--stream", *federation, "--run-config", config,
     ]  # fmt: skip
     out = subprocess.DEVNULL if quiet else None
     with subprocess.Popen(

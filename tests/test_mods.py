@@ -123,7 +123,8 @@ def test_an_examiner_signs_the_bounded_utility_as_the_ledger_spells_it(
     config = VOTE | {"relay-rises": rises}
     answer = said(ask(tiny_app(), a_node(), "evaluate", config, weights(loss)))
     assert answer["utility"] == utility
-    vote = Vote(run=RUN, model=name_of(loss), utility=utility)
+    shown = name_of(loss)
+    vote = Vote(run=RUN, model=shown, shown=shown, utility=utility)
     assert f'"utility":{utility!r}'.encode() in signed_bytes(vote)
     assert check(answer["public-key"], vote, answer["signature"])
     assert not check(answer["public-key"], replace(vote, utility=0.5), answer["signature"])
@@ -132,7 +133,7 @@ def test_an_examiner_signs_the_bounded_utility_as_the_ledger_spells_it(
 def test_who_does_not_report_the_metric_casts_no_vote() -> None:
     config = VOTE | {"relay-utility-key": "eval_acc"}
     answer = said(ask(tiny_app(), a_node(), "evaluate", config, weights(1)))
-    assert answer.keys() == {"public-key", "nonce-hash"}
+    assert answer.keys() == {"public-key", "nonce-hash", "holds"}
 
 
 def test_a_challenge_is_answered_under_the_key_that_the_node_names() -> None:

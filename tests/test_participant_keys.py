@@ -70,8 +70,9 @@ def test_where_lasting_keys_are_asked_for_a_node_without_a_file_does_not_sign(
 ) -> None:
     mod = make_relay_mod(lasting_keys_only=True)
     node = a_node(partition_id=0)
-    assert set(ask(tiny_app(mod), node, "train", TRAIN, weights(1)).content) == {"arrays"}
-    assert not node.state
+    reply = ask(tiny_app(mod), node, "train", TRAIN, weights(1))
+    assert set(reply.content["relay"]) == {"holds"}
+    assert set(node.state) == {"relay-models"}
     assert signer(a_node(relay_key=str(tmp_path / "my.key")), mod)
 
 

@@ -52,6 +52,13 @@ def test_the_readme_shows_the_commands_that_there_are() -> None:
         assert f"\n{target}:" in makefile, target
 
 
+def test_every_promise_of_the_security_page_names_a_test_that_there_is() -> None:
+    named = re.findall(r"`(tests/\w+\.py)::(\w+)`", (ROOT / "docs" / "security.md").read_text())
+    assert len(named) > 20
+    for file, name in named:
+        assert f"\ndef {name}(" in (ROOT / file).read_text(), f"{file}::{name}"
+
+
 def commands_shown() -> list[str]:
     """Every flower-relay command in the documentation, continued lines joined."""
     texts = [README, *(path.read_text() for path in sorted((ROOT / "docs").glob("*.md")))]

@@ -31,6 +31,7 @@ from flower_relay import (
     blocks,
 )
 from flower_relay.blocks import Block, Commitment, Deposit, Publication, Settlement
+from flower_relay.mods import make_relay_mod
 from flower_relay.store import Arrays
 
 ROOT = Path(__file__).parents[1]
@@ -85,9 +86,9 @@ class Disk:
 class LateGrid(InMemoryGrid):
     """Its last node connects once the chain is long enough, in whatever process that is."""
 
-    def __init__(self, disk: Disk, nodes: int, late: int) -> None:
+    def __init__(self, disk: Disk, nodes: int, late: int, app: Any = client) -> None:
         # Flower draws other node ids each time.
-        super().__init__(client, nodes, node_ids=range(100 + disk.fuse.passed, 900)[:nodes])
+        super().__init__(app, nodes, node_ids=range(100 + disk.fuse.passed, 900)[:nodes])
         self._chain, self._late = disk.chain, late
 
     def get_node_ids(self) -> list[int]:
@@ -95,6 +96,7 @@ class LateGrid(InMemoryGrid):
         return nodes if len(self._chain) >= self._late else nodes[:-1]
 
 
+MOD = make_relay_mod(lasting_keys_only=True)
 World = dict[str, Any]
 WORLDS: dict[str, World] = {
     "chain": {"max_leg": 3, "planted": 0.5, "deposit_unit": 0.0},
@@ -104,6 +106,8 @@ WORLDS: dict[str, World] = {
     "fan-out": {"topology": "fan-out", "rewards": "royalty", "fraction_train": 0.5, "rounds": 3},
     "untested": {"examiners": 0},
     "budget": {"budget": 4, "max_leg": 3, "deposit_unit": 0.0},
+    "mod": {"max_leg": 3, "planted": 0.5, "deposit_unit": 0.0, "rounds": 2, "mod": True},
+    "fan-out, mod": {"topology": "fan-out", "fraction_train": 0.5, "rounds": 2, "mod": True},
 }
 """Small federations that between them meet everything a round can hold."""
 
@@ -111,11 +115,18 @@ WORLDS: dict[str, World] = {
 def play(disk: Disk, world: World, **change: Any) -> RelayStrategy:
     options = {"seed": 1, "examiners": 4} | world | change
     late, rounds = options.pop("late", 0), options.pop("rounds", 4)
+    app = with_mod if options.pop("mod", False) else client
     strategy = RelayStrategy(
         chain=lambda: disk.chain, store=lambda: disk.store, resume=True, **options
     )
-    strategy.start(LateGrid(disk, 9, late), genesis_model(), num_rounds=rounds, timeout=30)
+    grid = LateGrid(disk, 9, late, app)
+    strategy.start(grid, genesis_model(), num_rounds=rounds, timeout=30)
     return strategy
+
+
+def with_mod(message: Message, context: Context) -> Message:
+    """The same client, to whom models are sent as differences."""
+    return MOD(message, context, client)
 
 
 def dies(disk: Disk, world: World, instant: int) -> None:

@@ -177,8 +177,8 @@ def test_a_vote_for_an_examiner_who_gave_none_is_found(keys: Path) -> None:
 
     def app(message: Message, context: Context) -> Message:
         reply = deaf(message, context)
-        if context.node_config["partition-id"] == 2 and "utility" in reply.content["relay"]:
-            del reply.content["relay"]["utility"], reply.content["relay"]["signature"]
+        if context.node_config["partition-id"] == 2 and "utilities" in reply.content["relay"]:
+            del reply.content["relay"]["utilities"], reply.content["relay"]["signatures"]
         return reply
 
     blocks = list(play(app, keys, rounds=2, examiners=NODES).chain)

@@ -29,7 +29,7 @@ from flower_relay.statements import (
     public_hex,
     sign,
 )
-from flower_relay.store import MemoryStore, canonical_bytes, model_name
+from flower_relay.store import MemoryStore
 from tests.signers import (
     NODES,
     App,
@@ -40,7 +40,6 @@ from tests.signers import (
     play,
     sealed,
     verify,
-    weights,
 )
 
 
@@ -230,8 +229,8 @@ def test_a_hop_without_its_trainers_signature_is_at_fault_like_an_error(keys: Pa
 
 def test_a_vote_without_its_examiners_signature_does_not_count(keys: Path) -> None:
     def change(said: ConfigRecord, message: Message) -> None:
-        if "utility" in said:
-            said["utility"] = 0.99
+        if "utilities" in said:
+            said["utilities"] = [0.99] * len(said["utilities"])
 
     strategy = play(altered(change), keys, examiners=NODES)
     mine = participant_name(public_hex(load_or_create(keys / "participant-2.key")))
@@ -290,11 +289,14 @@ def test_a_signed_utility_beyond_its_bounds_does_not_count(keys: Path, utility: 
     own = load_or_create(keys / "participant-2.key")
 
     def change(said: ConfigRecord, message: Message) -> None:
-        if "utility" in said:
-            run = message.content["config"]["relay-run"]
-            model = model_name(canonical_bytes({"w": weights(message)}))
-            vote = Vote(run=run, model=model, utility=utility)
-            said.update({"utility": utility, "signature": sign(own, vote)})
+        config = message.content["config"]
+        if "utilities" in said:
+            votes = [
+                Vote(run=config["relay-run"], model=model, shown=shown, utility=utility)
+                for model, shown in zip(config["relay-models"], config["relay-shown"], strict=True)
+            ]
+            said["utilities"] = [utility] * len(votes)
+            said["signatures"] = [sign(own, vote) for vote in votes]
 
     verdict = verify(play(altered(change), keys, examiners=NODES).chain)
     assert verdict.ok, verdict.first_problem

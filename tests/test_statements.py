@@ -29,7 +29,7 @@ RUN = "a1" * 32
 STATEMENTS: st.SearchStrategy[Statement] = st.one_of(
     st.builds(Hello, run=st.text(), challenge=st.text()),
     st.builds(Hop, run=st.text(), round=st.integers(0), parent=st.text(), model=st.text()),
-    st.builds(Vote, run=st.text(), model=st.text(), utility=st.floats(0, 1)),
+    st.builds(Vote, run=st.text(), model=st.text(), shown=st.text(), utility=st.floats(0, 1)),
     st.builds(Opening, run=st.text(), commitment=st.text(), nonce=st.text()),
 )
 KEY, OTHER_KEY = (Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in (1, 2))

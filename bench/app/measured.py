@@ -17,6 +17,7 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
+from flwr.serverapp.strategy import FedAvg
 
 from clients.client_app import evaluate, train
 from clients.evaluation import initial_arrays
@@ -25,7 +26,6 @@ from flower_relay.courier import Courier
 
 client = ClientApp()
 server = ServerApp()
-_MESSAGES = 100
 
 
 @client.query()
@@ -67,16 +67,20 @@ def measure_hop(grid: Grid, context: Context) -> dict[str, float]:
     """Time bare messages, hops without tests, and training called directly."""
     node = sorted(grid.get_node_ids())[0]
     courier = Courier(grid, 5.0)
-    bare = [_quick(courier, node) for _ in range(_MESSAGES)][10:]
-    flowers = [_flowers_own(grid, node) for _ in range(30)]
+    messages = int(context.run_config["messages"])
+    bare = [_quick(courier, node) for _ in range(messages)][messages // 10 :]
+    flowers = [_flowers_own(grid, node) for _ in range(3 * messages // 10)]
+    averaging = _fedavg(grid, context)
     hops = int(context.run_config["hops"])
     strategy = RelayStrategy(examiners=0, max_leg=1, trail=0.0)
     strategy.start(grid, initial_arrays(context.run_config), num_rounds=hops, timeout=60)
     taken = [row.seconds for row in strategy.record.rounds]
     return {
         "hop, median s": statistics.median(taken),
+        "hop, 95th percentile s": float(np.quantile(taken, 0.95)),
         "bare message polled quickly, median s": statistics.median(bare),
         "bare message through send_and_receive, median s": statistics.median(flowers),
+        **averaging,
         "plain PyTorch training step, median s": statistics.median(_plain(context)),
         "the relay's own share of a hop, mean s": strategy.record.own_seconds / hops,
         "hops": hops,
@@ -93,6 +97,17 @@ def _flowers_own(grid: Grid, node: int) -> float:
     began = time.monotonic()
     list(grid.send_and_receive([Message(RecordDict(), node, "query", ttl=60)], timeout=60))
     return time.monotonic() - began
+
+
+def _fedavg(grid: Grid, context: Context) -> dict[str, float]:
+    """Flower's own FedAvg, everybody training in every round."""
+    rounds = int(context.run_config["fedavg-rounds"])
+    if not rounds:
+        return {}
+    began = time.monotonic()
+    strategy = FedAvg(fraction_evaluate=0.0)
+    strategy.start(grid, initial_arrays(context.run_config), num_rounds=rounds, timeout=300)
+    return {"Flower's FedAvg, s a round": (time.monotonic() - began) / rounds}
 
 
 def _plain(context: Context) -> list[float]:

@@ -79,6 +79,7 @@ class ParticipantsWord:
         nobody = (None,) * len(block.committee)
         rows = block.signatures or (nobody,) * len(block.models)
         self._check_shape(block, rows)
+        self._check_shown(state, block)
         settled = 0 if before is None else len(before.models)
         if before is not None:
             said = before.signatures or (nobody,) * settled
@@ -119,15 +120,32 @@ class ParticipantsWord:
         if block.signatures and all(one is None for row in rows for one in row):
             raise Differs("testing.signatures", "no rows where nobody signed", len(rows))
 
+    def _check_shown(self, state: State, block: Testing) -> None:
+        """Everybody is shown the same of a model, whenever it is judged."""
+        if not block.shown:
+            return
+        if len(block.shown) != len(block.models) or block.shown == block.models:
+            expected = f"{len(block.models)} entries, or none where models are shown as they are"
+            raise Differs("testing.shown", expected, len(block.shown))
+        for place, (model, shown) in enumerate(zip(block.models, block.shown, strict=True)):
+            path, before = f"testing.shown[{place}]", state.shown.get(model, shown)
+            if not is_hash(shown):
+                raise Differs(path, "a hash", shown)
+            if before != shown:
+                raise Differs(path, f"{before}, by which it was judged before", shown)
+
     def _check_row(
         self, state: State, block: Testing, place: int, row: Sequence[str | None]
     ) -> None:
         model = block.models[place]
+        shown = block.shown[place] if block.shown else model
         known = state.known_utilities(model)[list(block.committee)].tolist()
         for column, (before, value) in enumerate(zip(known, block.utilities[place], strict=True)):
             path = f"testing.signatures[{place}][{column}]"
             new = None if before == before else value  # NaN: has not said anything yet
-            vote = None if new is None else Vote(run=self._run, model=model, utility=new)
+            vote = None
+            if new is not None:
+                vote = Vote(run=self._run, model=model, shown=shown, utility=new)
             signed = self._signed(path, state, block.committee[column], vote, row[column])
             self.votes_signed += signed
             self.votes_attested += vote is not None and not signed

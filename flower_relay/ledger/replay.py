@@ -130,6 +130,7 @@ class Replay:
                 self.named.update(model for model in claims if model is not None)
             case Testing():
                 self.named.update(() if block.planted is None else (block.planted,))
+                self.named.update(block.shown)
                 self._to_retest = self._retests(block)
             case Publication():
                 self.named.update((*block.batons, *block.trails))
@@ -183,7 +184,11 @@ class Replay:
             models = (*last.models, *self._to_retest)
             utilities = (*last.utilities, *block.utilities[len(last.models) :])
             expected = replace(
-                last, models=models, utilities=utilities, signatures=block.signatures
+                last,
+                models=models,
+                utilities=utilities,
+                signatures=block.signatures,
+                shown=block.shown,
             )
         else:
             expected = self._first_testing(block)
@@ -218,6 +223,7 @@ class Replay:
             utilities=block.utilities,
             signatures=block.signatures,
             nonces=block.nonces,
+            shown=block.shown,
         )
 
     def _retests(self, tested: Testing) -> tuple[str, ...]:
