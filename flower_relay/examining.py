@@ -15,7 +15,8 @@ from flwr.app import Message
 from numpy.typing import NDArray
 
 from .blocks import Commitment, Testing
-from .decisions import TestPlan, decide_retests, decide_tests, generator
+from .decisions import TestPlan, audit_terms, decide_retests, decide_tests, generator
+from .publishing import StoredSteps
 from .running import Running
 from .signing import nonces_told, opened_nonces, vote_of, vote_terms
 
@@ -55,8 +56,9 @@ def examine(strategy: RelayStrategy, run: Running, commitment: Commitment) -> li
         return []
     nonces = opened_nonces(run, commitment)
     plan = decide_tests(state, run.chain.head, deposit, commitment, nonces)
+    probes = _probes(run, commitment, plan)
     planted = _plant(run, plan)
-    names = [*plan.models, *([planted] if planted else [])]
+    names = [*plan.models, *probes, *([planted] if planted else [])]
     known = _known(run, plan.committee, names)
     replies = _fetch(strategy, run, plan.committee, known)
     run.record_block(
@@ -67,6 +69,7 @@ def examine(strategy: RelayStrategy, run: Running, commitment: Commitment) -> li
             planted=planted,
             models=tuple(known),
             utilities=_utilities(known),
+            probes=probes,
             signatures=_signatures(known),
             nonces=nonces,
         )
@@ -177,6 +180,14 @@ def _fetch_batch(
         if vote is not None:
             known[name].utilities[column], known[name].signatures[column] = vote
     return replies
+
+
+def _probes(run: Running, commitment: Commitment, plan: TestPlan) -> tuple[str, ...]:
+    """The models that tell what each audited hop adds to its lane's trail."""
+    steps = StoredSteps(run.store, run.state.settings.trail)
+    return tuple(
+        steps.transplant(*terms) for terms in audit_terms(run.state, commitment, plan.audited)
+    )
 
 
 def _plant(run: Running, plan: TestPlan) -> str | None:

@@ -21,6 +21,7 @@ from .blocks import (
     Commitment,
     Deposit,
     Genesis,
+    LaneResult,
     Payment,
     Publication,
     Settlement,
@@ -29,10 +30,11 @@ from .blocks import (
 from .errors import LedgerError
 from .lineage import Lineage
 from .rules.coins import to_units
+from .rules.rewards import audit_probability, inherited
 from .rules.testing import weighted_median
 from .settings import RelaySettings
 
-__all__ = ["Lane", "Standings", "State", "apply", "begin", "move_units"]
+__all__ = ["Lane", "Standings", "State", "apply", "begin", "move_units", "points_of"]
 
 _BURNS = frozenset({"forfeit"})
 _UNLOCKS = frozenset({"refund", "forfeit"})
@@ -99,7 +101,9 @@ class State:
     """Everything the rules need to decide the next block.
 
     `start` is the median utility of the genesis model, from which levels are counted; NaN
-    until somebody has judged it.
+    until somebody has judged it. `mark` is the highest level of a recognised model so far;
+    `points` is what audited hops of the cycle added to the trail, by trainer, not yet paid
+    for; `heritage` is each one's part in what earlier cycles added.
     """
 
     settings: RelaySettings
@@ -113,6 +117,9 @@ class State:
     start: float
     champion: str
     seen: set[str]
+    mark: float = 0.0
+    points: dict[int, float] = field(default_factory=dict)
+    heritage: dict[int, float] = field(default_factory=dict)
     round: int = 0
     cycle: int = 0
     probation_used: bool = False
@@ -231,6 +238,8 @@ def _apply_settlement(state: State, block: Settlement) -> None:
             if hop.outcome == "accepted" and hop.model is not None:
                 gain = math.nan if hop.gain is None else hop.gain
                 state.lineage.add(hop.model, hop.base, hop.trainer, version=block.round, gain=gain)
+                state.mark = max(state.mark, state.lineage[hop.model].mark)
+    _apply_points(state, block)
     _pay(state, block)
     for standing in block.standings:
         index = standing.participant
@@ -247,6 +256,28 @@ def _apply_settlement(state: State, block: Settlement) -> None:
             lane.accepted += sum(hop.outcome == "accepted" for hop in result.hops)
     if fan_out:
         state.lanes[0].accepted += bool(block.recognised)
+
+
+def points_of(state: State, lanes: Iterable[LaneResult]) -> dict[int, float]:
+    """The points of the cycle with a round's accepted hops added."""
+    points = state.points.copy()
+    if state.deposit is None:
+        return points
+    probability = audit_probability(state.settings.audit, len(state.deposit.present))
+    for result in lanes:
+        for hop in result.hops:
+            if hop.outcome == "accepted" and hop.step is not None and hop.step > 0:
+                points[hop.trainer] = points.get(hop.trainer, 0.0) + hop.step / probability
+    return points
+
+
+def _apply_points(state: State, block: Settlement) -> None:
+    """Points are kept until they are paid for, which makes them part of the heritage."""
+    points = points_of(state, block.lanes)
+    if points and any(payment.rule == "contribution" for payment in block.payments):
+        state.heritage = inherited(state.heritage, points, state.settings.lineage_decay)
+        points.clear()
+    state.points = points
 
 
 def _apply_hop(state: State, round: int, trainer: int, outcome: str) -> None:
