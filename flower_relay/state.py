@@ -103,7 +103,7 @@ class State:
     `start` is the median utility of the genesis model, from which levels are counted; NaN
     until somebody has judged it. `mark` is the highest level of a recognised model so far;
     `points` is what audited hops of the cycle added to the trail, by trainer, not yet paid
-    for; `heritage` is each one's part in what earlier cycles added.
+    for; `heritage` is what each earned by such points in earlier cycles, fading.
     """
 
     settings: RelaySettings
@@ -274,8 +274,10 @@ def points_of(state: State, lanes: Iterable[LaneResult]) -> dict[int, float]:
 def _apply_points(state: State, block: Settlement) -> None:
     """Points are kept until they are paid for, which makes them part of the heritage."""
     points = points_of(state, block.lanes)
-    if points and any(payment.rule == "contribution" for payment in block.payments):
-        state.heritage = inherited(state.heritage, points, state.settings.lineage_decay)
+    paid = sum(payment.units for payment in block.payments if payment.rule == "contribution")
+    if points and paid:
+        decay = state.settings.lineage_decay
+        state.heritage = inherited(state.heritage, points, paid, decay)
         points.clear()
     state.points = points
 

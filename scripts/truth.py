@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import logging
 import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -32,6 +33,7 @@ _RULE = "a cycle's rise, by what each audited hop's step adds to the trail"
 
 def main() -> None:
     """Run what is asked for, print it, and write it down."""
+    logging.getLogger("flwr").setLevel(logging.WARNING)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/comparison"))
     parser.add_argument("--only", choices=["shapley", "twins", "differing-twins"])

@@ -108,14 +108,12 @@ def _earned(
 
 def correlations(rows: list[dict[str, Any]]) -> dict[str, float]:
     """Mean rank correlation with the Shapley values, over federations."""
-    return {
-        name: float(
-            np.mean(
-                [rank_correlation(np.array(row["shapley"]), np.array(row[name])) for row in rows]
-            )
-        )
-        for name in ("replicate", "leave_one_out", "contribution", "royalty")
-    }
+
+    def of(name: str) -> float:
+        pairs = [(np.array(row["shapley"]), np.array(row[name])) for row in rows]
+        return float(np.mean([rank_correlation(*pair) for pair in pairs]))
+
+    return {n: of(n) for n in ("replicate", "leave_one_out", "contribution", "royalty")}
 
 
 def ratio_interval(pairs: list[dict[str, Any]]) -> tuple[float, float, float]:

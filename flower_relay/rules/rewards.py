@@ -58,7 +58,7 @@ def cycle_shares(
     points : mapping of participant to float
         What its audited hops of the cycle added to the trail, at least 0.
     heritage : mapping of participant to float
-        Its part in what the cycle stands on; sums to 1, or empty at first.
+        What it earned by points in earlier cycles, the earlier the less; empty at first.
     own : float
         Part that goes by points; the rest goes by heritage, where there is any.
 
@@ -70,21 +70,20 @@ def cycle_shares(
     earned = _scaled(points)
     if not earned:
         return {}
-    if not heritage:
-        return earned
-    everybody = sorted({*earned, *heritage})
-    return {w: own * earned.get(w, 0.0) + (1 - own) * heritage.get(w, 0.0) for w in everybody}
+    stood_on = _scaled(heritage) or earned
+    everybody = sorted({*earned, *stood_on})
+    return {w: own * earned.get(w, 0.0) + (1 - own) * stood_on.get(w, 0.0) for w in everybody}
 
 
 def inherited(
-    heritage: Mapping[int, float], points: Mapping[int, float], decay: float
+    heritage: Mapping[int, float], points: Mapping[int, float], units: int, decay: float
 ) -> dict[int, float]:
-    """The heritage one cycle later: the past counts `decay` of what it did."""
+    """The heritage one cycle later: the past fades, and the units paid are added by points."""
     earned = _scaled(points)
-    if not earned or not heritage:
-        return earned or dict(heritage)
-    everybody = sorted({*earned, *heritage})
-    return {w: decay * heritage.get(w, 0.0) + (1 - decay) * earned.get(w, 0.0) for w in everybody}
+    return {
+        who: decay * heritage.get(who, 0.0) + units * earned.get(who, 0.0)
+        for who in sorted({*earned, *heritage})
+    }
 
 
 def _scaled(points: Mapping[int, float]) -> dict[int, float]:
