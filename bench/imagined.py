@@ -38,6 +38,7 @@ from flower_relay.blocks import (  # noqa: E402
 )
 from flower_relay.chain import block_hash  # noqa: E402
 from flower_relay.decisions import (  # noqa: E402
+    audit_terms,
     decide_deposits,
     decide_publication,
     decide_retests,
@@ -145,10 +146,15 @@ class ImaginedRun:
         state = self.progress.state
         plan = decide_tests(state, self._head, deposit, commitment)
         planted = self._model(-1.0) if plan.plants and plan.models else None
-        models = (*plan.models, *([planted] if planted else []))
+        probes = tuple(
+            self._model(self._quality[trail] + 0.2 * (self._quality[model] - self._quality[base]))
+            for trail, base, model in audit_terms(state, commitment, plan.audited)
+        )
+        models = (*plan.models, *probes, *([planted] if planted else []))
         tested = Testing(
             round=deposit.round, committee=plan.committee, audited=plan.audited, planted=planted,
             models=models, utilities=tuple(self._row(name, plan.committee) for name in models),
+            probes=probes,
         )  # fmt: skip
         yield tested
         more = decide_retests(state, deposit, commitment, plan.committee)

@@ -130,6 +130,9 @@ class Commitment:
 class Testing:
     """Who examined what: one row of utilities per model, one column per examiner.
 
+    `audited` names hops by their models; `probes` are the models tested for them, in the same
+    order: the lane's trail with the hop's step added (`rules.averaging.transplant`).
+
     `signatures` has the same shape, None where the examiner does not sign or had said so
     before, and no rows where nobody signed. `nonces` are those that were opened in time.
     `shown` are the hashes of what the examiners evaluated, one a model; none where that were
@@ -142,6 +145,7 @@ class Testing:
     planted: str | None
     models: tuple[str, ...]
     utilities: tuple[tuple[float | None, ...], ...]
+    probes: tuple[str, ...] = ()
     signatures: tuple[tuple[str | None, ...], ...] = ()
     nonces: tuple[OpenedNonce, ...] = ()
     shown: tuple[str, ...] = ()
@@ -149,7 +153,11 @@ class Testing:
 
 @dataclass(frozen=True, kw_only=True)
 class HopResult:
-    """What became of a hop; `vote` is its marginal median, `gain` its measured rise."""
+    """What became of a hop.
+
+    `vote` is its marginal median, `gain` its measured rise, `step` what it adds to the trail,
+    where it was audited.
+    """
 
     trainer: int
     base: str
@@ -157,6 +165,7 @@ class HopResult:
     outcome: str
     vote: float | None
     gain: float | None
+    step: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

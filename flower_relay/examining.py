@@ -17,9 +17,10 @@ from flwr.app import Message, MetricRecord, RecordDict
 from numpy.typing import NDArray
 
 from .blocks import Commitment, Testing
-from .decisions import TestPlan, decide_retests, decide_tests, generator
+from .decisions import TestPlan, audit_terms, decide_retests, decide_tests, generator
 from .forwarding import packed
 from .likenesses import bases_of, likeness
+from .publishing import StoredSteps
 from .running import Running
 from .signing import holds_told, is_missing, nonces_told, opened_nonces, vote_of, vote_terms
 from .statements import key_of
@@ -75,9 +76,14 @@ def examine(strategy: RelayStrategy, run: Running, commitment: Commitment) -> li
         return []
     nonces = opened_nonces(run, commitment)
     plan = decide_tests(state, run.chain.head, deposit, commitment, nonces)
+    probes = _probes(run, commitment, plan)
     planted = _plant(run, plan)
-    names = [*plan.models, *([planted] if planted else [])]
+    names = [*plan.models, *probes, *([planted] if planted else [])]
     bases = bases_of(deposit, commitment)
+    for (trail, base, _), probe in zip(
+        audit_terms(state, commitment, plan.audited), probes, strict=True
+    ):
+        bases[trail] = bases[probe] = bases.get(base, base)
     if planted is not None:
         bases[planted] = bases.get(plan.models[0], plan.models[0])
     known = _known(run, plan.committee, names, bases)
@@ -90,6 +96,7 @@ def examine(strategy: RelayStrategy, run: Running, commitment: Commitment) -> li
             planted=planted,
             models=tuple(known),
             utilities=_utilities(known),
+            probes=probes,
             signatures=_signatures(known),
             nonces=nonces,
             shown=_shown(known),
@@ -267,6 +274,14 @@ def _about(reply: Message, place: int | None) -> Message:
         metrics = reply.content.get(f"metrics-{place}", MetricRecord())
         reply.content = RecordDict({"metrics": metrics})
     return reply
+
+
+def _probes(run: Running, commitment: Commitment, plan: TestPlan) -> tuple[str, ...]:
+    """The models that tell what each audited hop adds to its lane's trail."""
+    steps = StoredSteps(run.store, run.state.settings.trail)
+    return tuple(
+        steps.transplant(*terms) for terms in audit_terms(run.state, commitment, plan.audited)
+    )
 
 
 def _plant(run: Running, plan: TestPlan) -> str | None:

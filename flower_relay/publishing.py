@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .decisions import decide_publication
-from .rules.averaging import extend_trail, weighted_average
+from .rules.averaging import extend_trail, transplant, weighted_average
 from .running import Progress, Running
 from .store import ModelStore
 
-__all__ = ["StoredAverages", "collect", "models_needed", "publish"]
+__all__ = ["StoredAverages", "StoredSteps", "collect", "models_needed", "publish"]
 
 
 class StoredAverages:
@@ -32,6 +32,18 @@ class StoredAverages:
     def merge(self, batons: Sequence[str], weights: Sequence[float]) -> str:
         """The weighted average of batons."""
         return self._store.put(weighted_average([self._store.get(b) for b in batons], weights))
+
+
+class StoredSteps:
+    """Trails with a hop's step added, stored in turn."""
+
+    def __init__(self, store: ModelStore, keep: float) -> None:
+        self._store, self._weight = store, 1 - keep
+
+    def transplant(self, trail: str, base: str, model: str) -> str:
+        """The trail and what the hop from base to model did, weighed as a fresh baton."""
+        ends = [self._store.get(name) for name in (trail, base, model)]
+        return self._store.put(transplant(ends[0], ends[1], ends[2], self._weight))
 
 
 def publish(run: Running) -> None:

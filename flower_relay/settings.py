@@ -81,7 +81,9 @@ class RelaySettings(CheckedSettings):
         between(0.0, 1.0),
     )
     audit: float = setting(
-        0.25, "probability that a hop inside a leg is measured and paid", between(0.01, 1.0)
+        0.25,
+        "probability that a hop is audited, and so earns; more where a cycle has few hops",
+        between(0.01, 1.0),
     )
     nonces: int = setting(
         3,
@@ -138,12 +140,15 @@ class RelaySettings(CheckedSettings):
         100.0, "coins for an improvement as large as the utility's bound", between(0.0, 1e6)
     )
     trainer_share: float = setting(
-        0.5,
-        "part of a credit that its trainer keeps; the rest goes to its lineage",
+        0.25,
+        "part of a cycle's rise that goes by what its hops added (in a fan-out: part of a credit "
+        "that its trainer keeps); the rest goes to what it stands on",
         between(0.0, 1.0),
     )
     lineage_decay: float = setting(
-        0.9, "what each generation back receives of what the next received", between(0.0, 0.99)
+        0.9,
+        "what each cycle back (in a fan-out: each generation) counts of what the next counts",
+        between(0.0, 0.99),
     )
     examining_fee: float = setting(0.001, "coins for one test", at_least(0.0))
     deposit_unit: float = setting(

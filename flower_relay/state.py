@@ -21,6 +21,7 @@ from .blocks import (
     Commitment,
     Deposit,
     Genesis,
+    LaneResult,
     Payment,
     Publication,
     Settlement,
@@ -29,10 +30,11 @@ from .blocks import (
 from .errors import LedgerError
 from .lineage import Lineage
 from .rules.coins import to_units
+from .rules.rewards import audit_probability, inherited, relative_steps
 from .rules.testing import weighted_median
 from .settings import RelaySettings
 
-__all__ = ["Lane", "Standings", "State", "apply", "begin", "move_units"]
+__all__ = ["Lane", "Standings", "State", "apply", "begin", "move_units", "points_of"]
 
 _BURNS = frozenset({"forfeit"})
 _UNLOCKS = frozenset({"refund", "forfeit"})
@@ -100,7 +102,9 @@ class State:
 
     `start` is the median utility of the genesis model, from which levels are counted; NaN
     until somebody has judged it. `shown` are the likenesses by which models are judged, as
-    long as they may be judged again.
+    long as they may be judged again. `mark` is the highest level of a recognised model so far;
+    `points` is what audited hops of the cycle added to the trail, by trainer, not yet paid
+    for; `heritage` is what each earned by such points in earlier cycles, fading.
     """
 
     settings: RelaySettings
@@ -115,6 +119,10 @@ class State:
     champion: str
     seen: set[str]
     shown: dict[str, str] = field(default_factory=dict)
+    mark: float = 0.0
+    points: dict[int, float] = field(default_factory=dict)
+    recent: list[float] = field(default_factory=list)
+    heritage: dict[int, float] = field(default_factory=dict)
     round: int = 0
     cycle: int = 0
     probation_used: bool = False
@@ -238,6 +246,8 @@ def _apply_settlement(state: State, block: Settlement) -> None:
             if hop.outcome == "accepted" and hop.model is not None:
                 gain = math.nan if hop.gain is None else hop.gain
                 state.lineage.add(hop.model, hop.base, hop.trainer, version=block.round, gain=gain)
+                state.mark = max(state.mark, state.lineage[hop.model].mark)
+    _apply_points(state, block)
     _pay(state, block)
     for standing in block.standings:
         index = standing.participant
@@ -254,6 +264,36 @@ def _apply_settlement(state: State, block: Settlement) -> None:
             lane.accepted += sum(hop.outcome == "accepted" for hop in result.hops)
     if fan_out:
         state.lanes[0].accepted += bool(block.recognised)
+
+
+def points_of(state: State, lanes: Iterable[LaneResult]) -> tuple[dict[int, float], list[float]]:
+    """The points of the cycle with a round's accepted hops added, and the latest steps."""
+    deposit, points = state.deposit, dict(state.points)
+    audited = [
+        (hop.trainer, hop.step)
+        for result in lanes
+        for hop in result.hops
+        if hop.outcome == "accepted" and hop.step is not None
+    ]
+    if deposit is None or not audited:
+        return points, state.recent
+    probability = audit_probability(state.settings.audit, len(deposit.present))
+    window = max(1, round(probability * len(deposit.present)))
+    ratios, recent = relative_steps([step for _, step in audited], state.recent, window)
+    for (trainer, _), ratio in zip(audited, ratios, strict=True):
+        points[trainer] = points.get(trainer, 0.0) + ratio / probability
+    return points, recent
+
+
+def _apply_points(state: State, block: Settlement) -> None:
+    """Points are kept until they are paid for, which makes them part of the heritage."""
+    points, state.recent = points_of(state, block.lanes)
+    paid = sum(payment.units for payment in block.payments if payment.rule == "contribution")
+    if points and paid:
+        decay = state.settings.lineage_decay
+        state.heritage = inherited(state.heritage, points, paid, decay)
+        points.clear()
+    state.points = points
 
 
 def _apply_hop(state: State, round: int, trainer: int, outcome: str) -> None:

@@ -41,6 +41,7 @@ from .metering import MeteredGrid
 from .publishing import publish
 from .record import RelayObserver, RunRecord
 from .resuming import check_chain, rejoin, replay
+from .rules.auction import auction_order
 from .running import Running, to_arrays
 from .settings import RelaySettings
 from .signing import nonces_to_commit
@@ -115,6 +116,9 @@ class RelayStrategy(Strategy):
         if self._running is None:
             raise RuntimeError("no run is in progress: call start().")
         return self._running
+
+    order_of_turns = staticmethod(auction_order)
+    """(bids, rng) to who goes before whom in a cycle of a chain; experiments may fix it."""
 
     # The four hooks. A subclass may change one step without touching the loop.
 
@@ -271,7 +275,8 @@ class RelayStrategy(Strategy):
             return False
         rng = generator(settings.seed, run.state.round + 1, "deposits")
         most = int(min(left, run.state.num_participants * settings.slots))
-        run.record_block(decide_deposits(run.state, present, rng, most_hops=most))
+        turns = self.order_of_turns
+        run.record_block(decide_deposits(run.state, present, rng, most_hops=most, turns=turns))
         return True
 
     def _begin(

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from flower_relay import blocks
 from flower_relay.chain import MemoryChain
 from flower_relay.decisions import (
+    audit_terms,
     decide_deposits,
     decide_retests,
     decide_settlement,
@@ -90,15 +91,18 @@ class World:
         assert commitment is not None
         plan = decide_tests(self.state, self.head, deposit, commitment)
         self.check_committee(plan.committee)
+        terms = audit_terms(self.state, commitment, plan.audited)
+        probes = tuple(f"probe of {model}" for _, _, model in terms)
+        models = (*plan.models, *probes)
         testing = blocks.Testing(
             round=deposit.round, committee=plan.committee, audited=plan.audited, planted=None,
-            models=plan.models, utilities=self.votes(plan.models, plan.committee),
+            models=models, utilities=self.votes(models, plan.committee), probes=probes,
         )  # fmt: skip
         self.record(testing)
         more = decide_retests(self.state, deposit, commitment, plan.committee)
-        fresh = tuple(name for name in more if name not in plan.models)
+        fresh = tuple(name for name in more if name not in models)
         if fresh:
-            models = (*plan.models, *fresh)
+            models = (*models, *fresh)
             votes = (*testing.utilities, *self.votes(fresh, plan.committee))
             self.record(replace(testing, models=models, utilities=votes))
 

@@ -12,6 +12,7 @@ from .randomness import generator, seed_from
 from .settlement import decide_settlement
 from .tests import (
     TestPlan,
+    audit_terms,
     decide_nonces,
     decide_retests,
     decide_tests,
@@ -21,6 +22,7 @@ from .tests import (
 __all__ = [
     "Averages",
     "TestPlan",
+    "audit_terms",
     "decide_deposits",
     "decide_nonces",
     "decide_publication",

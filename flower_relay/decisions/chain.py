@@ -11,6 +11,7 @@ from ..blocks import HopClaim, HopResult, LaneResult, LaneTerms
 from ..rules.settlement import compensation
 from ..rules.testing import LegVerdict, judge_leg, weighted_median
 from ..state import Lane, State
+from .rewards import steps_of
 from .tally import Tally
 from .tests import candidates, leg_utilities
 
@@ -35,6 +36,7 @@ def settle_lane(
     _move_deposits(tally, leg, outcomes, stakes)
     _judge(state, tally, leg, outcomes, verdict, rows)
     gains = _gains(state, lane, rows, state.who.bond[list(committee)])
+    steps = steps_of(state, lane, terms.trainers)
     for hop, outcome, vote, gain in zip(leg, outcomes, verdict.votes, gains, strict=True):
         results[hop.trainer] = HopResult(
             trainer=hop.trainer,
@@ -43,6 +45,7 @@ def settle_lane(
             outcome=outcome,
             vote=number(vote),
             gain=number(gain) if outcome == "accepted" else None,
+            step=steps.get(hop.model or ""),
         )
     baton = leg[verdict.kept - 1].model if verdict.kept else lane.baton
     score = weighted_median(rows[verdict.kept], state.who.bond[list(committee)])

@@ -6,6 +6,9 @@ matching. Both come out as lanes, so that what follows treats them alike.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +21,8 @@ from ..state import State
 
 __all__ = ["decide_deposits"]
 
+Turns = Callable[[NDArray[Any], np.random.Generator], NDArray[np.int64]]
+
 
 def decide_deposits(
     state: State,
@@ -26,6 +31,7 @@ def decide_deposits(
     *,
     most_hops: int,
     at_most: NDArray[np.int64] | None = None,
+    turns: Turns = auction_order,
 ) -> Deposit:
     """Decide the deposit block of the next round.
 
@@ -41,11 +47,14 @@ def decide_deposits(
         Hops left in the budget; the round uses no more.
     at_most : integer array of shape (participants,), optional
         Units that each is willing to put at stake; all it has by default.
+    turns : callable
+        (bids, rng) to the order of turns in a chain; the auction's, unless an experiment
+        wants another. `verify` knows the auction's only.
     """
     purse = state.who.coins if at_most is None else np.minimum(state.who.coins, at_most)
     if state.settings.topology == "fan-out":
         return _fan_out(state, present, rng, most_hops, purse)
-    return _chain(state, present, rng, most_hops, purse)
+    return _chain(state, present, rng, most_hops, purse, turns)
 
 
 def _fan_out(
@@ -96,16 +105,17 @@ def _chain(
     rng: np.random.Generator,
     most_hops: int,
     purse: NDArray[np.int64],
+    turns: Turns,
 ) -> Deposit:
     who, cycle, unit = state.who, state.cycle, state.unit
     had_turn, probation_used = who.had_turn, state.probation_used
     may = turns_left(present, had_turn, who.waits_until, cycle)
-    queue = _queue(state, may, rng, purse, probation_used)
+    queue = _queue(state, may, turns, rng, purse, probation_used)
     if not queue:
         cycle = next_cycle(present, who.waits_until, cycle)
         unit = _income_unit(state)
         may = turns_left(present, np.zeros_like(had_turn), who.waits_until, cycle)
-        queue = _queue(state, may, rng, purse, probation_used=False)
+        queue = _queue(state, may, turns, rng, purse, probation_used=False)
     room = _room(state, int(present.sum()), most_hops)
     lanes = _legs(state, queue, unit, room, purse)
     return _block(state, present, cycle, unit, tuple(lanes))
@@ -114,6 +124,7 @@ def _chain(
 def _queue(
     state: State,
     may: NDArray[np.bool_],
+    turns: Turns,
     rng: np.random.Generator,
     purse: NDArray[np.int64],
     probation_used: bool,
@@ -122,7 +133,7 @@ def _queue(
     who = state.who
     bids = trainer_bids(purse, who.version, state.round + 1, COIN)
     queue: list[int] = []
-    for index in auction_order(bids, rng).tolist():
+    for index in turns(bids, rng).tolist():
         if not may[index]:
             continue
         if who.newcomer[index]:

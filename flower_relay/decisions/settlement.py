@@ -14,6 +14,7 @@ from ..rules.settlement import num_recognised, rank
 from ..state import State, move_units
 from .chain import settle_lane
 from .fanout import settle_fan_out
+from .rewards import pay_cycle
 from .tally import Tally
 
 __all__ = ["decide_settlement"]
@@ -42,7 +43,10 @@ def decide_settlement(state: State) -> Settlement:
         ranking = rank([np.nan if lane.score is None else lane.score for lane in lanes])
         recognised = tuple(dict.fromkeys(lanes[index].baton for index in ranking))
         restart_from = _restart_from(state, lanes, ranking.tolist())
-    _reward(state, tally, lanes)
+    if state.settings.topology == "chain" and state.settings.rewards == "contribution":
+        pay_cycle(state, tally, lanes)
+    else:
+        _reward(state, tally, lanes)
     _pay_examiners(state, tally)
     return Settlement(
         round=state.round,
@@ -75,7 +79,7 @@ def _restart_from(state: State, lanes: list[LaneResult], ranking: list[int]) -> 
 
 
 def _reward(state: State, tally: Tally, lanes: list[LaneResult]) -> None:
-    """Pay every accepted hop by the rule of the run."""
+    """Pay every accepted hop at once: royalties, and rises in a fan-out."""
     lineage = state.lineage.branch()
     for result in lanes:
         for hop in result.hops:
@@ -83,22 +87,10 @@ def _reward(state: State, tally: Tally, lanes: list[LaneResult]) -> None:
                 continue
             if state.settings.rewards == "royalty":
                 _pay_royalty(lineage, tally, hop)
-            elif (probability := _paid_with(state, result, hop)) > 0 and hop.gain is not None:
-                _pay_contribution(state, lineage, tally, hop, hop.gain, probability)
+            elif hop.gain is not None:
+                _pay_contribution(state, lineage, tally, hop, hop.gain)
             gain = np.nan if hop.gain is None else hop.gain
             lineage.add(hop.model, hop.base, hop.trainer, version=state.round, gain=gain)
-
-
-def _paid_with(state: State, result: LaneResult, hop: HopResult) -> float:
-    """The probability with which this hop came to be paid; 0 for one that is not.
-
-    Every hop of a leg that failed was measured, and so is paid for certain.
-    """
-    audited = state.testing is not None and hop.model in state.testing.audited
-    alone = sum(other.vote is not None for other in result.hops) == 1
-    if alone or not result.passed:
-        return 1.0
-    return state.settings.audit if audited else 0.0
 
 
 def _pay_contribution(
@@ -107,10 +99,9 @@ def _pay_contribution(
     tally: Tally,
     hop: HopResult,
     gain: float,
-    probability: float,
 ) -> None:
     settings, base = state.settings, lineage[hop.base]
-    credit = contribution_credit(base.level + gain, base.mark, probability)
+    credit = contribution_credit(base.level + gain, base.mark)
     shares = lineage.shares(hop.base, hop.trainer, settings.trainer_share, settings.lineage_decay)
     units = to_units(credit * settings.mint)
     for participant, amount in sorted(divide(units, shares, hop.trainer).items()):
@@ -135,7 +126,8 @@ def _pay_examiners(state: State, tally: Tally) -> None:
     if testing is None or commitment is None:
         return
     # A base was paid for when it was the candidate.
-    fresh = {claim.model for claims in commitment.lanes for claim in claims} | {testing.planted}
+    fresh = {claim.model for claims in commitment.lanes for claim in claims}
+    fresh |= {testing.planted, *testing.probes}
     for name, row in zip(testing.models, testing.utilities, strict=True):
         for examiner, utility in zip(testing.committee, row, strict=True):
             tally.examined[examiner] += name in fresh and utility is not None

@@ -1,7 +1,8 @@
 """Which models are tested and by whom, drawn after the commitment.
 
 One committee serves all lanes of a round. Of a leg that may pass, only its last model
-is tested and a random few inside for pay; when it fails, all of it is.
+is tested; when it fails, all of it is. For pay, a random few hops are audited: the lane's
+trail is tested, and beside it that trail with the hop's step added (a probe).
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..blocks import Commitment, Deposit, HopClaim, OpenedNonce
+from ..rules.rewards import audit_probability
 from ..rules.testing import draw_committee, judge_leg
+from ..settings import RelaySettings
 from ..state import State
 from ..statements import key_of
 from .randomness import generator, seed_from
 
 __all__ = [
     "TestPlan",
+    "audit_terms",
     "candidates",
     "decide_nonces",
     "decide_retests",
@@ -31,7 +35,10 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class TestPlan:
-    """The committee, the models it tests, the hops audited, and whether one is planted."""
+    """The committee, the models it tests, the hops audited, and whether one is planted.
+
+    The probes of the audited hops come on top of `models`: it takes the weights to name them.
+    """
 
     __test__ = False  # not a test class, whatever pytest thinks of its name
 
@@ -88,15 +95,16 @@ def decide_tests(
     committee = draw_committee(eligible, settings.examiners, rng)
     models: list[str] = []
     audited: list[str] = []
-    for claims in commitment.lanes:
+    probability = audit_probability(settings.audit, len(deposit.present))
+    for lane, claims in enumerate(commitment.lanes):
         hops = candidates(claims)
-        drawn = rng.random(len(hops)) < settings.audit
-        for position, hop in enumerate(hops):
-            if hop.model is None or not (len(hops) == 1 or drawn[position]):
-                continue
-            audited.append(hop.model)
-            models += [hop.base, hop.model]
-        models += [hops[0].base, hops[-1].model or ""] if hops else []
+        drawn = rng.random(len(hops)) < probability
+        chosen = [hop.model for hop, of_it in zip(hops, drawn, strict=True) if of_it and hop.model]
+        if not _audits(settings) or not len(committee):
+            chosen = []
+        audited += chosen
+        trail = [state.lanes[lane].trail] if chosen else []
+        models += [hops[0].base, *trail, hops[-1].model or ""] if hops else []
     plants = bool(rng.random() < settings.planted) and bool(models)
     if len(state.lanes) > 1 and settings.topology == "chain":
         models += [lane.baton for lane in state.lanes]
@@ -106,6 +114,23 @@ def decide_tests(
         audited=tuple(audited),
         plants=plants,
     )
+
+
+def _audits(settings: RelaySettings) -> bool:
+    """Whether pay goes by audits; in a fan-out every candidate is tested in any case."""
+    return settings.topology == "chain" and settings.rewards == "contribution"
+
+
+def audit_terms(
+    state: State, commitment: Commitment, audited: Collection[str]
+) -> list[tuple[str, str, str]]:
+    """For each audited hop, in order: the trail, the base and the model of its probe."""
+    return [
+        (state.lanes[lane].trail, hop.base, hop.model)
+        for lane, claims in enumerate(commitment.lanes)
+        for hop in candidates(claims)
+        if hop.model is not None and hop.model in audited
+    ]
 
 
 def _eligible(state: State, deposit: Deposit) -> NDArray[np.int64]:

@@ -26,6 +26,7 @@ from ..blocks import (
 )
 from ..decisions import (
     TestPlan,
+    audit_terms,
     decide_deposits,
     decide_retests,
     decide_settlement,
@@ -214,12 +215,16 @@ class ChainEconomy:
         self._performance[_PLANTED] = _LOST
         models = [*plan.models, *([_PLANTED] if planted else [])]
         known = {model: self._votes(model, plan, rng) for model in models}
-        apply(state, _testing(deposit.round, plan, planted, known))
+        terms = audit_terms(state, commitment, plan.audited)
+        probes = tuple(f"probe of {model}" for _, _, model in terms)
+        for probe, ends in zip(probes, terms, strict=True):
+            known[probe] = self._votes_on_probe(ends, known[ends[0]], plan, rng)
+        apply(state, _testing(deposit.round, plan, planted, known, probes))
         more = decide_retests(state, deposit, commitment, plan.committee)
         fresh = [model for model in more if model not in known]
         if fresh:
             known |= {model: self._votes(model, plan, rng) for model in fresh}
-            apply(state, _testing(deposit.round, plan, planted, known))
+            apply(state, _testing(deposit.round, plan, planted, known, probes))
         for name in plan.committee:
             for model in models:
                 if model != _PLANTED:
@@ -237,6 +242,28 @@ class ChainEconomy:
         lies = np.array([self._policy_of(name).colludes for name in committee], dtype=np.bool_)
         votes = np.where(lies, float(ours), votes)
         return np.where(np.isnan(known), votes, known)
+
+    def _votes_on_probe(
+        self,
+        ends: tuple[str, str, str],
+        on_trail: NDArray[np.float64],
+        plan: TestPlan,
+        rng: np.random.Generator,
+    ) -> NDArray[np.float64]:
+        """Utilities of a trail with a hop's step added: performance numbers add up.
+
+        Who examines a trail and the same trail with a fraction of a step sees both alike,
+        so that the noise is that fraction of what it is between models.
+        """
+        trail, base, model = ends
+        weight = 1 - self.state.settings.trail
+        step = weight * (self._performance[model] - self._performance[base])
+        levels = accuracy(self._performance[trail] + np.array([0.0, step]))
+        noise = self.settings.examiner_noise * weight * rng.standard_normal(len(on_trail))
+        votes = np.clip(on_trail + levels[1] - levels[0] + noise, 0.0, 1.0)
+        ours = self._policy_of(self._maker[model]).colludes
+        lies = np.array([self._policy_of(name).colludes for name in plan.committee], dtype=np.bool_)
+        return np.where(lies, float(ours), votes)
 
     def _publish(self) -> None:
         settled = self.state.settlement
@@ -273,7 +300,11 @@ class ChainEconomy:
 
 
 def _testing(
-    round: int, plan: TestPlan, planted: str | None, known: dict[str, NDArray[np.float64]]
+    round: int,
+    plan: TestPlan,
+    planted: str | None,
+    known: dict[str, NDArray[np.float64]],
+    probes: tuple[str, ...],
 ) -> Testing:
     return Testing(
         round=round,
@@ -282,4 +313,5 @@ def _testing(
         planted=planted,
         models=tuple(known),
         utilities=tuple(tuple(row.tolist()) for row in known.values()),
+        probes=probes,
     )

@@ -24,6 +24,7 @@ from ..blocks import (
     Testing,
 )
 from ..decisions import (
+    audit_terms,
     decide_deposits,
     decide_publication,
     decide_retests,
@@ -31,7 +32,7 @@ from ..decisions import (
     decide_tests,
     generator,
 )
-from ..publishing import StoredAverages
+from ..publishing import StoredAverages, StoredSteps
 from ..running import Progress
 from ..state import begin
 from ..store import ModelStore
@@ -85,6 +86,7 @@ class Replay:
         self.named = {genesis.model}
         keep = self.progress.state.settings.trail
         self._averages = None if stored is None else StoredAverages(stored, keep)
+        self._steps = None if stored is None else StoredSteps(stored, keep)
         self._intact = intact
         self._head = ""
         self._total = 0
@@ -130,7 +132,7 @@ class Replay:
                 self.named.update(model for model in claims if model is not None)
             case Testing():
                 self.named.update(() if block.planted is None else (block.planted,))
-                self.named.update(block.shown)
+                self.named.update((*block.shown, *block.probes))
                 self._to_retest = self._retests(block)
             case Publication():
                 self.named.update((*block.batons, *block.trails))
@@ -214,16 +216,29 @@ class Replay:
         if block.planted is not None and block.planted in self.named:
             raise Differs("testing.planted", "a model that nobody made", block.planted)
         planted = () if block.planted is None else (block.planted,)
+        probes = self._probes(block, audit_terms(state, commitment, plan.audited))
         return Testing(
             round=state.round,
             committee=plan.committee,
             audited=plan.audited,
             planted=block.planted,
-            models=(*plan.models, *planted),
+            models=tuple(dict.fromkeys((*plan.models, *probes, *planted))),
             utilities=block.utilities,
+            probes=probes,
             signatures=block.signatures,
             nonces=block.nonces,
             shown=block.shown,
+        )
+
+    def _probes(self, block: Testing, terms: list[tuple[str, str, str]]) -> tuple[str, ...]:
+        """The probes that a test states, made again where all that they are made of is there."""
+        if len(block.probes) != len(terms):
+            raise Differs("testing.probes", f"{len(terms)} entries", len(block.probes))
+        return tuple(
+            self._steps.transplant(*ends)
+            if self._steps is not None and self._intact.issuperset(ends)
+            else stated
+            for ends, stated in zip(terms, block.probes, strict=True)
         )
 
     def _retests(self, tested: Testing) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Averages of weights: the trail that is published, and lanes that meet.
+"""Averages of weights: the trail that is published, lanes that meet, steps transplanted.
 
 Only floating-point arrays are averaged; counters (such as BatchNorm's) are taken from
 the newest model, because half a batch is not a number of batches.
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["extend_trail", "weighted_average"]
+__all__ = ["extend_trail", "transplant", "weighted_average"]
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -34,6 +34,26 @@ def extend_trail(trail: Arrays, baton: Arrays, keep: float, num_before: int) -> 
     """
     fresh = (1 - keep) / (1 - keep ** (num_before + 1))
     return weighted_average([trail, baton], [1 - fresh, fresh])
+
+
+def transplant(trail: Arrays, base: Arrays, model: Arrays, weight: float) -> dict[str, Any]:
+    """The trail with a hop's step added: trail + weight · (model − base); counters stay.
+
+    Parameters
+    ----------
+    trail, base, model : mapping of name to array
+        What the step is added to, and the hop's two ends.
+    weight : float
+        That of a fresh baton in the trail, 1 − keep.
+    """
+    return {
+        name: np.asarray(
+            array + np.asarray(weight, array.dtype) * (model[name] - base[name]), array.dtype
+        )
+        if np.issubdtype(array.dtype, np.inexact)
+        else array
+        for name, array in trail.items()
+    }
 
 
 def weighted_average(models: Sequence[Arrays], weights: Sequence[float]) -> dict[str, Any]:

@@ -1,23 +1,42 @@
 """Rewards: what a recognised hop earns, for its trainer and for its lineage.
 
-`contribution` pays for the rise over the lineage's own high-water mark, so that harming
-and repairing earns nothing twice. `royalty` is the paper's: one coin to the owner of the
-base and one to the owner of every ancestor, the base included.
+`contribution` pays for the rise over the high-water mark, so that harming and repairing
+earns nothing twice. In a chain the rise of a cycle is divided by what each audited hop adds
+to the trail (docs/contribution.md says why, and what else was tried). `royalty` is the
+paper's: one coin to the owner of the base and one to the owner of every ancestor, the base
+included.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .coins import COIN
 
-__all__ = ["contribution_credit", "divide", "passed_on", "royalties"]
+__all__ = [
+    "audit_probability",
+    "contribution_credit",
+    "cycle_shares",
+    "divide",
+    "inherited",
+    "passed_on",
+    "relative_steps",
+    "royalties",
+]
+
+_LEAST_AUDITED = 6
+"""Hops of a cycle that are audited, where there are as many: one alone would take it all."""
 
 
-def contribution_credit(level: Any, mark: Any, probability: float = 1.0) -> Any:
+def audit_probability(audit: float, num_present: int) -> float:
+    """With which probability a hop is audited: `audit`, more where few could be."""
+    return max(audit, min(1.0, _LEAST_AUDITED / num_present))
+
+
+def contribution_credit(level: Any, mark: Any) -> Any:
     """The rise of a lineage over its high-water mark, as a fraction of the bound.
 
     Parameters
@@ -26,11 +45,83 @@ def contribution_credit(level: Any, mark: Any, probability: float = 1.0) -> Any:
         The lineage's level with each hop.
     mark : float or array
         The highest level it had before.
-    probability : float
-        With which this hop was drawn for an audit; dividing by it makes the expected
-        pay of audited and unaudited hops the same.
     """
-    return np.maximum(0.0, level - mark) / probability
+    return np.maximum(0.0, level - mark)
+
+
+def relative_steps(
+    steps: Sequence[float], recent: Sequence[float], window: int
+) -> tuple[list[float], list[float]]:
+    """Steps as multiples of what a step has brought of late: progress is easy at first.
+
+    The ratio to a moving average takes the trend out of a series, so that who trains early,
+    on the steep part of the learning curve, is not ahead for it.
+
+    Parameters
+    ----------
+    steps : sequence of float
+        What each audited hop added to the trail, in the order of the hops.
+    recent : sequence of float
+        The latest steps before them, at least 0 each.
+    window : int
+        Steps that the average is over, about a cycle's; the step itself is one of them.
+
+    Returns
+    -------
+    (ratios, recent)
+        0 for a step that added nothing; the latest steps after them.
+    """
+    latest, ratios = list(recent), []
+    for step in steps:
+        latest = [*latest, max(0.0, step)][-window:]
+        total = sum(latest)
+        ratios.append(latest[-1] * len(latest) / total if total > 0 else 0.0)
+    return ratios, latest
+
+
+def cycle_shares(
+    points: Mapping[int, float], heritage: Mapping[int, float], own: float
+) -> dict[int, float]:
+    """Who is paid what part of the rise of a cycle.
+
+    Parameters
+    ----------
+    points : mapping of participant to float
+        What its audited hops of the cycle added to the trail, at least 0.
+    heritage : mapping of participant to float
+        What it earned by points in earlier cycles, the earlier the less; empty at first.
+    own : float
+        Part that goes by points; the rest goes by heritage, where there is any.
+
+    Returns
+    -------
+    dict of participant to fraction
+        Sums to 1; empty when nobody has points.
+    """
+    earned = _scaled(points)
+    if not earned:
+        return {}
+    stood_on = _scaled(heritage) or earned
+    everybody = sorted({*earned, *stood_on})
+    return {w: own * earned.get(w, 0.0) + (1 - own) * stood_on.get(w, 0.0) for w in everybody}
+
+
+def inherited(
+    heritage: Mapping[int, float], points: Mapping[int, float], units: int, decay: float
+) -> dict[int, float]:
+    """The heritage one cycle later: the past fades, and the units paid are added by points."""
+    earned = _scaled(points)
+    return {
+        who: decay * heritage.get(who, 0.0) + units * earned.get(who, 0.0)
+        for who in sorted({*earned, *heritage})
+    }
+
+
+def _scaled(points: Mapping[int, float]) -> dict[int, float]:
+    """Positive points as fractions of their sum."""
+    positive = {who: points[who] for who in sorted(points) if points[who] > 0}
+    total = sum(positive.values())
+    return {who: each / total for who, each in positive.items()}
 
 
 def divide(units: int, shares: Mapping[int, float], remainder_to: int) -> dict[int, int]:

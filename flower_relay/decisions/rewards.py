@@ -1,0 +1,95 @@
+"""Contribution in a chain: the rise of a cycle, divided by what its audited hops add.
+
+Whoever trains first, or after strangers, finds it easy to improve the baton. So hops are
+not compared on batons, but on what all hops of about one cycle have in common: the trail.
+An audited hop's step, weighed as the trail weighs a fresh baton, is added to the trail as
+it was before the leg, and the committee says what that does. docs/contribution.md has the
+numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from ..blocks import LaneResult
+from ..rules.coins import to_units
+from ..rules.rewards import cycle_shares, divide
+from ..rules.roles import turns_left
+from ..rules.testing import weighted_median
+from ..state import Lane, State, points_of
+from .tally import Tally
+
+__all__ = ["pay_cycle", "steps_of"]
+
+
+def steps_of(state: State, lane: Lane, trainers: Collection[int]) -> dict[str, float]:
+    """What each audited hop adds to its lane's trail, by its model.
+
+    The committee's weighted median of differences, those who trained in the leg left out;
+    hops that nobody judged are not in it.
+    """
+    testing, commitment = state.testing, state.commitment
+    if testing is None or commitment is None:
+        return {}
+    place = next(number for number, other in enumerate(state.lanes) if other is lane)
+    of_lane = {claim.model for claim in commitment.lanes[place]}
+    committee = list(testing.committee)
+    weights = state.who.bond[committee]
+    before = state.known_utilities(lane.trail)[committee]
+    before[[index in trainers for index in committee]] = np.nan
+    steps = {
+        model: weighted_median(state.known_utilities(probe)[committee] - before, weights)
+        for model, probe in zip(testing.audited, testing.probes, strict=True)
+        if model in of_lane
+    }
+    return {model: step for model, step in steps.items() if not np.isnan(step)}
+
+
+def pay_cycle(state: State, tally: Tally, lanes: Sequence[LaneResult]) -> None:
+    """Once nobody here has a turn left, pay what the run rose to and was not paid for yet.
+
+    What is minted in all is never more than `mint` times the highest level reached; where no
+    audited hop added anything, it waits for the next cycle.
+    """
+    settings = state.settings
+    if not _cycle_over(state, lanes):
+        return
+    due = to_units(_mark(state, lanes) * settings.mint) - state.minted["contribution"]
+    points, _ = points_of(state, lanes)
+    shares = cycle_shares(points, state.heritage, settings.trainer_share)
+    if due <= 0 or not shares:
+        return
+    most = max(sorted(shares), key=lambda who: shares[who])
+    for participant, amount in sorted(divide(due, shares, most).items()):
+        tally.pay(participant, amount, "contribution")
+
+
+def _mark(state: State, lanes: Sequence[LaneResult]) -> float:
+    """The highest level once this round's accepted hops are recognised."""
+    lineage, mark = state.lineage.branch(), state.mark
+    for result in lanes:
+        for hop in result.hops:
+            if hop.outcome == "accepted" and hop.model is not None:
+                gain = np.nan if hop.gain is None else hop.gain
+                made = lineage.add(hop.model, hop.base, hop.trainer, version=state.round, gain=gain)
+                mark = max(mark, made.mark)
+    return mark
+
+
+def _cycle_over(state: State, lanes: Sequence[LaneResult]) -> bool:
+    """Whether everybody who is here has had its turn, or is waiting."""
+    deposit, who = state.deposit, state.who
+    if deposit is None:
+        return False
+    present = np.zeros(state.num_participants, dtype=np.bool_)
+    present[list(deposit.present)] = True
+    had_turn = who.had_turn.copy()
+    had_turn[[hop.trainer for lane in lanes for hop in lane.hops if hop.outcome == "voided"]] = (
+        False
+    )
+    may = turns_left(present, had_turn, who.waits_until, state.cycle)
+    if state.probation_used:
+        may &= ~who.newcomer
+    return not may.any()
