@@ -30,7 +30,7 @@ from .blocks import (
 from .errors import LedgerError
 from .lineage import Lineage
 from .rules.coins import to_units
-from .rules.rewards import audit_probability, inherited, relative_steps
+from .rules.rewards import audit_probability, inherited
 from .rules.testing import weighted_median
 from .settings import RelaySettings
 
@@ -119,7 +119,6 @@ class State:
     seen: set[str]
     mark: float = 0.0
     points: dict[int, float] = field(default_factory=dict)
-    recent: list[float] = field(default_factory=list)
     heritage: dict[int, float] = field(default_factory=dict)
     round: int = 0
     cycle: int = 0
@@ -259,28 +258,22 @@ def _apply_settlement(state: State, block: Settlement) -> None:
         state.lanes[0].accepted += bool(block.recognised)
 
 
-def points_of(state: State, lanes: Iterable[LaneResult]) -> tuple[dict[int, float], list[float]]:
-    """The points of the cycle with a round's accepted hops added, and the latest steps."""
-    deposit, points = state.deposit, dict(state.points)
-    audited = [
-        (hop.trainer, hop.step)
-        for result in lanes
-        for hop in result.hops
-        if hop.outcome == "accepted" and hop.step is not None
-    ]
-    if deposit is None or not audited:
-        return points, state.recent
-    probability = audit_probability(state.settings.audit, len(deposit.present))
-    window = max(1, round(probability * len(deposit.present)))
-    ratios, recent = relative_steps([step for _, step in audited], state.recent, window)
-    for (trainer, _), ratio in zip(audited, ratios, strict=True):
-        points[trainer] = points.get(trainer, 0.0) + ratio / probability
-    return points, recent
+def points_of(state: State, lanes: Iterable[LaneResult]) -> dict[int, float]:
+    """The points of the cycle with a round's accepted hops added."""
+    points = state.points.copy()
+    if state.deposit is None:
+        return points
+    probability = audit_probability(state.settings.audit, len(state.deposit.present))
+    for result in lanes:
+        for hop in result.hops:
+            if hop.outcome == "accepted" and hop.step is not None and hop.step > 0:
+                points[hop.trainer] = points.get(hop.trainer, 0.0) + hop.step / probability
+    return points
 
 
 def _apply_points(state: State, block: Settlement) -> None:
     """Points are kept until they are paid for, which makes them part of the heritage."""
-    points, state.recent = points_of(state, block.lanes)
+    points = points_of(state, block.lanes)
     paid = sum(payment.units for payment in block.payments if payment.rule == "contribution")
     if points and paid:
         decay = state.settings.lineage_decay

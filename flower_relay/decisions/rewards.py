@@ -57,7 +57,7 @@ def pay_cycle(state: State, tally: Tally, lanes: Sequence[LaneResult]) -> None:
     if not _cycle_over(state, lanes):
         return
     due = to_units(_mark(state, lanes) * settings.mint) - state.minted["contribution"]
-    points, _ = points_of(state, lanes)
+    points = points_of(state, lanes)
     shares = cycle_shares(points, state.heritage, settings.trainer_share)
     if due <= 0 or not shares:
         return
