@@ -56,9 +56,9 @@ def examine(strategy: RelayStrategy, run: Running, commitment: Commitment) -> li
         return []
     nonces = opened_nonces(run, commitment)
     plan = decide_tests(state, run.chain.head, deposit, commitment, nonces)
-    probes = _probes(run, commitment, plan)
+    references, probes = _audits(run, commitment, plan)
     planted = _plant(run, plan)
-    names = [*plan.models, *probes, *([planted] if planted else [])]
+    names = [*plan.models, *references, *probes, *([planted] if planted else [])]
     known = _known(run, plan.committee, names)
     replies = _fetch(strategy, run, plan.committee, known)
     run.record_block(
@@ -69,6 +69,7 @@ def examine(strategy: RelayStrategy, run: Running, commitment: Commitment) -> li
             planted=planted,
             models=tuple(known),
             utilities=_utilities(known),
+            references=references,
             probes=probes,
             signatures=_signatures(known),
             nonces=nonces,
@@ -182,12 +183,13 @@ def _fetch_batch(
     return replies
 
 
-def _probes(run: Running, commitment: Commitment, plan: TestPlan) -> tuple[str, ...]:
-    """The models that tell what each audited hop adds to its lane's trail."""
+def _audits(
+    run: Running, commitment: Commitment, plan: TestPlan
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """References and probes of the audited hops."""
     steps = StoredSteps(run.store, run.state.settings.trail)
-    return tuple(
-        steps.transplant(*terms) for terms in audit_terms(run.state, commitment, plan.audited)
-    )
+    made = [steps.audit(terms) for terms in audit_terms(run.state, commitment, plan.audited)]
+    return tuple(reference for reference, _ in made), tuple(probe for _, probe in made)
 
 
 def _plant(run: Running, plan: TestPlan) -> str | None:

@@ -34,7 +34,16 @@ from .rules.rewards import audit_probability, inherited
 from .rules.testing import weighted_median
 from .settings import RelaySettings
 
-__all__ = ["Lane", "Standings", "State", "apply", "begin", "move_units", "points_of"]
+__all__ = [
+    "Lane",
+    "Standings",
+    "State",
+    "apply",
+    "audited_with",
+    "begin",
+    "move_units",
+    "points_of",
+]
 
 _BURNS = frozenset({"forfeit"})
 _UNLOCKS = frozenset({"refund", "forfeit"})
@@ -42,11 +51,15 @@ _UNLOCKS = frozenset({"refund", "forfeit"})
 
 @dataclass
 class Lane:
-    """A lane between rounds: its baton, how many hops it may go untested, its trail."""
+    """A lane between rounds: its baton, how many hops it may go untested, its trail.
+
+    `opened` is the trail as it was when the cycle began.
+    """
 
     baton: str
     leg: int
     trail: str
+    opened: str
     accepted: int = 0
 
 
@@ -155,7 +168,7 @@ def begin(genesis: Genesis) -> State:
         bound=genesis.bound,
         who=Standings.of(genesis.participants, founders=True),
         lineage=Lineage(genesis.model, owner),
-        lanes=[Lane(genesis.model, 1, genesis.model) for _ in range(num_lanes)],
+        lanes=[Lane(genesis.model, 1, genesis.model, genesis.model) for _ in range(num_lanes)],
         recognised=[genesis.model],
         unit=to_units(settings.deposit_unit),
         utilities={genesis.model: _row(genesis.utilities)},
@@ -200,6 +213,8 @@ def _apply_deposit(state: State, block: Deposit) -> None:
         who.had_turn[:] = False
         who.income[:] = 0
         state.probation_used = False
+        for lane in state.lanes:
+            lane.opened = lane.trail
     state.round, state.cycle, state.unit = block.round, block.cycle, block.unit
     state.deposit = block
     state.commitment = state.testing = state.settlement = None
@@ -258,12 +273,19 @@ def _apply_settlement(state: State, block: Settlement) -> None:
         state.lanes[0].accepted += bool(block.recognised)
 
 
+def audited_with(state: State, deposit: Deposit) -> float:
+    """The probability of an audit; until the first pay, when most is at stake, every hop's."""
+    if not state.minted["contribution"]:
+        return 1.0
+    return audit_probability(state.settings.audit, len(deposit.present))
+
+
 def points_of(state: State, lanes: Iterable[LaneResult]) -> dict[int, float]:
     """The points of the cycle with a round's accepted hops added."""
     points = state.points.copy()
     if state.deposit is None:
         return points
-    probability = audit_probability(state.settings.audit, len(state.deposit.present))
+    probability = audited_with(state, state.deposit)
     for result in lanes:
         for hop in result.hops:
             if hop.outcome == "accepted" and hop.step is not None and hop.step > 0:
