@@ -146,15 +146,19 @@ class ImaginedRun:
         state = self.progress.state
         plan = decide_tests(state, self._head, deposit, commitment)
         planted = self._model(-1.0) if plan.plants and plan.models else None
-        probes = tuple(
-            self._model(self._quality[trail] + 0.2 * (self._quality[model] - self._quality[base]))
-            for trail, base, model in audit_terms(state, commitment, plan.audited)
-        )
-        models = (*plan.models, *probes, *([planted] if planted else []))
+        references, probes = [], []
+        for each in audit_terms(state, commitment, plan.audited):
+            quality = self._quality
+            before = (quality[each.trail] + quality[each.opened]) / 2
+            references.append(self._model(before))
+            step = 0.2 * (quality[each.model] - quality[each.base])
+            probes.append(self._model(before + step))
+        models = (*plan.models, *references, *probes, *([planted] if planted else []))
         tested = Testing(
             round=deposit.round, committee=plan.committee, audited=plan.audited, planted=planted,
             models=models, utilities=tuple(self._row(name, plan.committee) for name in models),
-            probes=probes,
+            references=tuple(references),
+            probes=tuple(probes),
         )  # fmt: skip
         yield tested
         more = decide_retests(state, deposit, commitment, plan.committee)

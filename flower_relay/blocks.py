@@ -130,8 +130,9 @@ class Commitment:
 class Testing:
     """Who examined what: one row of utilities per model, one column per examiner.
 
-    `audited` names hops by their models; `probes` are the models tested for them, in the same
-    order: the lane's trail with the hop's step added (`rules.averaging.transplant`).
+    `audited` names hops by their models. Tested for them are `references`, halfway between
+    their lane's trail and what it was when the cycle began, and `probes`, the same with the
+    hop's step added (`rules.averaging.transplant`); both in the order of the hops.
 
     `signatures` has the same shape, None where the examiner does not sign or had said so
     before, and no rows where nobody signed. `nonces` are those that were opened in time.
@@ -145,6 +146,7 @@ class Testing:
     planted: str | None
     models: tuple[str, ...]
     utilities: tuple[tuple[float | None, ...], ...]
+    references: tuple[str, ...] = ()
     probes: tuple[str, ...] = ()
     signatures: tuple[tuple[str | None, ...], ...] = ()
     nonces: tuple[OpenedNonce, ...] = ()

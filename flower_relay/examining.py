@@ -76,14 +76,13 @@ def examine(strategy: RelayStrategy, run: Running, commitment: Commitment) -> li
         return []
     nonces = opened_nonces(run, commitment)
     plan = decide_tests(state, run.chain.head, deposit, commitment, nonces)
-    probes = _probes(run, commitment, plan)
+    references, probes = _audits(run, commitment, plan)
     planted = _plant(run, plan)
-    names = [*plan.models, *probes, *([planted] if planted else [])]
+    names = [*plan.models, *references, *probes, *([planted] if planted else [])]
     bases = bases_of(deposit, commitment)
-    for (trail, base, _), probe in zip(
-        audit_terms(state, commitment, plan.audited), probes, strict=True
-    ):
-        bases[trail] = bases[probe] = bases.get(base, base)
+    audits = zip(audit_terms(state, commitment, plan.audited), references, probes, strict=True)
+    for terms, reference, probe in audits:
+        bases[reference] = bases[probe] = bases[terms.model]
     if planted is not None:
         bases[planted] = bases.get(plan.models[0], plan.models[0])
     known = _known(run, plan.committee, names, bases)
@@ -96,6 +95,7 @@ def examine(strategy: RelayStrategy, run: Running, commitment: Commitment) -> li
             planted=planted,
             models=tuple(known),
             utilities=_utilities(known),
+            references=references,
             probes=probes,
             signatures=_signatures(known),
             nonces=nonces,
@@ -276,12 +276,13 @@ def _about(reply: Message, place: int | None) -> Message:
     return reply
 
 
-def _probes(run: Running, commitment: Commitment, plan: TestPlan) -> tuple[str, ...]:
-    """The models that tell what each audited hop adds to its lane's trail."""
+def _audits(
+    run: Running, commitment: Commitment, plan: TestPlan
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """References and probes of the audited hops."""
     steps = StoredSteps(run.store, run.state.settings.trail)
-    return tuple(
-        steps.transplant(*terms) for terms in audit_terms(run.state, commitment, plan.audited)
-    )
+    made = [steps.audit(terms) for terms in audit_terms(run.state, commitment, plan.audited)]
+    return tuple(reference for reference, _ in made), tuple(probe for _, probe in made)
 
 
 def _plant(run: Running, plan: TestPlan) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .decisions import decide_publication
+from .decisions import AuditTerms, decide_publication
 from .rules.averaging import extend_trail, transplant, weighted_average
 from .running import Progress, Running
 from .store import ModelStore
@@ -35,15 +35,18 @@ class StoredAverages:
 
 
 class StoredSteps:
-    """Trails with a hop's step added, stored in turn."""
+    """What audited hops are measured by, stored in turn."""
 
     def __init__(self, store: ModelStore, keep: float) -> None:
         self._store, self._weight = store, 1 - keep
 
-    def transplant(self, trail: str, base: str, model: str) -> str:
-        """The trail and what the hop from base to model did, weighed as a fresh baton."""
-        ends = [self._store.get(name) for name in (trail, base, model)]
-        return self._store.put(transplant(ends[0], ends[1], ends[2], self._weight))
+    def audit(self, terms: AuditTerms) -> tuple[str, str]:
+        """The reference of a hop, and its probe: a step weighs what a fresh baton does."""
+        trails = [self._store.get(terms.opened), self._store.get(terms.trail)]
+        reference = weighted_average(trails, [0.5, 0.5])
+        base, model = self._store.get(terms.base), self._store.get(terms.model)
+        probe = transplant(reference, base, model, self._weight)
+        return self._store.put(reference), self._store.put(probe)
 
 
 def publish(run: Running) -> None:
@@ -62,12 +65,14 @@ def collect(run: Running) -> None:
 def models_needed(progress: Progress) -> dict[str, str]:
     """Models that the run cannot go on without, and what each of them is.
 
-    Between rounds: what the next legs start from, and the trails that people may use. In
-    an open round also its candidates, for tests, rollback and the averages to come.
+    Between rounds: what the next legs start from, and the trails that people may use, now
+    and as they were when the cycle began. In an open round also its candidates, for tests,
+    rollback and the averages to come.
     """
     state = progress.state
     needed = {name: "a recognised model" for name in state.recognised}
     for number, lane in enumerate(state.lanes):
+        needed[lane.opened] = f"lane {number}'s trail when the cycle began"
         needed |= {lane.trail: f"lane {number}'s trail", lane.baton: f"lane {number}'s baton"}
     bases = state.recognised if state.settings.topology == "fan-out" else []
     for base in (*bases, *(lane.baton for lane in state.lanes)):

@@ -30,11 +30,20 @@ from .blocks import (
 from .errors import LedgerError
 from .lineage import Lineage
 from .rules.coins import to_units
-from .rules.rewards import audit_probability, inherited, relative_steps
+from .rules.rewards import audit_probability, inherited
 from .rules.testing import weighted_median
 from .settings import RelaySettings
 
-__all__ = ["Lane", "Standings", "State", "apply", "begin", "move_units", "points_of"]
+__all__ = [
+    "Lane",
+    "Standings",
+    "State",
+    "apply",
+    "audited_with",
+    "begin",
+    "move_units",
+    "points_of",
+]
 
 _BURNS = frozenset({"forfeit"})
 _UNLOCKS = frozenset({"refund", "forfeit"})
@@ -42,11 +51,15 @@ _UNLOCKS = frozenset({"refund", "forfeit"})
 
 @dataclass
 class Lane:
-    """A lane between rounds: its baton, how many hops it may go untested, its trail."""
+    """A lane between rounds: its baton, how many hops it may go untested, its trail.
+
+    `opened` is the trail as it was when the cycle began.
+    """
 
     baton: str
     leg: int
     trail: str
+    opened: str
     accepted: int = 0
 
 
@@ -121,7 +134,6 @@ class State:
     shown: dict[str, str] = field(default_factory=dict)
     mark: float = 0.0
     points: dict[int, float] = field(default_factory=dict)
-    recent: list[float] = field(default_factory=list)
     heritage: dict[int, float] = field(default_factory=dict)
     round: int = 0
     cycle: int = 0
@@ -162,7 +174,7 @@ def begin(genesis: Genesis) -> State:
         bound=genesis.bound,
         who=Standings.of(genesis.participants, founders=True),
         lineage=Lineage(genesis.model, owner),
-        lanes=[Lane(genesis.model, 1, genesis.model) for _ in range(num_lanes)],
+        lanes=[Lane(genesis.model, 1, genesis.model, genesis.model) for _ in range(num_lanes)],
         recognised=[genesis.model],
         unit=to_units(settings.deposit_unit),
         utilities={genesis.model: _row(genesis.utilities)},
@@ -207,6 +219,8 @@ def _apply_deposit(state: State, block: Deposit) -> None:
         who.had_turn[:] = False
         who.income[:] = 0
         state.probation_used = False
+        for lane in state.lanes:
+            lane.opened = lane.trail
     state.round, state.cycle, state.unit = block.round, block.cycle, block.unit
     state.deposit = block
     state.commitment = state.testing = state.settlement = None
@@ -266,28 +280,29 @@ def _apply_settlement(state: State, block: Settlement) -> None:
         state.lanes[0].accepted += bool(block.recognised)
 
 
-def points_of(state: State, lanes: Iterable[LaneResult]) -> tuple[dict[int, float], list[float]]:
-    """The points of the cycle with a round's accepted hops added, and the latest steps."""
-    deposit, points = state.deposit, dict(state.points)
-    audited = [
-        (hop.trainer, hop.step)
-        for result in lanes
-        for hop in result.hops
-        if hop.outcome == "accepted" and hop.step is not None
-    ]
-    if deposit is None or not audited:
-        return points, state.recent
-    probability = audit_probability(state.settings.audit, len(deposit.present))
-    window = max(1, round(probability * len(deposit.present)))
-    ratios, recent = relative_steps([step for _, step in audited], state.recent, window)
-    for (trainer, _), ratio in zip(audited, ratios, strict=True):
-        points[trainer] = points.get(trainer, 0.0) + ratio / probability
-    return points, recent
+def audited_with(state: State, deposit: Deposit) -> float:
+    """The probability of an audit; until the first pay, when most is at stake, every hop's."""
+    if not state.minted["contribution"]:
+        return 1.0
+    return audit_probability(state.settings.audit, len(deposit.present))
+
+
+def points_of(state: State, lanes: Iterable[LaneResult]) -> dict[int, float]:
+    """The points of the cycle with a round's accepted hops added."""
+    points = state.points.copy()
+    if state.deposit is None:
+        return points
+    probability = audited_with(state, state.deposit)
+    for result in lanes:
+        for hop in result.hops:
+            if hop.outcome == "accepted" and hop.step is not None and hop.step > 0:
+                points[hop.trainer] = points.get(hop.trainer, 0.0) + hop.step / probability
+    return points
 
 
 def _apply_points(state: State, block: Settlement) -> None:
     """Points are kept until they are paid for, which makes them part of the heritage."""
-    points, state.recent = points_of(state, block.lanes)
+    points = points_of(state, block.lanes)
     paid = sum(payment.units for payment in block.payments if payment.rule == "contribution")
     if points and paid:
         decay = state.settings.lineage_decay

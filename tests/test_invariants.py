@@ -92,11 +92,13 @@ class World:
         plan = decide_tests(self.state, self.head, deposit, commitment)
         self.check_committee(plan.committee)
         terms = audit_terms(self.state, commitment, plan.audited)
-        probes = tuple(f"probe of {model}" for _, _, model in terms)
-        models = (*plan.models, *probes)
+        references = tuple(f"reference of {each.model}" for each in terms)
+        probes = tuple(f"probe of {each.model}" for each in terms)
+        models = (*plan.models, *references, *probes)
         testing = blocks.Testing(
             round=deposit.round, committee=plan.committee, audited=plan.audited, planted=None,
             models=models, utilities=self.votes(models, plan.committee), probes=probes,
+            references=references,
         )  # fmt: skip
         self.record(testing)
         more = decide_retests(self.state, deposit, commitment, plan.committee)

@@ -11,6 +11,7 @@ from .publication import Averages, decide_publication
 from .randomness import generator, seed_from
 from .settlement import decide_settlement
 from .tests import (
+    AuditTerms,
     TestPlan,
     audit_terms,
     decide_nonces,
@@ -20,6 +21,7 @@ from .tests import (
 )
 
 __all__ = [
+    "AuditTerms",
     "Averages",
     "TestPlan",
     "audit_terms",

@@ -1,10 +1,10 @@
 """Contribution in a chain: the rise of a cycle, divided by what its audited hops add.
 
-Whoever trains first, or after strangers, finds it easy to improve the baton. So hops are
-not compared on batons, but on what all hops of about one cycle have in common: the trail.
-An audited hop's step, weighed as the trail weighs a fresh baton, is added to the trail as
-it was before the leg, and the committee says what that does. docs/contribution.md has the
-numbers.
+Whoever trains at the right time, or after strangers, finds it easy to improve the baton. So
+hops are not compared on batons, but on a reference that all hops of a cycle have about in
+common: halfway between the trail and what it was when the cycle began. An audited hop's
+step, weighed as the trail weighs a fresh baton, is added to it, and the committee says what
+that does. docs/contribution.md has the numbers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["pay_cycle", "steps_of"]
 
 
 def steps_of(state: State, lane: Lane, trainers: Collection[int]) -> dict[str, float]:
-    """What each audited hop adds to its lane's trail, by its model.
+    """What each audited hop adds to its reference, by its model.
 
     The committee's weighted median of differences, those who trained in the leg left out;
     hops that nobody judged are not in it.
@@ -37,13 +37,13 @@ def steps_of(state: State, lane: Lane, trainers: Collection[int]) -> dict[str, f
     of_lane = {claim.model for claim in commitment.lanes[place]}
     committee = list(testing.committee)
     weights = state.who.bond[committee]
-    before = state.known_utilities(lane.trail)[committee]
-    before[[index in trainers for index in committee]] = np.nan
-    steps = {
-        model: weighted_median(state.known_utilities(probe)[committee] - before, weights)
-        for model, probe in zip(testing.audited, testing.probes, strict=True)
-        if model in of_lane
-    }
+    others = np.array([index not in trainers for index in committee], dtype=np.bool_)
+    steps: dict[str, float] = {}
+    audited = zip(testing.audited, testing.references, testing.probes, strict=True)
+    for model, reference, probe in audited:
+        rise = (state.known_utilities(probe) - state.known_utilities(reference))[committee]
+        if model in of_lane:
+            steps[model] = weighted_median(np.where(others, rise, np.nan), weights)
     return {model: step for model, step in steps.items() if not np.isnan(step)}
 
 
@@ -57,7 +57,7 @@ def pay_cycle(state: State, tally: Tally, lanes: Sequence[LaneResult]) -> None:
     if not _cycle_over(state, lanes):
         return
     due = to_units(_mark(state, lanes) * settings.mint) - state.minted["contribution"]
-    points, _ = points_of(state, lanes)
+    points = points_of(state, lanes)
     shares = cycle_shares(points, state.heritage, settings.trainer_share)
     if due <= 0 or not shares:
         return

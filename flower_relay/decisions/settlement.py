@@ -127,7 +127,7 @@ def _pay_examiners(state: State, tally: Tally) -> None:
         return
     # A base was paid for when it was the candidate.
     fresh = {claim.model for claims in commitment.lanes for claim in claims}
-    fresh |= {testing.planted, *testing.probes}
+    fresh |= {testing.planted, *testing.references, *testing.probes}
     for name, row in zip(testing.models, testing.utilities, strict=True):
         for examiner, utility in zip(testing.committee, row, strict=True):
             tally.examined[examiner] += name in fresh and utility is not None

@@ -1,8 +1,9 @@
 """Which models are tested and by whom, drawn after the commitment.
 
 One committee serves all lanes of a round. Of a leg that may pass, only its last model
-is tested; when it fails, all of it is. For pay, a random few hops are audited: the lane's
-trail is tested, and beside it that trail with the hop's step added (a probe).
+is tested; when it fails, all of it is. For pay, a random few hops are audited: a reference
+is tested that all hops of the cycle have about in common, and a probe, the reference with the
+hop's step added.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..blocks import Commitment, Deposit, HopClaim, OpenedNonce
-from ..rules.rewards import audit_probability
 from ..rules.testing import draw_committee, judge_leg
 from ..settings import RelaySettings
-from ..state import State
+from ..state import State, audited_with
 from ..statements import key_of
 from .randomness import generator, seed_from
 
 __all__ = [
+    "AuditTerms",
     "TestPlan",
     "audit_terms",
     "candidates",
@@ -37,7 +38,8 @@ __all__ = [
 class TestPlan:
     """The committee, the models it tests, the hops audited, and whether one is planted.
 
-    The probes of the audited hops come on top of `models`: it takes the weights to name them.
+    References and probes of the audited hops come on top of `models`: it takes the weights to
+    name them.
     """
 
     __test__ = False  # not a test class, whatever pytest thinks of its name
@@ -46,6 +48,16 @@ class TestPlan:
     models: tuple[str, ...]
     audited: tuple[str, ...]
     plants: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditTerms:
+    """What the reference and the probe of an audited hop are made of."""
+
+    trail: str
+    opened: str
+    base: str
+    model: str
 
 
 def candidates(claims: tuple[HopClaim, ...]) -> list[HopClaim]:
@@ -95,16 +107,15 @@ def decide_tests(
     committee = draw_committee(eligible, settings.examiners, rng)
     models: list[str] = []
     audited: list[str] = []
-    probability = audit_probability(settings.audit, len(deposit.present))
-    for lane, claims in enumerate(commitment.lanes):
+    probability = audited_with(state, deposit)
+    for claims in commitment.lanes:
         hops = candidates(claims)
         drawn = rng.random(len(hops)) < probability
         chosen = [hop.model for hop, of_it in zip(hops, drawn, strict=True) if of_it and hop.model]
         if not _audits(settings) or not len(committee):
             chosen = []
         audited += chosen
-        trail = [state.lanes[lane].trail] if chosen else []
-        models += [hops[0].base, *trail, hops[-1].model or ""] if hops else []
+        models += [hops[0].base, hops[-1].model or ""] if hops else []
     plants = bool(rng.random() < settings.planted) and bool(models)
     if len(state.lanes) > 1 and settings.topology == "chain":
         models += [lane.baton for lane in state.lanes]
@@ -121,12 +132,15 @@ def _audits(settings: RelaySettings) -> bool:
     return settings.topology == "chain" and settings.rewards == "contribution"
 
 
-def audit_terms(
-    state: State, commitment: Commitment, audited: Collection[str]
-) -> list[tuple[str, str, str]]:
-    """For each audited hop, in order: the trail, the base and the model of its probe."""
+def audit_terms(state: State, commitment: Commitment, audited: Collection[str]) -> list[AuditTerms]:
+    """One for each audited hop, in the order of the hops."""
     return [
-        (state.lanes[lane].trail, hop.base, hop.model)
+        AuditTerms(
+            trail=state.lanes[lane].trail,
+            opened=state.lanes[lane].opened,
+            base=hop.base,
+            model=hop.model,
+        )
         for lane, claims in enumerate(commitment.lanes)
         for hop in candidates(claims)
         if hop.model is not None and hop.model in audited

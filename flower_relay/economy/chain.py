@@ -25,6 +25,7 @@ from ..blocks import (
     Testing,
 )
 from ..decisions import (
+    AuditTerms,
     TestPlan,
     audit_terms,
     decide_deposits,
@@ -216,15 +217,14 @@ class ChainEconomy:
         models = [*plan.models, *([_PLANTED] if planted else [])]
         known = {model: self._votes(model, plan, rng) for model in models}
         terms = audit_terms(state, commitment, plan.audited)
-        probes = tuple(f"probe of {model}" for _, _, model in terms)
-        for probe, ends in zip(probes, terms, strict=True):
-            known[probe] = self._votes_on_probe(ends, known[ends[0]], plan, rng)
-        apply(state, _testing(deposit.round, plan, planted, known, probes))
+        for each in terms:
+            known |= self._votes_on_audit(each, plan, rng)
+        apply(state, _testing(deposit.round, plan, planted, known, terms))
         more = decide_retests(state, deposit, commitment, plan.committee)
         fresh = [model for model in more if model not in known]
         if fresh:
             known |= {model: self._votes(model, plan, rng) for model in fresh}
-            apply(state, _testing(deposit.round, plan, planted, known, probes))
+            apply(state, _testing(deposit.round, plan, planted, known, terms))
         for name in plan.committee:
             for model in models:
                 if model != _PLANTED:
@@ -243,27 +243,27 @@ class ChainEconomy:
         votes = np.where(lies, float(ours), votes)
         return np.where(np.isnan(known), votes, known)
 
-    def _votes_on_probe(
-        self,
-        ends: tuple[str, str, str],
-        on_trail: NDArray[np.float64],
-        plan: TestPlan,
-        rng: np.random.Generator,
-    ) -> NDArray[np.float64]:
-        """Utilities of a trail with a hop's step added: performance numbers add up.
+    def _votes_on_audit(
+        self, terms: AuditTerms, plan: TestPlan, rng: np.random.Generator
+    ) -> dict[str, NDArray[np.float64]]:
+        """Utilities of a hop's reference and probe: performance numbers add up.
 
-        Who examines a trail and the same trail with a fraction of a step sees both alike,
-        so that the noise is that fraction of what it is between models.
+        Who examines a model and the same one with a fraction of a step sees both alike, so
+        that the noise is that fraction of what it is between models.
         """
-        trail, base, model = ends
-        weight = 1 - self.state.settings.trail
-        step = weight * (self._performance[model] - self._performance[base])
-        levels = accuracy(self._performance[trail] + np.array([0.0, step]))
-        noise = self.settings.examiner_noise * weight * rng.standard_normal(len(on_trail))
-        votes = np.clip(on_trail + levels[1] - levels[0] + noise, 0.0, 1.0)
-        ours = self._policy_of(self._maker[model]).colludes
+        performance, weight = self._performance, 1 - self.state.settings.trail
+        reference = (performance[terms.trail] + performance[terms.opened]) / 2
+        step = weight * (performance[terms.model] - performance[terms.base])
+        before, after = accuracy(reference + np.array([0.0, step]))
+        noise = self.settings.examiner_noise * rng.standard_normal((2, len(plan.committee)))
+        on_reference = np.clip(before + noise[0], 0.0, 1.0)
+        on_probe = np.clip(on_reference + after - before + weight * noise[1], 0.0, 1.0)
+        ours = self._policy_of(self._maker[terms.model]).colludes
         lies = np.array([self._policy_of(name).colludes for name in plan.committee], dtype=np.bool_)
-        return np.where(lies, float(ours), votes)
+        return {
+            f"reference of {terms.model}": np.where(lies, 0.5, on_reference),
+            f"probe of {terms.model}": np.where(lies, float(ours), on_probe),
+        }
 
     def _publish(self) -> None:
         settled = self.state.settlement
@@ -279,7 +279,7 @@ class ChainEconomy:
                 champion=champion,
             ),
         )  # fmt: skip
-        live = {*batons, *self.state.recognised}
+        live = {*batons, *self.state.recognised, *(lane.opened for lane in self.state.lanes)}
         self._performance = {m: p for m, p in self._performance.items() if m in live}
         self._version = {m: number for m, number in self._version.items() if m in live}
         self._maker = {m: who for m, who in self._maker.items() if m in live}
@@ -304,7 +304,7 @@ def _testing(
     plan: TestPlan,
     planted: str | None,
     known: dict[str, NDArray[np.float64]],
-    probes: tuple[str, ...],
+    terms: list[AuditTerms],
 ) -> Testing:
     return Testing(
         round=round,
@@ -313,5 +313,6 @@ def _testing(
         planted=planted,
         models=tuple(known),
         utilities=tuple(tuple(row.tolist()) for row in known.values()),
-        probes=probes,
+        references=tuple(f"reference of {each.model}" for each in terms),
+        probes=tuple(f"probe of {each.model}" for each in terms),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import assert_never
 
 import numpy as np
@@ -24,6 +24,7 @@ from ..blocks import (
     Testing,
 )
 from ..decisions import (
+    AuditTerms,
     audit_terms,
     decide_deposits,
     decide_publication,
@@ -132,7 +133,7 @@ class Replay:
                 self.named.update(model for model in claims if model is not None)
             case Testing():
                 self.named.update(() if block.planted is None else (block.planted,))
-                self.named.update((*block.shown, *block.probes))
+                self.named.update((*block.shown, *block.references, *block.probes))
                 self._to_retest = self._retests(block)
             case Publication():
                 self.named.update((*block.batons, *block.trails))
@@ -216,30 +217,35 @@ class Replay:
         if block.planted is not None and block.planted in self.named:
             raise Differs("testing.planted", "a model that nobody made", block.planted)
         planted = () if block.planted is None else (block.planted,)
-        probes = self._probes(block, audit_terms(state, commitment, plan.audited))
+        audits = self._audits(block, audit_terms(state, commitment, plan.audited))
+        references, probes = (tuple(pair[side] for pair in audits) for side in (0, 1))
         return Testing(
             round=state.round,
             committee=plan.committee,
             audited=plan.audited,
             planted=block.planted,
-            models=tuple(dict.fromkeys((*plan.models, *probes, *planted))),
+            models=tuple(dict.fromkeys((*plan.models, *references, *probes, *planted))),
             utilities=block.utilities,
+            references=references,
             probes=probes,
             signatures=block.signatures,
             nonces=block.nonces,
             shown=block.shown,
         )
 
-    def _probes(self, block: Testing, terms: list[tuple[str, str, str]]) -> tuple[str, ...]:
-        """The probes that a test states, made again where all that they are made of is there."""
-        if len(block.probes) != len(terms):
-            raise Differs("testing.probes", f"{len(terms)} entries", len(block.probes))
-        return tuple(
-            self._steps.transplant(*ends)
-            if self._steps is not None and self._intact.issuperset(ends)
+    def _audits(self, block: Testing, terms: list[AuditTerms]) -> list[tuple[str, str]]:
+        """What a test states as references and probes; made again where their parts are there."""
+        for name, stated in (("references", block.references), ("probes", block.probes)):
+            if len(stated) != len(terms):
+                raise Differs(f"testing.{name}", f"{len(terms)} entries", len(stated))
+        return [
+            self._steps.audit(made_of)
+            if self._steps is not None and self._intact.issuperset(astuple(made_of))
             else stated
-            for ends, stated in zip(terms, block.probes, strict=True)
-        )
+            for made_of, stated in zip(
+                terms, zip(block.references, block.probes, strict=True), strict=True
+            )
+        ]
 
     def _retests(self, tested: Testing) -> tuple[str, ...]:
         """Models of failed legs that are still to be tested."""

@@ -36,12 +36,12 @@ def extend_trail(trail: Arrays, baton: Arrays, keep: float, num_before: int) -> 
     return weighted_average([trail, baton], [1 - fresh, fresh])
 
 
-def transplant(trail: Arrays, base: Arrays, model: Arrays, weight: float) -> dict[str, Any]:
-    """The trail with a hop's step added: trail + weight · (model − base); counters stay.
+def transplant(reference: Arrays, base: Arrays, model: Arrays, weight: float) -> dict[str, Any]:
+    """A model with a hop's step added: reference + weight · (model − base); counters stay.
 
     Parameters
     ----------
-    trail, base, model : mapping of name to array
+    reference, base, model : mapping of name to array
         What the step is added to, and the hop's two ends.
     weight : float
         That of a fresh baton in the trail, 1 − keep.
@@ -52,7 +52,7 @@ def transplant(trail: Arrays, base: Arrays, model: Arrays, weight: float) -> dic
         )
         if np.issubdtype(array.dtype, np.inexact)
         else array
-        for name, array in trail.items()
+        for name, array in reference.items()
     }
 
 

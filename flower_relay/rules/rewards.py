@@ -9,7 +9,7 @@ included.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,6 @@ __all__ = [
     "divide",
     "inherited",
     "passed_on",
-    "relative_steps",
     "royalties",
 ]
 
@@ -47,36 +46,6 @@ def contribution_credit(level: Any, mark: Any) -> Any:
         The highest level it had before.
     """
     return np.maximum(0.0, level - mark)
-
-
-def relative_steps(
-    steps: Sequence[float], recent: Sequence[float], window: int
-) -> tuple[list[float], list[float]]:
-    """Steps as multiples of what a step has brought of late: progress is easy at first.
-
-    The ratio to a moving average takes the trend out of a series, so that who trains early,
-    on the steep part of the learning curve, is not ahead for it.
-
-    Parameters
-    ----------
-    steps : sequence of float
-        What each audited hop added to the trail, in the order of the hops.
-    recent : sequence of float
-        The latest steps before them, at least 0 each.
-    window : int
-        Steps that the average is over, about a cycle's; the step itself is one of them.
-
-    Returns
-    -------
-    (ratios, recent)
-        0 for a step that added nothing; the latest steps after them.
-    """
-    latest, ratios = list(recent), []
-    for step in steps:
-        latest = [*latest, max(0.0, step)][-window:]
-        total = sum(latest)
-        ratios.append(latest[-1] * len(latest) / total if total > 0 else 0.0)
-    return ratios, latest
 
 
 def cycle_shares(
