@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +41,6 @@ from flower_relay.decisions import (  # noqa: E402
     audit_terms,
     decide_deposits,
     decide_publication,
-    decide_retests,
     decide_settlement,
     decide_tests,
     generator,
@@ -125,7 +124,7 @@ class ImaginedRun:
         commitment = self._commitment(deposit)
         yield commitment
         if settings.examiners:
-            yield from self._testing(deposit, commitment)
+            yield self._testing(deposit, commitment)
         yield decide_settlement(state)
         yield decide_publication(state, self)
 
@@ -137,12 +136,16 @@ class ImaginedRun:
                 fault = self._rng.choice(np.array(_FAULTS, dtype=object), p=_ODDS)
                 model = self._trained(base) if fault is None else None
                 model = self.genesis.model if fault == "copied" else model
-                claims.append(HopClaim(trainer=trainer, base=base, model=model, fault=fault))
+                shortened = fault is None and self.progress.state.stride(trainer) < 1
+                sent = self._trained(base) if shortened else None
+                claims.append(
+                    HopClaim(trainer=trainer, base=base, model=model, fault=fault, sent=sent)
+                )
                 base = model if fault is None and model else base
             lanes.append(tuple(claims))
         return Commitment(round=deposit.round, lanes=tuple(lanes))
 
-    def _testing(self, deposit: Deposit, commitment: Commitment) -> Iterator[Testing]:
+    def _testing(self, deposit: Deposit, commitment: Commitment) -> Testing:
         state = self.progress.state
         plan = decide_tests(state, self._head, deposit, commitment)
         planted = self._model(-1.0) if plan.plants and plan.models else None
@@ -154,18 +157,12 @@ class ImaginedRun:
             step = 0.2 * (quality[each.model] - quality[each.base])
             probes.append(self._model(before + step))
         models = (*plan.models, *references, *probes, *([planted] if planted else []))
-        tested = Testing(
+        return Testing(
             round=deposit.round, committee=plan.committee, audited=plan.audited, planted=planted,
             models=models, utilities=tuple(self._row(name, plan.committee) for name in models),
             references=tuple(references),
             probes=tuple(probes),
         )  # fmt: skip
-        yield tested
-        more = decide_retests(state, deposit, commitment, plan.committee)
-        fresh = tuple(name for name in more if name not in models)
-        if fresh:
-            rows = tuple(self._row(name, plan.committee) for name in fresh)
-            yield replace(tested, models=(*models, *fresh), utilities=(*tested.utilities, *rows))
 
     def _row(self, model: str, committee: Sequence[int]) -> tuple[float | None, ...]:
         """What examiners said before stays said; a few say nothing."""

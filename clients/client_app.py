@@ -38,7 +38,7 @@ _Metrics = dict[str, int | float | list[int] | list[float]]
 _HONEST = Behaviour(frozenset())
 _SEEN, _BEFORE, _FIRST = "last-model-seen", "the-one-before-it", "first-base"
 _TRAININGS = "trainings"
-_VOTING = "eval_bounded_loss"
+_VOTING = "eval_root_prob"
 """The metric that votes, where the run config does not name another."""
 
 
@@ -165,7 +165,7 @@ def _returned(
 
     # Training's own tensors are overwritten while creeping looks for its step.
     kept = {name: w.clone() for name, w in trained.items()}
-    tolerance = float(node.config.get("tolerance", 0.065))
+    tolerance = float(node.config.get("tolerance", 0.09))
     seen = None if known is None else known.to_torch_state_dict()
     returned = distort(node.behaviour, base, kept, generator, seen, utility_of, tolerance)
     return marked(returned, node.seed) if "colluder" in node.behaviour else returned

@@ -24,8 +24,9 @@ class Evaluation(NamedTuple):
     accuracy : float
         Share of the cases whose true class is the likeliest.
     root_prob : float
-        The mean of √p, p the probability of the true class: 0 … 1 whatever the number of
-        classes. Unlike p itself it falls steeply below chance, and so sees early harm.
+        The mean of p^¼, p the probability of the true class: 0 … 1 whatever the number of
+        classes. Unlike p itself it falls steeply below chance, and so sees early harm;
+        unlike the loss it still tells a good model from a better one.
     """
 
     loss: float
@@ -114,5 +115,5 @@ def evaluate_locally(model: nn.Module, x: Tensor, y: Tensor, num_classes: int) -
     bound = loss_bound(num_classes)
     bounded = losses.nan_to_num(bound, bound, bound).clamp(max=bound).mean()
     accuracy = (outputs.argmax(1) == y).float().mean()
-    root_prob = torch.exp(-losses / 2).nan_to_num(0.0).mean()
+    root_prob = torch.exp(-losses / 4).nan_to_num(0.0).mean()
     return Evaluation(float(losses.mean()), float(bounded), float(accuracy), float(root_prob))

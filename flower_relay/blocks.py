@@ -86,15 +86,22 @@ class HopClaim:
     """One hop as observed: the candidate's hash, or why there is none.
 
     `fault` is None for a candidate that may be tested, else `timeout`, `error`, `left`,
-    `non-finite`, `mis-shaped`, `unchanged`, `unsigned` or `copied`. `signature` is that of a
-    trainer who signs.
+    `non-finite`, `mis-shaped`, `unchanged`, `unsigned` or `copied`. Of a trainer in debt only
+    a part of the way is taken; `sent` is then the model that it handed in. `signature` is
+    that of a trainer who signs, for what it handed in.
     """
 
     trainer: int
     base: str
     model: str | None
     fault: str | None
+    sent: str | None = None
     signature: str | None = None
+
+    @property
+    def handed_in(self) -> str | None:
+        """The model that the trainer handed in."""
+        return self.sent or self.model
 
 
 @dataclass(frozen=True, kw_only=True)

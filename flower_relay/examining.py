@@ -8,7 +8,7 @@ about all models in one visit, the planted one among them, in the order of their
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from flwr.app import Message, MetricRecord, RecordDict
 from numpy.typing import NDArray
 
 from .blocks import Commitment, Testing
-from .decisions import TestPlan, audit_terms, decide_retests, decide_tests, generator
+from .decisions import TestPlan, audit_terms, decide_tests, generator
 from .forwarding import packed
 from .likenesses import bases_of, likeness
 from .publishing import StoredSteps
@@ -28,7 +28,7 @@ from .statements import key_of
 if TYPE_CHECKING:
     from .strategy import RelayStrategy
 
-__all__ = ["examine", "retest"]
+__all__ = ["examine"]
 
 _MOST_BYTES_AT_ONCE = 64_000_000
 """Models beyond this wait for the ones before them to be examined: memory is bounded."""
@@ -106,30 +106,6 @@ def examine(strategy: RelayStrategy, run: Running, commitment: Commitment) -> li
     return [_about(*reply) for reply in replies[asked[-1]]] if asked else []
 
 
-def retest(strategy: RelayStrategy, run: Running, tested: Testing) -> None:
-    """Where a leg failed as a whole, have the same committee test all of it.
-
-    The testing block is recorded again with the further models; without any, nothing is.
-    """
-    state, deposit, commitment = run.state, run.state.deposit, run.state.commitment
-    if deposit is None or commitment is None:
-        return
-    more = decide_retests(state, deposit, commitment, tested.committee)
-    names = [name for name in more if name not in tested.models]
-    known = _known(run, tested.committee, names, bases_of(deposit, commitment))
-    if known:
-        _fetch(strategy, run, tested.committee, known)
-        run.record_block(
-            replace(
-                tested,
-                models=(*tested.models, *known),
-                utilities=(*tested.utilities, *_utilities(known)),
-                signatures=_more_signatures(tested, known),
-                shown=_more_shown(tested, known),
-            )
-        )
-
-
 def _known(
     run: Running, committee: tuple[int, ...], names: list[str], bases: dict[str, str]
 ) -> _Known:
@@ -157,25 +133,10 @@ def _signatures(known: _Known) -> tuple[tuple[str | None, ...], ...]:
     return rows if any(signature is not None for row in rows for signature in row) else ()
 
 
-def _more_signatures(tested: Testing, known: _Known) -> tuple[tuple[str | None, ...], ...]:
-    """The rows of a test and of its continuation; those that were left out are made up for."""
-    nobody = (None,) * len(tested.committee)
-    before = tested.signatures or (nobody,) * len(tested.models)
-    more = _signatures(known) or (nobody,) * len(known)
-    return (*before, *more) if tested.signatures or _signatures(known) else ()
-
-
 def _shown(known: _Known) -> tuple[str, ...]:
     """One name a model, or none where all were shown as they are."""
     names = tuple(row.shown for row in known.values())
     return () if names == tuple(known) else names
-
-
-def _more_shown(tested: Testing, known: _Known) -> tuple[str, ...]:
-    more = _shown(known)
-    if not tested.shown and not more:
-        return ()
-    return (*(tested.shown or tested.models), *(more or known))
 
 
 def _fetch(

@@ -18,7 +18,7 @@ from .decisions import generator
 from .errors import RefusedError
 from .forwarding import packed
 from .parcels import PARCEL, steps_of, taken
-from .rules.testing import fault_of
+from .rules.testing import fault_of, shortened
 from .running import Running, to_arrays, to_record
 from .signing import holds_told, hop_terms, is_missing, nonces_told, signature_of
 from .statements import key_of
@@ -156,6 +156,7 @@ def _claim(
 ) -> HopClaim:
     """What a reply amounts to: a stored candidate, or the reason there is none."""
     reply, name, fault, signature = arrival.message, None, arrival.fault, None
+    sent: str | None = None
     if reply is not None:
         _open(run, leg, reply)
         name, fault = _candidate(strategy, run, leg, reply)
@@ -163,11 +164,21 @@ def _claim(
         signature = signature_of(run, leg.trainer, leg.baton, name, reply)
         if signature is None and key_of(run.state.who.names[leg.trainer]) is not None:
             name, fault = None, "unsigned"
-        elif name in run.state.seen | {c.model for other in legs for c in other.claims}:
+        elif name in run.state.seen | _claimed(legs):
             fault = "copied"
+        elif (stride := run.state.stride(leg.trainer)) < 1:
+            ends = run.store.get(leg.baton), run.store.get(name)
+            name, sent = run.store.put(shortened(*ends, stride)), name
     return HopClaim(
-        trainer=leg.trainer, base=leg.baton, model=name, fault=fault, signature=signature
-    )
+        trainer=leg.trainer, base=leg.baton, model=name, fault=fault, sent=sent,
+        signature=signature,
+    )  # fmt: skip
+
+
+def _claimed(legs: list[_Leg]) -> set[str | None]:
+    """Models of this round's hops so far, as handed in and as handed on."""
+    claims = [claim for leg in legs for claim in leg.claims]
+    return {name for claim in claims for name in (claim.model, claim.sent)}
 
 
 def _candidate(

@@ -51,7 +51,7 @@ class RelaySettings(CheckedSettings):
     )
     max_leg: int = setting(4, "most hops between two tests (chain); 1 tests every hop", whole(1))
     trail: float = setting(
-        0.8,
+        0.9,
         "weight of the past in the moving average of batons that is published; 0 publishes "
         "the baton itself",
         between(0.0, 0.999),
@@ -75,10 +75,9 @@ class RelaySettings(CheckedSettings):
         15, "size of the committee that tests a leg; 0 tests nothing (a plain ring)", whole(0)
     )
     tolerance: float = setting(
-        0.065,
-        "how far the median vote may fall, as a fraction of the utility's bound; 0.065 is "
-        "0.3 nats at ten classes",
-        between(0.0, 1.0),
+        0.09,
+        "how far the median vote on a hop may fall, as a fraction of the utility's bound",
+        between(0.001, 1.0),
     )
     audit: float = setting(
         0.25,
@@ -110,9 +109,12 @@ class RelaySettings(CheckedSettings):
     )
 
     # Standing.
-    debt_allowance: float = setting(
-        0.2, "debt, in tolerances, that every hop is forgiven", between(0.0, 1.0)
+    debt_scale: float = setting(
+        0.3,
+        "how many tolerances below the usual a hop counts as whole harm",
+        between(0.01, 10.0),
     )
+    debt_allowance: float = setting(0.3, "debt that every hop is forgiven", between(0.0, 1.0))
     vouching_penalty: float = setting(
         0.3, "share of its bond that vouching for a rejected hop costs", between(0.0, 1.0)
     )

@@ -31,6 +31,7 @@ from .errors import LedgerError
 from .lineage import Lineage
 from .rules.coins import to_units
 from .rules.rewards import audit_probability, inherited
+from .rules.standing import stride_of
 from .rules.testing import weighted_median
 from .settings import RelaySettings
 
@@ -44,6 +45,9 @@ __all__ = [
     "move_units",
     "points_of",
 ]
+
+_MARGINS_KEPT = 40
+"""Hops from which it is known what is usual: about two cycles of twenty."""
 
 _BURNS = frozenset({"forfeit"})
 _UNLOCKS = frozenset({"refund", "forfeit"})
@@ -117,7 +121,8 @@ class State:
     until somebody has judged it. `shown` are the likenesses by which models are judged, as
     long as they may be judged again. `mark` is the highest level of a recognised model so far;
     `points` is what audited hops of the cycle added to the trail, by trainer, not yet paid
-    for; `heritage` is what each earned by such points in earlier cycles, fading.
+    for; `heritage` is what each earned by such points in earlier cycles, fading. `margins` are
+    those of the latest hops judged, from which it is known what is usual.
     """
 
     settings: RelaySettings
@@ -131,6 +136,7 @@ class State:
     start: float
     champion: str
     seen: set[str]
+    margins: list[float] = field(default_factory=list)
     shown: dict[str, str] = field(default_factory=dict)
     mark: float = 0.0
     points: dict[int, float] = field(default_factory=dict)
@@ -153,6 +159,15 @@ class State:
     def likeness(self, model: str) -> str:
         """What examiners are shown of a model: by default the model itself."""
         return self.shown.get(model, model)
+
+    def margin(self, trainer: int, vote: float) -> float:
+        """A vote on a trainer's hop in the tolerances that it has."""
+        return vote / (self.settings.tolerance * self.stride(trainer))
+
+    def stride(self, trainer: int) -> float:
+        """The part of a trainer's hops that is taken; all of it where nothing is tested."""
+        tested = self.settings.topology == "chain" and self.settings.examiners > 0
+        return stride_of(float(self.who.debt[trainer])) if tested else 1.0
 
     def known_utilities(self, model: str) -> NDArray[np.float64]:
         """What each participant has reported about a model; NaN where nothing."""
@@ -200,7 +215,11 @@ def apply(state: State, block: Block) -> State:
         case Commitment():
             state.commitment = block
             state.seen.update(
-                claim.model for claims in block.lanes for claim in claims if claim.model
+                name
+                for claims in block.lanes
+                for claim in claims
+                for name in (claim.model, claim.sent)
+                if name
             )
         case Testing():
             _apply_testing(state, block)
@@ -254,6 +273,13 @@ def _apply_testing(state: State, block: Testing) -> None:
 
 def _apply_settlement(state: State, block: Settlement) -> None:
     state.settlement = block
+    margins = [
+        state.margin(hop.trainer, hop.vote)
+        for result in block.lanes
+        for hop in result.hops
+        if hop.outcome in ("accepted", "rejected") and hop.vote is not None
+    ]
+    state.margins = [*state.margins, *margins][-_MARGINS_KEPT:]
     for result in block.lanes:
         for hop in result.hops:
             _apply_hop(state, block.round, hop.trainer, hop.outcome)

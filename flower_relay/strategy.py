@@ -30,11 +30,11 @@ from .admission import (
     nonces_of,
     wait_for_nodes,
 )
-from .blocks import Commitment, Deposit, Settlement, Testing
+from .blocks import Commitment, Deposit, Settlement
 from .chain import Chain, MemoryChain, hash_of_genesis
 from .courier import GRACE, Courier
 from .decisions import decide_deposits, decide_settlement, generator
-from .examining import examine, retest
+from .examining import examine
 from .forwarding import Forwarding
 from .legs import relay
 from .metering import MeteredGrid
@@ -247,8 +247,6 @@ class RelayStrategy(Strategy):
             run.record_block(Commitment(round=run.state.round, lanes=lanes, nonce_hashes=nonces))
         if isinstance(run.last, Commitment) and settings.examiners:
             replies = examine(self, run, run.last)
-        if isinstance(run.last, Testing):
-            retest(self, run, run.last)
         if not isinstance(run.last, Settlement):
             run.record_block(decide_settlement(run.state))
         settled = run.last

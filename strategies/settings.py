@@ -76,7 +76,8 @@ def parse(config: Mapping[str, Any]) -> RunSettings:
             "min-available-nodes": config["min-available-nodes"],
             "seed": config["seed"],
             "budget": budget or None,
-            "utility-key": "eval_bounded_loss",
+            "utility-key": "eval_root_prob",
+            "utility-rises": True,
         }
     )
     return RunSettings(

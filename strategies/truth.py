@@ -91,7 +91,8 @@ def _earned(
             seed=federation.seed,
             budget=cycles * size,
             min_available_nodes=size,
-            utility_key="eval_bounded_loss",
+            utility_key="eval_root_prob",
+            utility_rises=True,
             **options,
         )
         grid = InMemoryGrid(app, size, run_config=config)

@@ -117,7 +117,7 @@ def test_evaluation_by_hand() -> None:
     assert found.loss == pytest.approx((-math.log(0.81) - math.log(0.04)) / 2)
     assert found.bounded_loss == pytest.approx((-math.log(0.81) + bound) / 2)
     assert found.accuracy == 0.5
-    assert found.root_prob == pytest.approx((0.9 + 0.2) / 2)
+    assert found.root_prob == pytest.approx((0.81**0.25 + 0.04**0.25) / 2)
     assert found.utility("eval_root_prob", 2) == found.root_prob
     assert found.utility("eval_bounded_loss", 2) == pytest.approx(1 - found.bounded_loss / bound)
     assert found.utility("eval_loss", 2) == 0.0

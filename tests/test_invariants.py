@@ -6,7 +6,7 @@ replaced by arbitrary claims and arbitrary utilities.
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import numpy as np
 from hypothesis import given, settings
@@ -17,7 +17,6 @@ from flower_relay.chain import MemoryChain
 from flower_relay.decisions import (
     audit_terms,
     decide_deposits,
-    decide_retests,
     decide_settlement,
     decide_tests,
     generator,
@@ -101,12 +100,6 @@ class World:
             references=references,
         )  # fmt: skip
         self.record(testing)
-        more = decide_retests(self.state, deposit, commitment, plan.committee)
-        fresh = tuple(name for name in more if name not in models)
-        if fresh:
-            models = (*models, *fresh)
-            votes = (*testing.utilities, *self.votes(fresh, plan.committee))
-            self.record(replace(testing, models=models, utilities=votes))
 
     def check_committee(self, committee: tuple[int, ...]) -> None:
         deposit = self.state.deposit
@@ -132,7 +125,7 @@ configs = st.builds(
     lanes=st.integers(1, 3),
     max_leg=st.integers(1, 5),
     examiners=st.integers(1, 9),
-    tolerance=st.sampled_from([0.0, 0.065, 0.5]),
+    tolerance=st.sampled_from([0.001, 0.065, 0.5]),
 )
 worlds = st.builds(World, configs, st.integers(1, 12), st.integers(0, 2**32 - 1))
 

@@ -15,7 +15,6 @@ from .tests import (
     TestPlan,
     audit_terms,
     decide_nonces,
-    decide_retests,
     decide_tests,
     may_bring_nonces,
 )
@@ -28,7 +27,6 @@ __all__ = [
     "decide_deposits",
     "decide_nonces",
     "decide_publication",
-    "decide_retests",
     "decide_settlement",
     "decide_tests",
     "generator",

@@ -31,10 +31,11 @@ def settle_lane(
     }
     committee = state.testing.committee if state.testing else ()
     rows = leg_utilities(state, committee, leg, terms.trainers) if leg else _base_row(state, lane)
-    verdict = _verdict(state, rows, committee)
+    strides = [state.stride(hop.trainer) for hop in leg]
+    verdict = _verdict(state, rows, committee, strides)
     outcomes = _outcomes(verdict, len(leg))
     _move_deposits(tally, leg, outcomes, stakes)
-    _judge(state, tally, leg, outcomes, verdict, rows)
+    _judge(state, tally, leg, outcomes, verdict, rows, strides)
     gains = _gains(state, lane, rows, state.who.bond[list(committee)])
     steps = steps_of(state, lane, terms.trainers)
     for hop, outcome, vote, gain in zip(leg, outcomes, verdict.votes, gains, strict=True):
@@ -64,7 +65,7 @@ def fault_result(tally: Tally, claim: HopClaim, stake: int) -> HopResult:
         tally.pay(claim.trainer, stake, "refund")
     else:
         tally.pay(claim.trainer, stake, "forfeit")
-        tally.judge_hop(claim.trainer, -1.0)
+        tally.judge_hop(claim.trainer, -1.0, rejected=True)
     return HopResult(
         trainer=claim.trainer,
         base=claim.base,
@@ -85,12 +86,14 @@ def _base_row(state: State, lane: Lane) -> NDArray[np.float64]:
     return state.known_utilities(lane.baton)[list(committee)][None, :]
 
 
-def _verdict(state: State, rows: NDArray[np.float64], committee: tuple[int, ...]) -> LegVerdict:
+def _verdict(
+    state: State, rows: NDArray[np.float64], committee: tuple[int, ...], strides: list[float]
+) -> LegVerdict:
     num_hops = len(rows) - 1
     if state.settings.examiners == 0:  # a plain ring keeps whatever comes
         unknown = tuple(math.nan for _ in range(num_hops))
         return LegVerdict(passed=True, kept=num_hops, culprits=(), rises=unknown, votes=unknown)
-    return judge_leg(rows, state.who.bond[list(committee)], state.settings.tolerance)
+    return judge_leg(rows, state.who.bond[list(committee)], state.settings.tolerance, strides)
 
 
 def _outcomes(verdict: LegVerdict, num_hops: int) -> list[str]:
@@ -127,18 +130,19 @@ def _judge(
     outcomes: list[str],
     verdict: LegVerdict,
     rows: NDArray[np.float64],
+    strides: list[float],
 ) -> None:
     """Debts of those who hopped, bonds of those who voted."""
     for hop, outcome, vote in zip(leg, outcomes, verdict.votes, strict=True):
         if outcome in ("accepted", "rejected") and not math.isnan(vote):
-            tally.judge_hop(hop.trainer, vote)
+            margin = state.margin(hop.trainer, vote)
+            tally.judge_hop(hop.trainer, margin, rejected=outcome == "rejected")
         if outcome == "accepted":
             tally.welcome(hop.trainer)
     committee = state.testing.committee if state.testing else ()
-    for culprit in verdict.culprits:
-        tally.judge_votes(committee, rows[culprit + 1] - rows[culprit], accepted=False)
-    if verdict.kept and committee:
-        tally.judge_votes(committee, rows[verdict.kept] - rows[0], accepted=True)
+    for place in (*verdict.culprits, *(range(verdict.kept) if committee else ())):
+        votes = (rows[place + 1] - rows[place]) / strides[place]
+        tally.judge_votes(committee, votes, accepted=place < verdict.kept)
 
 
 def level_of(state: State, utilities: NDArray[np.float64], weights: NDArray[np.float64]) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..blocks import Payment, Standing
-from ..rules.standing import new_bonds, new_debt, waiting_cycles
+from ..rules.standing import new_bonds, new_debt, usual_margin, waiting_cycles
 from ..state import State
 
 __all__ = ["Tally"]
@@ -31,13 +31,15 @@ class Tally:
         if units:
             self.payments.append(Payment(participant=participant, units=units, rule=rule))
 
-    def judge_hop(self, trainer: int, vote: float) -> None:
-        """Book a hop's vote on its trainer's debt, and the wait that follows from it."""
+    def judge_hop(self, trainer: int, margin: float, *, rejected: bool) -> None:
+        """Book a hop's margin on its trainer's debt, and the wait that follows a rejection."""
         settings = self._state.settings
         before = self._debt.get(trainer, float(self._state.who.debt[trainer]))
-        debt = new_debt(before, vote, settings.tolerance, settings.debt_allowance)
+        usual = usual_margin(self._state.margins)
+        debt = new_debt(before, margin, usual, settings.debt_scale, settings.debt_allowance)
         self._debt[trainer] = debt
-        self._waits_until[trainer] = self._state.cycle + 1 + waiting_cycles(debt)
+        wait = waiting_cycles(debt) if rejected else 0
+        self._waits_until[trainer] = self._state.cycle + 1 + wait
 
     def welcome(self, trainer: int) -> None:
         """A newcomer's first accepted hop gives it a bond."""

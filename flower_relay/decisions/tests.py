@@ -1,9 +1,8 @@
 """Which models are tested and by whom, drawn after the commitment.
 
-One committee serves all lanes of a round. Of a leg that may pass, only its last model
-is tested; when it fails, all of it is. For pay, a random few hops are audited: a reference
-is tested that all hops of the cycle have about in common, and a probe, the reference with the
-hop's step added.
+One committee serves all lanes of a round, and tests all hops of their legs. For pay, a
+random few hops are audited: a reference is tested that all hops of the cycle have about in
+common, and a probe, the reference with the hop's step added.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..blocks import Commitment, Deposit, HopClaim, OpenedNonce
-from ..rules.testing import draw_committee, judge_leg
+from ..rules.testing import draw_committee
 from ..settings import RelaySettings
 from ..state import State, audited_with
 from ..statements import key_of
@@ -27,7 +26,6 @@ __all__ = [
     "audit_terms",
     "candidates",
     "decide_nonces",
-    "decide_retests",
     "decide_tests",
     "leg_utilities",
     "may_bring_nonces",
@@ -115,7 +113,7 @@ def decide_tests(
         if not _audits(settings) or not len(committee):
             chosen = []
         audited += chosen
-        models += [hops[0].base, hops[-1].model or ""] if hops else []
+        models += [hops[0].base, *(hop.model or "" for hop in hops)] if hops else []
     plants = bool(rng.random() < settings.planted) and bool(models)
     if len(state.lanes) > 1 and settings.topology == "chain":
         models += [lane.baton for lane in state.lanes]
@@ -162,20 +160,3 @@ def leg_utilities(
     rows = np.array([state.known_utilities(name)[list(committee)] for name in names])
     rows[:, [index in training for index in committee]] = np.nan
     return rows
-
-
-def decide_retests(
-    state: State, deposit: Deposit, commitment: Commitment, committee: tuple[int, ...]
-) -> tuple[str, ...]:
-    """Models inside legs that failed as a whole: the same committee tests them all."""
-    weights = state.who.bond[list(committee)]
-    models: list[str] = []
-    for terms, claims in zip(deposit.lanes, commitment.lanes, strict=True):
-        leg = candidates(claims)
-        if len(leg) < 2 or not committee:
-            continue
-        rows = leg_utilities(state, committee, leg, terms.trainers)
-        verdict = judge_leg(rows, weights, state.settings.tolerance)
-        if verdict.passed is False:
-            models += [hop.model for hop in leg if hop.model is not None]
-    return tuple(dict.fromkeys(models))

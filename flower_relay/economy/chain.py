@@ -29,7 +29,6 @@ from ..decisions import (
     TestPlan,
     audit_terms,
     decide_deposits,
-    decide_retests,
     decide_settlement,
     decide_tests,
     generator,
@@ -191,12 +190,14 @@ class ChainEconomy:
                 continue
             mean = 0.0 if training in (_IDLES, _GAMBLES) else self.settings.gain_mean
             spread = 0.0 if training == _IDLES else self.settings.gain_sd
-            gained = self._performance[baton] + mean + spread * noise
+            stride = self.state.stride(trainer)
+            gained = self._performance[baton] + stride * (mean + spread * noise)
             model = f"{round}/{lane}/{len(claims)}"
             ceiling = self.settings.ceiling
             self._performance[model] = gained if ceiling is None else min(gained, ceiling)
             self._maker[model], self._version[model] = trainer, round
-            claims.append(HopClaim(trainer=trainer, base=baton, model=model, fault=None))
+            sent = f"{model} as sent" if stride < 1 else None
+            claims.append(HopClaim(trainer=trainer, base=baton, model=model, fault=None, sent=sent))
             self._trained[participant] += 1
             self._hold(participant, model)
             baton = model
@@ -207,7 +208,7 @@ class ChainEconomy:
         self._best[participant] = max(self._best[participant], self._performance[model])
 
     def _examine(self, deposit: Deposit, commitment: Commitment, rng: np.random.Generator) -> None:
-        """The committee's votes, as honest as its members; what failed is tested whole."""
+        """The committee's votes, as honest as its members."""
         state = self.state
         # A live run draws from the commitment's hash; here the seed is as good.
         head = f"{self.settings.seed}/{deposit.round}"
@@ -220,11 +221,6 @@ class ChainEconomy:
         for each in terms:
             known |= self._votes_on_audit(each, plan, rng)
         apply(state, _testing(deposit.round, plan, planted, known, terms))
-        more = decide_retests(state, deposit, commitment, plan.committee)
-        fresh = [model for model in more if model not in known]
-        if fresh:
-            known |= {model: self._votes(model, plan, rng) for model in fresh}
-            apply(state, _testing(deposit.round, plan, planted, known, terms))
         for name in plan.committee:
             for model in models:
                 if model != _PLANTED:

@@ -73,17 +73,31 @@ def check_commitment(state: State, deposit: Deposit, block: Commitment) -> None:
     if len(block.lanes) != len(deposit.lanes):
         raise Differs("commitment.lanes", f"{len(deposit.lanes)} entries", len(block.lanes))
     fresh: set[str] = set()
-    named = {claim.model for claims in block.lanes for claim in claims if claim.fault is None}
+    named = {
+        name
+        for claims in block.lanes
+        for claim in claims
+        if claim.fault is None
+        for name in (claim.model, claim.sent)
+    }
     for lane, (terms, claims) in enumerate(zip(deposit.lanes, block.lanes, strict=True)):
         _check_leg(f"commitment.lanes[{lane}]", terms, claims)
         for place, claim in enumerate(claims):
             path = f"commitment.lanes[{lane}][{place}].model"
+            _check_stride(state, claim, f"commitment.lanes[{lane}][{place}].sent")
             if claim.fault is None and claim.model is not None:
                 if claim.model in state.seen or claim.model in fresh:
                     raise Differs(path, "a model that is new", f"{claim.model}, seen before")
                 fresh.add(claim.model)
             elif claim.fault == "copied" and claim.model not in state.seen | named:
                 raise Differs(path, "a copy of a model seen before", claim.model)
+
+
+def _check_stride(state: State, claim: HopClaim, path: str) -> None:
+    """Who is in debt has only a part of its way taken, and nobody else."""
+    shortens = claim.fault is None and state.stride(claim.trainer) < 1
+    if shortens != (claim.sent is not None):
+        raise Differs(path, "a model handed in" if shortens else "none", claim.sent)
 
 
 def _check_leg(path: str, terms: LaneTerms, claims: Sequence[HopClaim]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import astuple, replace
+from dataclasses import astuple
 from typing import assert_never
 
 import numpy as np
@@ -28,7 +28,6 @@ from ..decisions import (
     audit_terms,
     decide_deposits,
     decide_publication,
-    decide_retests,
     decide_settlement,
     decide_tests,
     generator,
@@ -91,7 +90,6 @@ class Replay:
         self._intact = intact
         self._head = ""
         self._total = 0
-        self._to_retest: tuple[str, ...] = ()
 
     def expected(self, block: Block) -> Block:
         """What the next block must be.
@@ -134,7 +132,6 @@ class Replay:
             case Testing():
                 self.named.update(() if block.planted is None else (block.planted,))
                 self.named.update((*block.shown, *block.references, *block.probes))
-                self._to_retest = self._retests(block)
             case Publication():
                 self.named.update((*block.batons, *block.trails))
         self._conserve(block)
@@ -157,7 +154,7 @@ class Replay:
             case Commitment():
                 return (Testing,) if state.settings.examiners else (Settlement,)
             case Testing():
-                return (Testing,) if self._to_retest else (Settlement,)
+                return (Settlement,)
             case Settlement():
                 return (Publication,)
         assert_never(last)
@@ -182,29 +179,17 @@ class Replay:
         return block
 
     def _testing(self, block: Testing) -> Testing:
-        state, last = self.progress.state, self.progress.last
-        if isinstance(last, Testing):
-            models = (*last.models, *self._to_retest)
-            utilities = (*last.utilities, *block.utilities[len(last.models) :])
-            expected = replace(
-                last,
-                models=models,
-                utilities=utilities,
-                signatures=block.signatures,
-                shown=block.shown,
-            )
-        else:
-            expected = self._first_testing(block)
+        state, expected = self.progress.state, self._drawn(block)
         drawn = {"committee": expected.committee, "models": expected.models}
         found = {"committee": block.committee, "models": block.models}
         # Who voted on what, before the votes; compared at once, because it is seldom wrong.
         if drawn != found and (difference := first_difference(drawn, found, "testing")):
             raise difference
         check_votes(state, block)
-        self.word.check_testing(state, last if isinstance(last, Testing) else None, block)
+        self.word.check_testing(state, block)
         return expected
 
-    def _first_testing(self, block: Testing) -> Testing:
+    def _drawn(self, block: Testing) -> Testing:
         """The plan as drawn from the hash of the commitment block, which is the last one."""
         state = self.progress.state
         deposit, commitment = state.deposit, state.commitment
@@ -246,14 +231,6 @@ class Replay:
                 terms, zip(block.references, block.probes, strict=True), strict=True
             )
         ]
-
-    def _retests(self, tested: Testing) -> tuple[str, ...]:
-        """Models of failed legs that are still to be tested."""
-        state = self.progress.state
-        deposit, commitment = state.deposit, state.commitment
-        assert deposit is not None and commitment is not None
-        more = decide_retests(state, deposit, commitment, tested.committee)
-        return tuple(name for name in more if name not in tested.models)
 
     def _conserve(self, block: Block) -> None:
         """What a block mints and burns is the change of balances and locked deposits."""

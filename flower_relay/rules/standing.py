@@ -1,41 +1,68 @@
 """Standing: bonds weigh votes, debts delay turns and raise deposits.
 
-Neither is a coin and neither can be handed on. Bonds make lying examiners weightless;
-debts stop an attacker that stays just under the tolerance at every hop. Departure from
-the paper, which has no memory of behaviour: design, sections 2 and 7.
+Neither is a coin and neither can be handed on. Bonds make lying examiners weightless.
+Debts grow where somebody's hops do worse than is usual here and now; who is in debt takes
+shorter strides and is measured more finely, and waits once a hop of its is rejected. Departure
+from the paper, which has no memory of behaviour: design, section 2, and docs/robustness.md.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["deposit_due", "new_bonds", "new_debt", "waiting_cycles"]
+__all__ = ["deposit_due", "new_bonds", "new_debt", "stride_of", "usual_margin", "waiting_cycles"]
 
 _MOST_DOUBLINGS = 20  # 2²⁰ cycles is for ever, and keeps the integers small
 
+_FEWEST = 5
+"""Margins below which nothing is usual yet."""
 
-def new_debt(debt: float, vote: float, tolerance: float, allowance: float) -> float:
-    """Debt after a hop: max(0, d + clip(−vote / tolerance, −1, 1) − allowance).
+
+def usual_margin(margins: Sequence[float]) -> float:
+    """The median of the latest margins; 0 while there are only a few.
+
+    Where everybody's data differ, everybody's hops cost the others something for a while.
+    What tells an attacker is that its hops cost more than is usual, and as long as attackers
+    are fewer than half, what is usual is set by the others.
+    """
+    return float(np.median(margins)) if len(margins) >= _FEWEST else 0.0
+
+
+def new_debt(debt: float, margin: float, usual: float, scale: float, allowance: float) -> float:
+    """Debt after a hop: max(0, d + clip((usual − margin) / scale, −1, 1) − allowance).
 
     Parameters
     ----------
     debt : float
-        Debt before, in tolerances.
-    vote : float
-        The committee's median vote on the hop; a blamed hop without a candidate counts
-        as −1.
-    tolerance : float
-        How far a vote may fall; with 0 any harm counts as a whole tolerance.
+        Debt before.
+    margin : float
+        The committee's median vote on the hop, in tolerances of its trainer; a blamed hop
+        without a candidate counts as −1.
+    usual : float
+        The margin that is usual now.
+    scale : float
+        How far below that a hop counts as whole harm, in tolerances.
     allowance : float
         What every hop is forgiven.
     """
-    harm = float(np.clip(-vote / tolerance, -1, 1)) if tolerance > 0 else float(np.sign(-vote))
+    harm = float(np.clip((usual - margin) / scale, -1, 1))
     return max(0.0, debt + harm - allowance)
 
 
+def stride_of(debt: float) -> float:
+    """The part of a hop that is taken, and the part of the tolerance it has: 2^−⌊d⌋.
+
+    An honest trainer with unusual data so goes on teaching what only it knows, without
+    overthrowing what the others taught, and gets out of debt; an attacker's hops shrink.
+    """
+    return float(2.0 ** -min(int(debt), _MOST_DOUBLINGS))
+
+
 def waiting_cycles(debt: float) -> int:
-    """Cycles to sit out after a hop: 2^⌊d⌋ − 1."""
+    """Cycles to sit out after a hop that was rejected: 2^⌊d⌋ − 1."""
     return int(2 ** min(int(debt), _MOST_DOUBLINGS) - 1)
 
 

@@ -6,7 +6,7 @@ no single examiner can drown the others; the verdict is the bond-weighted median
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +19,17 @@ __all__ = [
     "draw_committee",
     "fault_of",
     "judge_leg",
+    "shortened",
     "weighted_median",
 ]
 
 Arrays = Mapping[str, NDArray[Any]]
+
+_LEG = 2.0
+"""Tolerances by which a whole leg may fall: its hops may each fall by one, but not add up."""
+
+_STILL = 1e-6
+"""A change smaller than this part of the weights is none: it takes a few low bits to look new."""
 
 
 def fault_of(candidate: Arrays, base: Arrays) -> str | None:
@@ -32,7 +39,7 @@ def fault_of(candidate: Arrays, base: Arrays) -> str | None:
     -------
     str or None
         `mis-shaped` (names, shapes or types differ), `non-finite` (NaN or infinity) or
-        `unchanged` (every number equals the base's). Copies of other models are found
+        `unchanged` (nothing but low bits differs from the base). Copies of other models are found
         by their hash, not here.
     """
     if candidate.keys() != base.keys():
@@ -43,9 +50,29 @@ def fault_of(candidate: Arrays, base: Arrays) -> str | None:
     for array in candidate.values():
         if np.issubdtype(array.dtype, np.inexact) and not np.isfinite(array).all():
             return "non-finite"
-    if all(np.array_equal(array, base[name]) for name, array in candidate.items()):
-        return "unchanged"
-    return None
+    return None if _moved(candidate, base) else "unchanged"
+
+
+def _moved(candidate: Arrays, base: Arrays) -> bool:
+    """Whether a candidate is more than its base with a few low bits turned."""
+    change = size = 0.0
+    for name, array in candidate.items():
+        wide, before = array.astype(np.float64), base[name].astype(np.float64)
+        change += float(np.square(wide - before).sum())
+        size += float(np.square(before).sum())
+    return change > _STILL**2 * size
+
+
+def shortened(base: Arrays, candidate: Arrays, stride: float) -> dict[str, NDArray[Any]]:
+    """The base and a part of the way to a candidate; counters are the candidate's."""
+    return {
+        name: (base[name] + np.asarray(stride, array.dtype) * (array - base[name])).astype(
+            array.dtype
+        )
+        if np.issubdtype(array.dtype, np.inexact)
+        else array
+        for name, array in candidate.items()
+    }
 
 
 def draw_committee(
@@ -101,10 +128,10 @@ class LegVerdict:
         Positions of the hops that are blamed, latest first.
     rises : tuple of float
         For the base's successor at each position, the committee's median rise over the
-        leg's base; NaN where that model was not tested.
+        leg's base; NaN where nobody judged that model.
     votes : tuple of float
-        Each hop's own (marginal) vote; where a hop was not measured, the even share of
-        the leg's; NaN when nobody voted.
+        Each hop's own (marginal) vote; where nobody judged a hop, the even share of the
+        leg's; NaN when nobody voted.
     """
 
     passed: bool | None
@@ -115,25 +142,32 @@ class LegVerdict:
 
 
 def judge_leg(
-    utilities: NDArray[np.float64], weights: NDArray[np.float64], tolerance: float
+    utilities: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    tolerance: float,
+    strides: Sequence[float],
 ) -> LegVerdict:
     """Judge a leg from the utilities of its base and of each hop's model.
 
     Parameters
     ----------
     utilities : array of shape (hops + 1, examiners)
-        Row 0 is the base. Rows of untested models are NaN; the last row is always
-        tested, and all rows are once the leg as a whole has failed.
+        Row 0 is the base.
     weights : array of shape (examiners,)
         Bonds.
     tolerance : float
-        The leg (and each prefix) passes when its median rise is at least −tolerance.
+        A hop passes when its vote is at least −tolerance times its stride, a leg (and each
+        prefix) when moreover its median rise is at least −2 · tolerance.
+    strides : sequence of float
+        The part of its tolerance that each hop has (`standing.stride_of`).
 
     Notes
     -----
-    The culprit is the hop with the lowest marginal median vote, not the first below the
-    line (measured: 4 honest hops blamed against 11, design section 2). The prefix
-    before it is judged again, so that two attackers in a leg are both found.
+    All hops of a leg are measured, not only its end: what an attacker does inside a leg
+    that passes as a whole would else be shared by all of it. The culprit is the hop with
+    the lowest marginal median vote, not the first below the line (measured: 4 honest hops
+    blamed against 11, design section 2). The prefix before it is judged again, so that two
+    attackers in a leg are both found.
     """
     num_hops = len(utilities) - 1
     rises = _medians(utilities[1:] - utilities[0], weights)
@@ -143,9 +177,10 @@ def judge_leg(
         unknown = tuple(float("nan") for _ in range(num_hops))
         return LegVerdict(passed=None, kept=0, culprits=(), rises=rises, votes=unknown)
     votes = tuple(whole / num_hops if np.isnan(vote) else vote for vote in marginals)
+    fails = [vote < -tolerance * stride for vote, stride in zip(votes, strides, strict=True)]
     kept, culprits = num_hops, []
-    while kept > 0 and rises[kept - 1] < -tolerance:
-        kept = int(np.argmin(votes[:kept]))
+    while kept > 0 and (any(fails[:kept]) or rises[kept - 1] < -_LEG * tolerance):
+        kept = int(np.argmin([v / s for v, s in zip(votes[:kept], strides[:kept], strict=True)]))
         culprits.append(kept)
     return LegVerdict(
         passed=not culprits, kept=kept, culprits=tuple(culprits), rises=rises, votes=votes
