@@ -1,0 +1,331 @@
+"""What the gate's parts are worth: a relay in plain numpy, fast enough to try many.
+
+    python bench/gate.py                 # all variants, 8 worlds, 6 seeds: some minutes
+    python bench/gate.py shipped no-debt --seeds 3
+
+One lane, legs of up to four, digits and an MLP 64-64-10 on 20 participants, 400 hops; the
+rules are the library's own, the training is numpy's, and nothing is sent, signed or paid.
+It ranks variants; what the shipped relay does is measured by `flower-relay compare`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from multiprocessing import Pool
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clients.data import load_dataset
+from clients.hostile import is_hostile
+from clients.models import build_model
+from clients.partition import partition, split_held_out
+from flower_relay.rules.standing import (
+    new_bonds,
+    new_debt,
+    stride_of,
+    usual_margin,
+    waiting_cycles,
+)
+from flower_relay.rules.testing import draw_committee, judge_leg
+
+Weights = NDArray[np.float32]
+NODES, HOPS, CLASSES, BATCH = 20, 400, 10, 16
+SHAPES = ((64, 64), (64,), (64, 10), (10,))
+WORLDS = (
+    ("dirichlet:0.1", "", 0.0, 0.2),
+    ("labels:1", "", 0.0, 0.1),
+    ("dirichlet:0.1", "label-flip", 0.2, 0.2),
+    ("dirichlet:0.1", "sign-flip", 0.2, 0.2),
+    ("dirichlet:0.1", "creeping", 0.2, 0.2),
+    ("dirichlet:0.3", "label-flip", 0.4, 0.3),
+    ("dirichlet:0.3", "sign-flip", 0.4, 0.3),
+    ("dirichlet:0.3", "noise", 0.4, 0.3),
+)
+"""Partition, attack (whose examiners lie), hostile share, learning rate."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """A variant of the gate; the defaults are what ships."""
+
+    power: float = 0.25  # the utility is p ** power; 0: the bounded loss
+    tolerance: float = 0.09
+    relative: bool = True  # debts by what is usual, or by what is below zero
+    scale: float = 0.3
+    allowance: float = 0.3
+    strides: bool = True  # debts shorten hops
+    waits: str = "rejected"  # or "always": whoever is in debt waits
+    whole_legs: bool = False  # only a leg's end is judged, all of it only where that fails
+    gate: bool = True
+    trail: float = 0.9
+
+
+VARIANTS = {
+    "shipped": Gate(),
+    "untested": Gate(gate=False),
+    "bounded loss": Gate(power=0.0),
+    "square root of p": Gate(power=0.5),
+    "p itself": Gate(power=1.0),
+    "no debt": Gate(allowance=1.0),
+    "debts by zero": Gate(relative=False, scale=1.0, allowance=0.2),
+    "debts wait": Gate(strides=False, waits="always"),
+    "debts wait, by zero": Gate(
+        relative=False, scale=1.0, allowance=0.2, strides=False, waits="always"
+    ),
+    "whole legs": Gate(whole_legs=True),
+    "tolerance 0.07": Gate(tolerance=0.07),
+    "tolerance 0.12": Gate(tolerance=0.12),
+    "trail 0.8": Gate(trail=0.8),
+}
+
+
+@dataclass(frozen=True)
+class World:
+    """Everybody's cases, those they keep for examining, and the common test."""
+
+    parts: list[tuple[NDArray[Any], NDArray[Any]]]
+    x: NDArray[Any]
+    y: NDArray[Any]
+    owner: NDArray[Any]
+    x_test: NDArray[Any]
+    y_test: NDArray[Any]
+
+
+@cache
+def world_of(scheme: str, seed: int) -> World:
+    """A partition of digits, the same as the ClientApp has it."""
+    data = load_dataset("digits")
+    x = data.x.reshape(len(data.x), -1)
+    parts, held = [], []
+    for part in partition(data.y, data.group, scheme, NODES, seed):
+        kept, out = split_held_out(part, seed)
+        parts.append((x[kept], data.y[kept]))
+        held.append(out)
+    rows = np.concatenate(held)
+    owner = np.repeat(np.arange(NODES), [len(out) for out in held])
+    x_test = data.x_test.reshape(len(data.x_test), -1)
+    return World(parts, x[rows], data.y[rows], owner, x_test, data.y_test)
+
+
+def first_weights(seed: int) -> Weights:
+    """The genesis model, flat: input × hidden, biases, hidden × output, biases."""
+    state = build_model("mlp", (1, 8, 8), CLASSES, seed).state_dict().values()
+    return np.concatenate([w.numpy().T.ravel() for w in state]).astype(np.float32)
+
+
+def layers(weights: Weights) -> Iterator[NDArray[Any]]:
+    """Views of the four arrays in flat weights."""
+    place = 0
+    for shape in SHAPES:
+        size = int(np.prod(shape))
+        yield weights[place : place + size].reshape(shape)
+        place += size
+
+
+def log_probs(weights: Weights, x: NDArray[Any]) -> NDArray[Any]:
+    """Log-probabilities of the classes, (cases, classes)."""
+    w1, b1, w2, b2 = layers(weights)
+    z = np.maximum(x @ w1 + b1, 0) @ w2 + b2
+    z = z - z.max(1, keepdims=True)
+    return np.asarray(z - np.log(np.exp(z).sum(1, keepdims=True)))
+
+
+def trained(base: Weights, x: Any, y: Any, lr: float, rng: np.random.Generator) -> Weights:
+    """Weights after one epoch of SGD from a base."""
+    weights = base.copy()
+    w1, b1, w2, b2 = layers(weights)
+    truth, rate = np.eye(CLASSES, dtype=np.float32)[y], np.float32(lr)
+    order = rng.permutation(len(y))
+    for place in range(0, len(y), BATCH):
+        batch = order[place : place + BATCH]
+        hidden = x[batch] @ w1 + b1
+        active = np.maximum(hidden, 0)
+        z = active @ w2 + b2
+        p = np.exp(z - z.max(1, keepdims=True))
+        error = (p / p.sum(1, keepdims=True) - truth[batch]) / np.float32(len(batch))
+        back = (error @ w2.T) * (hidden > 0)
+        w2 -= rate * (active.T @ error)
+        b2 -= rate * error.sum(0)
+        w1 -= rate * (x[batch].T @ back)
+        b1 -= rate * back.sum(0)
+    return weights
+
+
+@dataclass
+class Relay:
+    """One relay while it runs."""
+
+    gate: Gate
+    scheme: str
+    attack: str
+    share: float
+    lr: float
+    seed: int
+    bond: NDArray[Any] = field(default_factory=lambda: np.ones(NODES))
+    debt: NDArray[Any] = field(default_factory=lambda: np.zeros(NODES))
+    waits: NDArray[Any] = field(default_factory=lambda: np.zeros(NODES, dtype=int))
+    had_turn: NDArray[Any] = field(default_factory=lambda: np.zeros(NODES, dtype=bool))
+    margins: list[float] = field(default_factory=list)
+    cycle: int = 0
+    leg: int = 1
+
+    def __post_init__(self) -> None:
+        self.world = world_of(self.scheme, self.seed)
+        self.rng = np.random.default_rng([self.seed, 1])
+        self.draw = np.random.default_rng([self.seed, 2])
+        self.hostile = np.array(
+            [self.share > 0 and is_hostile(i, NODES, self.share, self.seed) for i in range(NODES)]
+        )
+
+    def cases(self, weights: Weights, rows: Any = slice(None)) -> NDArray[Any]:
+        """The utility of each case that is kept for examining."""
+        y = self.world.y[rows]
+        with np.errstate(all="ignore"):
+            logs = log_probs(weights, self.world.x[rows])[np.arange(len(y)), y]
+        bound = 2 * np.log(CLASSES)
+        logs = np.nan_to_num(logs, nan=-1e9, neginf=-1e9)
+        if self.gate.power == 0:
+            return np.asarray(1 - np.minimum(-logs, bound) / bound)
+        return np.asarray(np.exp(np.maximum(logs, -300) * self.gate.power))
+
+    def utilities(self, weights: Weights) -> NDArray[Any]:
+        """What each participant says of a model; hostile ones say the opposite."""
+        owner = self.world.owner
+        found = np.bincount(owner, self.cases(weights), NODES) / np.bincount(owner)
+        return np.where(self.hostile, 1 - found, found)
+
+    def hop(self, base: Weights, who: int) -> Weights:
+        """What a participant hands in."""
+        x, y = self.world.parts[who]
+        attack = self.attack if self.hostile[who] else ""
+        honest = trained(base, x, 9 - y if attack == "label-flip" else y, self.lr, self.rng)
+        if attack == "sign-flip":
+            return base - 4 * (honest - base)
+        if attack == "noise":
+            return base + 0.5 * self.rng.standard_normal(base.shape).astype(np.float32)
+        return self.creep(base, honest, who) if attack == "creeping" else honest
+
+    def creep(self, base: Weights, honest: Weights, who: int) -> Weights:
+        """The longest step back that costs the attacker's own cases less than the tolerance."""
+        mine = self.world.owner == who
+        least = self.cases(base, mine).mean() - 0.93 * self.gate.tolerance
+        short, long = 0.0, 16.0
+        for _ in range(12):
+            middle = (short + long) / 2
+            passes = self.cases(base - np.float32(middle) * (honest - base), mine).mean() >= least
+            short, long = (middle, long) if passes else (short, middle)
+        return base - np.float32(short) * (honest - base)
+
+    def next_leg(self, left: int) -> NDArray[Any]:
+        """Who trains next, in order."""
+        while not (may := np.flatnonzero(~self.had_turn & (self.waits <= self.cycle))).size:
+            self.cycle, self.had_turn = self.cycle + 1, np.zeros(NODES, dtype=bool)
+        return self.rng.permutation(may)[: min(self.leg, left, NODES // 2)]
+
+    def round(self, baton: Weights, left: int) -> tuple[list[Weights], int]:
+        """The kept models of a leg, and how many hops it had."""
+        who = self.next_leg(left)
+        strides = [stride_of(self.debt[i]) if self.gate.strides else 1.0 for i in who]
+        models = [baton]
+        for i, stride in zip(who, strides, strict=True):
+            base, made = models[-1], self.hop(models[-1], i)
+            made = made if np.isfinite(made).all() else base
+            models.append((base + np.float32(stride) * (made - base)).astype(np.float32))
+        self.had_turn[who] = True
+        if not self.gate.gate:
+            self.leg = min(4, self.leg + 1)
+            return models[1:], len(who)
+        return models[1 : 1 + self.judged(who, strides, models)], len(who)
+
+    def judged(self, who: NDArray[Any], strides: list[float], models: list[Weights]) -> int:
+        """Judge a leg, and book it on bonds and debts; how many hops are kept."""
+        gate = self.gate
+        committee = draw_committee(np.setdiff1d(np.arange(NODES), who), 15, self.draw)
+        rows = np.array([self.utilities(model)[committee] for model in models])
+        seen = rows.copy()
+        if gate.whole_legs:
+            seen[1:-1] = np.nan
+            end = judge_leg(seen, self.bond[committee], gate.tolerance, strides)
+            seen = seen if end.passed else rows
+        verdict = judge_leg(seen, self.bond[committee], gate.tolerance, strides)
+        self.leg = min(4, self.leg + 1) if verdict.passed else max(1, self.leg // 2)
+        for place in (*verdict.culprits, *range(verdict.kept)):
+            i, accepted = who[place], place < verdict.kept
+            self.book(i, verdict.votes[place] / (gate.tolerance * strides[place]), accepted)
+            votes = (rows[place + 1] - rows[place]) / strides[place]
+            self.bond[committee] = new_bonds(
+                self.bond[committee], votes, accepted, tolerance=gate.tolerance,
+                vouching_penalty=0.3, condemning_penalty=0.15, condemning_margin=3.0,
+                agreeing_gain=0.02,
+            )  # fmt: skip
+        voided = set(range(verdict.kept, len(who))) - set(verdict.culprits)
+        self.had_turn[who[sorted(voided)]] = False
+        return verdict.kept
+
+    def book(self, i: int, margin: float, accepted: bool) -> None:
+        """Book a hop on the debt of its trainer, and the wait that follows."""
+        gate = self.gate
+        usual = usual_margin(self.margins) if gate.relative else 0.0
+        self.debt[i] = new_debt(self.debt[i], margin, usual, gate.scale, gate.allowance)
+        waits = gate.waits == "always" or not accepted
+        self.waits[i] = self.cycle + 1 + (waiting_cycles(self.debt[i]) if waits else 0)
+        self.margins = [*self.margins, margin][-40:]
+
+    def play(self) -> float:
+        """Final accuracy: the mean of the champion's at the last three tenths of ten hops."""
+        baton = trail = first_weights(self.seed)
+        hops, accepted, records = 0, 0, [0.0] * (HOPS // 10)
+        while hops < HOPS:
+            kept, used = self.round(baton, HOPS - hops)
+            for model in kept:
+                fresh = (1 - self.gate.trail) / (1 - self.gate.trail ** (accepted + 1))
+                trail = ((1 - fresh) * trail + fresh * model).astype(np.float32)
+                baton, accepted = model, accepted + 1
+            hits = log_probs(trail, self.world.x_test).argmax(1) == self.world.y_test
+            for place in range(hops // 10, (hops + used) // 10):
+                records[place] = float(hits.mean())
+            hops += used
+        return float(np.mean(records[-3:]))
+
+
+def final(job: tuple[str, tuple[str, str, float, float], int]) -> float:
+    """One run."""
+    variant, (scheme, attack, share, lr), seed = job
+    with np.errstate(all="ignore"):
+        return Relay(VARIANTS[variant], scheme, attack, share, lr, seed).play()
+
+
+def main() -> None:
+    """Print a row a variant: the median final accuracy over seeds, a column a world."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("variants", nargs="*", default=list(VARIANTS), metavar="VARIANT")
+    parser.add_argument("--seeds", type=int, default=6)
+    options = parser.parse_args()
+    if unknown := set(options.variants) - set(VARIANTS):
+        parser.error(f"no variant {', '.join(unknown)}; there are {', '.join(VARIANTS)}")
+    seeds = range(1000, 1000 + options.seeds)
+    heads = [f"{s[:1]}{s.split(':')[1]} {a or 'clean'} {share:.0%}" for s, a, share, _ in WORLDS]
+    print(f"{'variant':<22}" + "".join(f"{head:>20}" for head in heads))
+    with Pool() as pool:
+        for variant in options.variants:
+            jobs = [(variant, world, seed) for world in WORLDS for seed in seeds]
+            found = np.array(pool.map(final, jobs, chunksize=1)).reshape(len(WORLDS), -1)
+            print(
+                f"{variant:<22}" + "".join(f"{v:>20.3f}" for v in np.median(found, 1)), flush=True
+            )
+
+
+if __name__ == "__main__":
+    main()
