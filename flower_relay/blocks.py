@@ -164,8 +164,8 @@ class Testing:
 class HopResult:
     """What became of a hop.
 
-    `vote` is its marginal median, `gain` its measured rise, `step` what it adds to the trail,
-    where it was audited.
+    `vote` is its marginal median, `gain` its measured rise, `step` what it adds to its
+    reference, where it was audited.
     """
 
     trainer: int

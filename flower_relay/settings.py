@@ -142,14 +142,14 @@ class RelaySettings(CheckedSettings):
         100.0, "coins for an improvement as large as the utility's bound", between(0.0, 1e6)
     )
     trainer_share: float = setting(
-        0.25,
-        "part of a cycle's rise that goes by what its hops added (in a fan-out: part of a credit "
-        "that its trainer keeps); the rest goes to what it stands on",
+        0.75,
+        "part of a credit that its trainer keeps (in a chain: those of its cycle); the rest goes "
+        "to its lineage",
         between(0.0, 1.0),
     )
     lineage_decay: float = setting(
         0.9,
-        "what each cycle back (in a fan-out: each generation) counts of what the next counts",
+        "what each generation back receives of what the next received (fan-out)",
         between(0.0, 0.99),
     )
     examining_fee: float = setting(0.001, "coins for one test", at_least(0.0))

@@ -30,7 +30,7 @@ from .blocks import (
 from .errors import LedgerError
 from .lineage import Lineage
 from .rules.coins import to_units
-from .rules.rewards import audit_probability, inherited
+from .rules.rewards import audit_probability, faded
 from .rules.standing import stride_of
 from .rules.testing import weighted_median
 from .settings import RelaySettings
@@ -120,9 +120,8 @@ class State:
     `start` is the median utility of the genesis model, from which levels are counted; NaN
     until somebody has judged it. `shown` are the likenesses by which models are judged, as
     long as they may be judged again. `mark` is the highest level of a recognised model so far;
-    `points` is what audited hops of the cycle added to the trail, by trainer, not yet paid
-    for; `heritage` is what each earned by such points in earlier cycles, fading. `margins` are
-    those of the latest hops judged, from which it is known what is usual.
+    `points` is what audited hops added to their references, by trainer, fading from cycle to
+    cycle. `margins` are those of the latest hops judged, from which it is known what is usual.
     """
 
     settings: RelaySettings
@@ -140,7 +139,6 @@ class State:
     shown: dict[str, str] = field(default_factory=dict)
     mark: float = 0.0
     points: dict[int, float] = field(default_factory=dict)
-    heritage: dict[int, float] = field(default_factory=dict)
     round: int = 0
     cycle: int = 0
     probation_used: bool = False
@@ -238,6 +236,7 @@ def _apply_deposit(state: State, block: Deposit) -> None:
         who.had_turn[:] = False
         who.income[:] = 0
         state.probation_used = False
+        state.points = faded(state.points, state.settings.trainer_share)
         for lane in state.lanes:
             lane.opened = lane.trail
     state.round, state.cycle, state.unit = block.round, block.cycle, block.unit
@@ -287,7 +286,7 @@ def _apply_settlement(state: State, block: Settlement) -> None:
                 gain = math.nan if hop.gain is None else hop.gain
                 state.lineage.add(hop.model, hop.base, hop.trainer, version=block.round, gain=gain)
                 state.mark = max(state.mark, state.lineage[hop.model].mark)
-    _apply_points(state, block)
+    state.points = points_of(state, block.lanes)
     _pay(state, block)
     for standing in block.standings:
         index = standing.participant
@@ -324,17 +323,6 @@ def points_of(state: State, lanes: Iterable[LaneResult]) -> dict[int, float]:
             if hop.outcome == "accepted" and hop.step is not None and hop.step > 0:
                 points[hop.trainer] = points.get(hop.trainer, 0.0) + hop.step / probability
     return points
-
-
-def _apply_points(state: State, block: Settlement) -> None:
-    """Points are kept until they are paid for, which makes them part of the heritage."""
-    points = points_of(state, block.lanes)
-    paid = sum(payment.units for payment in block.payments if payment.rule == "contribution")
-    if points and paid:
-        decay = state.settings.lineage_decay
-        state.heritage = inherited(state.heritage, points, paid, decay)
-        points.clear()
-    state.points = points
 
 
 def _apply_hop(state: State, round: int, trainer: int, outcome: str) -> None:

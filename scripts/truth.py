@@ -28,7 +28,7 @@ from strategies.truth import (
     ratio_interval,
 )
 
-_RULE = "a cycle's rise, by what each audited hop's step adds to the trail"
+_RULE = "a cycle's rise, by what each audited hop's step adds to the cycle's reference"
 
 
 def main() -> None:

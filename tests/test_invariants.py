@@ -21,6 +21,7 @@ from flower_relay.decisions import (
     decide_tests,
     generator,
 )
+from flower_relay.rules.coins import to_units
 from flower_relay.settings import RelaySettings
 from flower_relay.state import State, apply, begin
 
@@ -143,6 +144,17 @@ def test_coins_are_conserved_at_every_round(world: World, num_rounds: int) -> No
 
 
 @settings(max_examples=30, deadline=None)
+@given(worlds, st.integers(1, 12))
+def test_a_chain_mints_no_more_than_its_rise(world: World, num_rounds: int) -> None:
+    chosen = world.state.settings
+    for _ in range(num_rounds):
+        world.round()
+        if chosen.topology == "chain":
+            most = to_units(world.state.mark * chosen.mint)
+            assert world.state.minted["contribution"] <= most
+
+
+@settings(max_examples=30, deadline=None)
 @given(worlds, st.integers(1, 8))
 def test_the_blocks_alone_lead_to_the_same_state(world: World, num_rounds: int) -> None:
     for _ in range(num_rounds):
@@ -159,6 +171,7 @@ def assert_same(one: State, other: State) -> None:
         np.testing.assert_array_equal(getattr(one.who, name), getattr(other.who, name))
     assert one.lanes == other.lanes
     assert one.lineage.models == other.lineage.models
+    assert (one.mark, one.points) == (other.mark, other.points)
 
 
 @settings(max_examples=30, deadline=None)

@@ -16,6 +16,7 @@ from bench.kill import client, genesis_model
 from bench.tamper import flip_models, flip_stored, forgeries, small_run, verified, vote_more
 from flower_relay import FolderStore, InMemoryGrid, MemoryChain, RelaySettings, RelayStrategy
 from flower_relay.blocks import Block, Deposit, Publication
+from flower_relay.blocks import Testing as Examined
 from flower_relay.ledger import OperatorKey, SealedBlock, read_sealed
 from flower_relay.ledger.receipts import make_receipt
 from flower_relay.ledger.verify import verify_run
@@ -129,6 +130,38 @@ def test_averages_whose_parents_are_there_are_made_again(tmp_path: Path, own: Op
     assert problem.expected == f'"{true.trails[0]}"'
     assert problem.found == f'"{invented}"'
     assert verify_run(forged).ok  # without the models nobody can tell
+
+
+def test_what_audits_are_measured_by_is_made_again(tmp_path: Path, own: OperatorKey) -> None:
+    class Hoard(FolderStore):
+        def keep_only(self, names: Any) -> None:
+            pass
+
+    chain = MemoryChain()
+    strategy = RelayStrategy(chain=lambda: chain, store=lambda: Hoard(tmp_path), examiners=3)
+    strategy.start(InMemoryGrid(client, 6), genesis_model(), num_rounds=4)
+    blocks = list(chain)
+    assert verify_run(sealed(blocks, own), models=tmp_path).problems == ()
+
+    index = max(i for i, b in enumerate(blocks) if isinstance(b, Examined) and b.probes)
+    invented = sha256(b"invented").hexdigest()
+    true = blocks[index]
+    assert isinstance(true, Examined)
+
+    def lie(test: Examined) -> Examined:
+        models = tuple(invented if name == test.probes[0] else name for name in test.models)
+        return replace(test, probes=(invented, *test.probes[1:]), models=models)
+
+    forged = list(sealed(changed(blocks, index, lie), own))
+    problem = verify_run(forged, models=tmp_path).first_problem
+    assert problem is not None
+    assert problem.block == index
+    assert (problem.expected, problem.found) == (f'"{true.probes[0]}"', f'"{invented}"')
+
+    fewer: Change = lambda t: replace(t, references=t.references[1:])  # noqa: E731
+    problem = verify_run(sealed(changed(blocks, index, fewer), own)).first_problem
+    assert problem is not None
+    assert problem.field == "testing.references"
 
 
 # Seals.

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..blocks import LaneResult
 from ..rules.coins import to_units
-from ..rules.rewards import cycle_shares, divide
+from ..rules.rewards import divide, point_shares
 from ..rules.roles import turns_left
 from ..rules.testing import weighted_median
 from ..state import Lane, State, points_of
@@ -57,8 +57,7 @@ def pay_cycle(state: State, tally: Tally, lanes: Sequence[LaneResult]) -> None:
     if not _cycle_over(state, lanes):
         return
     due = to_units(_mark(state, lanes) * settings.mint) - state.minted["contribution"]
-    points = points_of(state, lanes)
-    shares = cycle_shares(points, state.heritage, settings.trainer_share)
+    shares = point_shares(points_of(state, lanes))
     if due <= 0 or not shares:
         return
     most = max(sorted(shares), key=lambda who: shares[who])

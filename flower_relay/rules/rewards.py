@@ -19,10 +19,10 @@ from .coins import COIN
 __all__ = [
     "audit_probability",
     "contribution_credit",
-    "cycle_shares",
     "divide",
-    "inherited",
+    "faded",
     "passed_on",
+    "point_shares",
     "royalties",
 ]
 
@@ -48,49 +48,27 @@ def contribution_credit(level: Any, mark: Any) -> Any:
     return np.maximum(0.0, level - mark)
 
 
-def cycle_shares(
-    points: Mapping[int, float], heritage: Mapping[int, float], own: float
-) -> dict[int, float]:
-    """Who is paid what part of the rise of a cycle.
-
-    Parameters
-    ----------
-    points : mapping of participant to float
-        What its audited hops of the cycle added to the trail, at least 0.
-    heritage : mapping of participant to float
-        What it earned by points in earlier cycles, the earlier the less; empty at first.
-    own : float
-        Part that goes by points; the rest goes by heritage, where there is any.
+def point_shares(points: Mapping[int, float]) -> dict[int, float]:
+    """Who is paid what part of a rise: points, at least 0, as fractions of their sum.
 
     Returns
     -------
     dict of participant to fraction
         Sums to 1; empty when nobody has points.
     """
-    earned = _scaled(points)
-    if not earned:
-        return {}
-    stood_on = _scaled(heritage) or earned
-    everybody = sorted({*earned, *stood_on})
-    return {w: own * earned.get(w, 0.0) + (1 - own) * stood_on.get(w, 0.0) for w in everybody}
+    earned = {who: points[who] for who in sorted(points) if points[who] > 0}
+    total = sum(earned.values())
+    return {who: each / total for who, each in earned.items()}
 
 
-def inherited(
-    heritage: Mapping[int, float], points: Mapping[int, float], units: int, decay: float
-) -> dict[int, float]:
-    """The heritage one cycle later: the past fades, and the units paid are added by points."""
-    earned = _scaled(points)
-    return {
-        who: decay * heritage.get(who, 0.0) + units * earned.get(who, 0.0)
-        for who in sorted({*earned, *heritage})
-    }
+def faded(points: Mapping[int, float], own: float) -> dict[int, float]:
+    """Points one cycle later: of a rise, `own` goes by the cycle that brought it, and the
+    rest by what it stands on, the further back the less.
 
-
-def _scaled(points: Mapping[int, float]) -> dict[int, float]:
-    """Positive points as fractions of their sum."""
-    positive = {who: points[who] for who in sorted(points) if points[who] > 0}
-    total = sum(positive.values())
-    return {who: each / total for who, each in positive.items()}
+    Points are compared across cycles as they are, so that a cycle in which next to nothing
+    was added decides next to nothing.
+    """
+    return {who: each * (1 - own) for who, each in points.items()}
 
 
 def divide(units: int, shares: Mapping[int, float], remainder_to: int) -> dict[int, int]:

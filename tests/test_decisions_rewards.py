@@ -1,0 +1,106 @@
+"""When a chain pays for contribution, and whom: two cycles worked out by hand."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+
+from flower_relay import RelaySettings, blocks
+from flower_relay.decisions import (
+    audit_terms,
+    decide_deposits,
+    decide_settlement,
+    decide_tests,
+    generator,
+)
+from flower_relay.rules.coins import COIN
+from flower_relay.state import apply, begin
+
+SETTINGS = RelaySettings(max_leg=1, examiners=4, planted=0.0, deposit_unit=0.0, mint=100.0)
+
+
+class ByHand:
+    """Four participants; each round, the model reaches a level and its step adds something."""
+
+    def __init__(self) -> None:
+        genesis = blocks.Genesis(
+            settings=asdict(SETTINGS), model="genesis", bound=1.0,
+            participants=("a", "b", "c", "d"), utilities=(0.5,) * 4,
+        )  # fmt: skip
+        self.state = begin(genesis)
+        self.level = {"genesis": 0.5}
+
+    def round(self, level: float, step: float) -> tuple[int, dict[int, float]]:
+        """Play a round; the trainer, and the coins that contribution paid."""
+        state, number = self.state, self.state.round + 1
+        draw = generator(0, number, "deposits")
+        apply(state, decide_deposits(state, np.ones(4, bool), draw, most_hops=9))
+        deposit, model = state.deposit, f"model {number}"
+        assert deposit is not None
+        ((trainer,),) = (terms.trainers for terms in deposit.lanes)
+        claim = blocks.HopClaim(
+            trainer=trainer, base=deposit.lanes[0].base, model=model, fault=None
+        )
+        commitment = blocks.Commitment(round=number, lanes=((claim,),))
+        apply(state, commitment)
+        self.level[model] = level
+        self.examine(deposit, commitment, step)
+        settled = decide_settlement(state)
+        apply(state, settled)
+        batons = (settled.lanes[0].baton,)
+        apply(state, blocks.Publication(
+            round=number, batons=batons, merged_from=(), trails=batons, champion=batons[0],
+        ))  # fmt: skip
+        paid = {p.participant: p.units / COIN for p in settled.payments if p.rule == "contribution"}
+        return trainer, paid
+
+    def examine(self, deposit: blocks.Deposit, commitment: blocks.Commitment, step: float) -> None:
+        plan = decide_tests(self.state, "head", deposit, commitment)
+        audits = len(audit_terms(self.state, commitment, plan.audited))
+        assert audits == 1  # of four participants all are audited
+        seen = {name: self.level[name] for name in plan.models}
+        seen |= {"reference": 0.5, "probe": 0.5 + step}
+        apply(self.state, blocks.Testing(
+            round=deposit.round, committee=plan.committee, audited=plan.audited, planted=None,
+            models=tuple(seen), references=("reference",), probes=("probe",),
+            utilities=tuple((level,) * len(plan.committee) for level in seen.values()),
+        ))  # fmt: skip
+
+
+def test_a_cycles_rise_is_paid_at_its_end_by_what_steps_added() -> None:
+    run = ByHand()
+    first, paid = run.round(level=0.60, step=0.01)
+    assert paid == {}
+    second, paid = run.round(level=0.55, step=0.03)  # added most, whatever the baton says
+    assert paid == {}
+    _, paid = run.round(level=0.70, step=-0.02)
+    assert paid == {}
+    _, paid = run.round(level=0.70, step=0.0)
+    # From 0.5 to 0.7 at 100 coins a whole: 20, one part to three.
+    assert paid == {first: 5.0, second: 15.0}
+
+
+def test_a_rise_to_which_nobody_adds_goes_to_those_whose_hops_it_stands_on() -> None:
+    run = ByHand()
+    first, _ = run.round(level=0.60, step=0.01)
+    second, _ = run.round(level=0.60, step=0.03)
+    for _ in range(2):
+        run.round(level=0.60, step=0.0)
+    for _ in range(3):
+        assert run.round(level=0.60, step=0.0)[1] == {}
+    assert run.round(level=0.70, step=-0.01)[1] == {first: 2.5, second: 7.5}
+
+
+def test_no_rise_no_pay() -> None:
+    run = ByHand()
+    paid = [run.round(level=0.5, step=0.1)[1] for _ in range(8)]
+    assert paid == [{}] * 8
+    assert run.state.minted["contribution"] == 0
+
+
+def test_what_falls_and_rises_again_is_paid_once() -> None:
+    run = ByHand()
+    for level in (0.6, 0.6, 0.6, 0.6, 0.56, 0.6, 0.58, 0.6):
+        run.round(level=level, step=0.01)
+    assert run.state.minted["contribution"] == 10 * COIN
