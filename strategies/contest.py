@@ -18,7 +18,9 @@ from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
 from flwr.serverapp.strategy import Result, Strategy
 
 from clients.client_app import app as client_app
-from clients.evaluation import initial_arrays, test_metrics
+from clients.evaluation import backdoor_rate, initial_arrays, test_metrics
+from clients.hostile import parse_behaviour
+from clients.sybils import Sybils
 from flower_relay import InMemoryGrid, RelayStrategy
 from flower_relay.comparison.devices import FLEETS, draw_devices
 from flower_relay.comparison.fleet import FleetGrid
@@ -128,7 +130,7 @@ def play_in_memory(cell: Mapping[str, Any]) -> Played:
     inner = InMemoryGrid(client_app, nodes, run_config=run.config)
     fleets: dict[str, Sequence[Any]] = {f: draw_devices(f, nodes, seed) for f in FLEETS}
     grid = FleetGrid(inner, fleets, str(cell["fleet"]))
-    strategy = build_strategy(run, [], None)
+    strategy = build_strategy(run, [Sybils(inner, run.config)], None)
     recorder = _Recorder(run, grid)
     random.seed(seed)  # Flower's own strategies sample nodes with the global generator
     result = strategy.start(
@@ -140,7 +142,7 @@ def play_in_memory(cell: Mapping[str, Any]) -> Played:
         evaluate_fn=recorder.test,
     )
     recorder.finish(result)
-    return Played(strategy, _found(run, strategy, result, recorder, inner))
+    return Played(strategy, _found(run, strategy, result, recorder, inner, nodes))
 
 
 class _Recorder:
@@ -174,9 +176,14 @@ class _Recorder:
                 "seconds": {name: round(s, 4) for name, s in grid.seconds.items()},
                 "accuracy": metrics["test_acc"],
                 "loss": _finite(float(metrics["test_loss"])),  # type: ignore[arg-type]
-                "backdoor": metrics.get("backdoor"),
+                "backdoor": self._backdoor(arrays),
             }
         )
+
+    def _backdoor(self, arrays: ArrayRecord) -> float | None:
+        """Share of triggered cases that are fooled; None where nobody opens a backdoor."""
+        opens = "backdoor" in parse_behaviour(str(self._run.config["hostile"]))
+        return backdoor_rate(arrays, self._run.config) if opens else None
 
 
 def _finite(value: float) -> float | None:
@@ -184,12 +191,21 @@ def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
+_NAMES = 50
+"""Names that a Sybil may have had; every rejection costs it one."""
+
+
 def _found(
-    run: RunSettings, strategy: Strategy, result: Result, recorder: _Recorder, inner: InMemoryGrid
+    run: RunSettings,
+    strategy: Strategy,
+    result: Result,
+    recorder: _Recorder,
+    inner: InMemoryGrid,
+    nodes: int,
 ) -> dict[str, Any]:
     grid = recorder.grid
     own = own_accuracy(inner, result.arrays, run.keys_dir)
-    hostile = hostile_names(run, len(grid.last_seen))
+    hostile = hostile_names(run, nodes, _NAMES * nodes)
     relay = isinstance(strategy, RelayStrategy)
     hops, people = (strategy.record.hops, strategy.record.participants) if relay else ([], [])
     rounds = [grid.round - number for _, number in grid.last_seen.values()]

@@ -33,12 +33,12 @@ def clients_per_round(run: RunSettings, num_nodes: int) -> int:
     return max(2, int(num_nodes * float(run.config["fraction-train"])))
 
 
-def hostile_names(run: RunSettings, num_nodes: int) -> frozenset[str]:
-    """The participants that the run config sets to misbehave."""
+def hostile_names(run: RunSettings, num_nodes: int, num_names: int | None = None) -> frozenset[str]:
+    """The participants that the run config sets to misbehave, under each of their names."""
     share, seed = float(run.config["hostile-share"]), int(run.config["seed"])
     return frozenset(
         name_of_partition(number, run.keys_dir)
-        for number in range(num_nodes)
+        for number in range(num_names or num_nodes)
         if share > 0 and is_hostile(number, num_nodes, share, seed)
     )
 

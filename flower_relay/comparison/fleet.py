@@ -63,10 +63,21 @@ class FleetClock:
     latest: float = 0.0
     timeline: list[dict[str, int | float | str]] = field(default_factory=list)
     _busy: dict[int, float] = field(default_factory=dict)
+    _size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Remember how many devices the fleet has."""
+        self._size = len(self.devices)
+
+    def _device(self, node: int) -> Device:
+        """A node's device; who joins later has one like the first nodes', in their order."""
+        if node not in self.devices:
+            self.devices[node] = list(self.devices.values())[len(self.devices) % self._size]
+        return self.devices[node]
 
     def carry(self, sent: Traffic) -> float:
         """When the answer to a message that is pushed now arrives."""
-        device = self.devices[sent.node]
+        device = self._device(sent.node)
         there = self.now + device.latency + sent.down / device.down
         start = device.there_from(max(there, self._busy.get(sent.node, 0.0)))
         end = start + device.seconds(sent.kind, sent.cases, sent.epochs)
