@@ -147,11 +147,11 @@ def test_what_audits_are_measured_by_is_made_again(tmp_path: Path, own: Operator
     invented = sha256(b"invented").hexdigest()
     true = blocks[index]
     assert isinstance(true, Examined)
-    lie: Change = lambda t: replace(
-        t,
-        probes=(invented, *t.probes[1:]),
-        models=tuple(invented if name == t.probes[0] else name for name in t.models),
-    )
+
+    def lie(tested: Examined) -> Examined:
+        models = tuple(invented if name == tested.probes[0] else name for name in tested.models)
+        return replace(tested, probes=(invented, *tested.probes[1:]), models=models)
+
     forged = list(sealed(changed(blocks, index, lie), own))
     problem = verify_run(forged, models=tmp_path).first_problem
     assert problem is not None
