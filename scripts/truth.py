@@ -1,6 +1,7 @@
 """Hold rewards against the truth: Shapley values, and twins at fixed places.
 
     python scripts/truth.py --out runs/comparison
+    python scripts/truth.py --only hostile
     python scripts/truth.py --only twins --set max-leg=1 --set audit=1.0
 
 Writes `truth/shapley.json` and `truth/twins.json` under `--out`, as the report reads them.
@@ -12,6 +13,7 @@ import argparse
 import functools
 import json
 import logging
+import statistics
 import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -24,6 +26,7 @@ from flower_relay.durable import make_folder, write_whole
 from strategies.truth import (
     correlations,
     federation_truth,
+    hostile_share,
     pair_of_twins,
     ratio_interval,
 )
@@ -36,7 +39,7 @@ def main() -> None:
     logging.getLogger("flwr").setLevel(logging.WARNING)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/comparison"))
-    parser.add_argument("--only", choices=["shapley", "twins", "differing-twins"])
+    parser.add_argument("--only", choices=["shapley", "twins", "differing-twins", "hostile"])
     parser.add_argument("--seeds", type=int, help="30 federations and 20 pairs by default")
     parser.add_argument("--cycles", type=int, default=20)
     parser.add_argument("--workers", type=int, default=1)
@@ -61,6 +64,19 @@ def main() -> None:
             ratio, low, high = ratio_interval(pairs)
             print(f"{name}: first / last {ratio:.3f}, 95 % interval {low:.3f} to {high:.3f}")
             _write(folder / f"{name}.json", {"pairs": pairs, "rule": _RULE})
+    if given.only == "hostile":
+        _hostile(given.seeds or 10, given.workers, options)
+
+
+def _hostile(seeds: int, workers: int, options: dict[str, Any]) -> None:
+    """Ten cycles each: most of the coins are paid by then."""
+    for behaviour in ("free-ride-noise", "copycat", "label-flip+liar"):
+        one = functools.partial(hostile_share, behaviour=behaviour, cycles=10, **options)
+        shares = sorted(row["share"] for row in _each(one, seeds, workers))
+        print(
+            f"20 % {behaviour:<16} of all contribution: median {statistics.median(shares):.3f}, "
+            f"mean {statistics.mean(shares):.3f}, most {shares[-1]:.3f}"
+        )
 
 
 def _setting(text: str) -> tuple[str, Any]:

@@ -89,7 +89,9 @@ def draw_federation(
     )
 
 
-def coalition_values(federation: Federation, replicate: int) -> NDArray[np.float64]:
+def coalition_values(
+    federation: Federation, replicate: int, steps: int = _STEPS
+) -> NDArray[np.float64]:
     """Test accuracy of a model for every coalition; replicates differ in their training seed.
 
     Returns
@@ -109,7 +111,7 @@ def coalition_values(federation: Federation, replicate: int) -> NDArray[np.float
     models = [w.repeat(2**size, *[1] * w.dim()) for w in weights]
     trained = [w[1:].clone().requires_grad_() for w in models]
     optimizer = torch.optim.SGD(trained, lr=_RATE)
-    for _ in range(_STEPS):
+    for _ in range(steps):
         drawn = (torch.rand(len(pools), _BATCH, generator=generator) * length[:, None]).long()
         batch = padded.gather(1, drawn)
         optimizer.zero_grad()

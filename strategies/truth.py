@@ -16,13 +16,22 @@ from numpy.typing import NDArray
 
 from clients.client_app import app
 from clients.evaluation import initial_arrays
+from clients.hostile import is_hostile
 from flower_relay import InMemoryGrid, RelayStrategy
 from flower_relay.blocks import Settlement
 from flower_relay.comparison.shapley import leave_one_out, rank_correlation, shapley_values
 from flower_relay.rules.coins import to_coins
 from strategies.federations import Federation, coalition_values, draw_federation
 
-__all__ = ["correlations", "federation_truth", "pair_of_twins", "ratio_interval"]
+__all__ = [
+    "correlations",
+    "federation_truth",
+    "hostile_share",
+    "pair_of_twins",
+    "ratio_interval",
+]
+
+_NODES, _SHARE = 20, 0.2
 
 _CLIENTS = {"model": "mlp", "learning-rate": 0.2, "partition": "natural"}
 
@@ -86,17 +95,42 @@ def _earned(
         path = Path(folder) / "federation.npz"
         federation.save(path)
         config = _CLIENTS | {"seed": federation.seed, "data": str(path)}
-        strategy = strategy_class(
-            rewards=rule,
-            seed=federation.seed,
-            budget=cycles * size,
-            min_available_nodes=size,
-            utility_key="eval_root_prob",
-            utility_rises=True,
-            **options,
-        )
-        grid = InMemoryGrid(app, size, run_config=config)
-        strategy.start(grid, initial_arrays(config), num_rounds=cycles * size)
+        options = {"rewards": rule, "budget": cycles * size, **options}
+        return _minted(config, size, rule, strategy_class, options)
+
+
+def hostile_share(seed: int, behaviour: str, cycles: int, **options: Any) -> dict[str, Any]:
+    """What part of all contribution goes to the fifth of twenty participants who misbehave."""
+    config = _CLIENTS | {
+        "seed": seed,
+        "data": "digits",
+        "partition": "dirichlet:0.3",
+        "hostile": behaviour,
+        "hostile-share": _SHARE,
+    }
+    options = {"budget": cycles * _NODES, **options}
+    earned = _minted(config, _NODES, "contribution", RelayStrategy, options)
+    hostile = [is_hostile(number, _NODES, _SHARE, seed) for number in range(_NODES)]
+    return {"seed": seed, "share": float(earned[hostile].sum() / earned.sum())}
+
+
+def _minted(
+    config: dict[str, Any],
+    size: int,
+    rule: str,
+    strategy_class: Callable[..., RelayStrategy],
+    options: dict[str, Any],
+) -> NDArray[np.float64]:
+    """Coins that a run mints under a rule, by partition."""
+    strategy = strategy_class(
+        seed=config["seed"],
+        min_available_nodes=size,
+        utility_key="eval_root_prob",
+        utility_rises=True,
+        **options,
+    )
+    grid = InMemoryGrid(app, size, run_config=config)
+    strategy.start(grid, initial_arrays(config), num_rounds=options["budget"])
     units = np.zeros(size, dtype=np.int64)
     for block in strategy.chain:
         for payment in block.payments if isinstance(block, Settlement) else ():

@@ -28,7 +28,7 @@ def test_twins_hold_and_keep_the_very_same_cases(tmp_path: Path) -> None:
 
 def test_right_labels_are_worth_more_than_wrong_ones() -> None:
     federation = draw_federation(0, (80, 80), (0.0, 0.9))
-    nobody, *alone, both = coalition_values(federation, replicate=0)
+    nobody, *alone, both = coalition_values(federation, replicate=0, steps=200)
     clean = federation.noise.index(0.0)
     assert nobody < 0.3 < alone[1 - clean] + 0.3
     assert alone[clean] > alone[1 - clean] + 0.2
