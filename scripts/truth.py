@@ -41,6 +41,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/comparison"))
     parser.add_argument("--only", choices=["shapley", "twins", "differing-twins", "hostile"])
     parser.add_argument("--seeds", type=int, help="30 federations and 20 pairs by default")
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--cycles", type=int, default=20)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
@@ -50,7 +51,7 @@ def main() -> None:
     make_folder(folder)
     if given.only in (None, "shapley"):
         one = functools.partial(federation_truth, cycles=given.cycles, **options)
-        rows = _each(one, given.seeds or 30, given.workers)
+        rows = _each(one, _seeds(given, 30), given.workers)
         found = correlations(rows)
         for name, value in found.items():
             print(f"{name:<14} {value:6.3f}   ({value / found['replicate']:.2f} of the replicate)")
@@ -60,15 +61,15 @@ def main() -> None:
             pair = functools.partial(
                 pair_of_twins, cycles=given.cycles, differing=differing, **options
             )
-            pairs = _each(pair, given.seeds or 20, given.workers)
+            pairs = _each(pair, _seeds(given, 20), given.workers)
             ratio, low, high = ratio_interval(pairs)
             print(f"{name}: first / last {ratio:.3f}, 95 % interval {low:.3f} to {high:.3f}")
             _write(folder / f"{name}.json", {"pairs": pairs, "rule": _RULE})
     if given.only == "hostile":
-        _hostile(given.seeds or 10, given.workers, options)
+        _hostile(_seeds(given, 10), given.workers, options)
 
 
-def _hostile(seeds: int, workers: int, options: dict[str, Any]) -> None:
+def _hostile(seeds: range, workers: int, options: dict[str, Any]) -> None:
     """Ten cycles each: most of the coins are paid by then."""
     for behaviour in ("free-ride-noise", "copycat", "label-flip+liar"):
         one = functools.partial(hostile_share, behaviour=behaviour, cycles=10, **options)
@@ -79,6 +80,10 @@ def _hostile(seeds: int, workers: int, options: dict[str, Any]) -> None:
         )
 
 
+def _seeds(given: argparse.Namespace, usual: int) -> range:
+    return range(given.first_seed, given.first_seed + (given.seeds or usual))
+
+
 def _setting(text: str) -> tuple[str, Any]:
     key, _, value = text.partition("=")
     try:
@@ -87,13 +92,15 @@ def _setting(text: str) -> tuple[str, Any]:
         return key.replace("-", "_"), value
 
 
-def _each(play: Callable[[int], dict[str, Any]], seeds: int, workers: int) -> list[dict[str, Any]]:
+def _each(
+    play: Callable[[int], dict[str, Any]], seeds: range, workers: int
+) -> list[dict[str, Any]]:
     """One result a seed, with progress."""
     rows: list[dict[str, Any]] = []
     with ProcessPoolExecutor(workers) as pool:
-        for row in pool.map(play, range(seeds)):
+        for row in pool.map(play, seeds):
             rows.append(row)
-            print(f"\r{len(rows)} of {seeds}", end="", file=sys.stderr, flush=True)
+            print(f"\r{len(rows)} of {len(seeds)}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return rows
 
