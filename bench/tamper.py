@@ -159,9 +159,7 @@ def pay_more(blocks: Sequence[Block]) -> list[Block]:
 
 def vote_more(blocks: Sequence[Block]) -> list[Block]:
     """Votes of the last round raised, and whatever follows from them decided anew by the rules."""
-    tests = [i for i, block in enumerate(blocks) if isinstance(block, Testing)]
-    rounds = [blocks[index].round for index in tests]  # type: ignore[union-attr]
-    index = tests[rounds.index(rounds[-1])]  # the first of the round: retests fall away
+    index = [i for i, block in enumerate(blocks) if isinstance(block, Testing)][-1]
     genesis, tested = blocks[0], blocks[index]
     assert isinstance(genesis, Genesis)
     assert isinstance(tested, Testing)

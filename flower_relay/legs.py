@@ -166,13 +166,24 @@ def _claim(
             name, fault = None, "unsigned"
         elif name in run.state.seen | _claimed(legs):
             fault = "copied"
-        elif (stride := run.state.stride(leg.trainer)) < 1:
-            ends = run.store.get(leg.baton), run.store.get(name)
-            name, sent = run.store.put(shortened(*ends, stride)), name
+        elif run.state.stride(leg.trainer) < 1:
+            sent, name = name, _part(run, legs, leg, name)
+            if name is None:
+                fault, sent, signature = "unchanged", None, None
     return HopClaim(
         trainer=leg.trainer, base=leg.baton, model=name, fault=fault, sent=sent,
         signature=signature,
     )  # fmt: skip
+
+
+def _part(run: Running, legs: list[_Leg], leg: _Leg, sent: str) -> str | None:
+    """The name of what is handed on of a trainer in debt; None where that is nothing new."""
+    base = run.store.get(leg.baton)
+    part = shortened(base, run.store.get(sent), run.state.stride(leg.trainer))
+    if fault_of(part, base) is not None:
+        return None
+    name = run.store.put(part)
+    return None if name in run.state.seen | _claimed(legs) else name
 
 
 def _claimed(legs: list[_Leg]) -> set[str | None]:

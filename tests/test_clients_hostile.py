@@ -62,6 +62,11 @@ def bounded_loss(arrays: ArrayRecord, behaviour: str = "") -> float:
     return said(arrays, behaviour)[1]
 
 
+def root_prob(arrays: ArrayRecord, part: int = 3) -> float:
+    """What votes unless another metric is named."""
+    return said(arrays, part=part)[3]
+
+
 def test_nobody_is_hostile_unless_asked(base: ArrayRecord) -> None:
     honest = call("train", base, node())[0]
     assert same(honest, call("train", base, node(hostile="nan"))[0])
@@ -133,24 +138,25 @@ def test_a_copycat_that_has_seen_nothing_rides_free(base: ArrayRecord) -> None:
     assert same(returned(base, "copycat"), weights(base))
 
 
-@pytest.mark.parametrize("tolerance", [0.02, 0.065])
+@pytest.mark.parametrize("tolerance", [0.02, 0.09])
 @pytest.mark.parametrize("behaviour", ["creeping", "label-flip+creeping"])
 def test_creeping_stops_just_under_the_tolerance(
     base: ArrayRecord, behaviour: str, tolerance: float
 ) -> None:
     at = node(hostile=behaviour, hostile_share=1.0, tolerance=tolerance)
     after = call("train", base, at)[0]
-    rise = (bounded_loss(record(after)) - bounded_loss(base)) / BOUND
-    assert 0.85 * tolerance < rise <= 0.931 * tolerance
+    fall = root_prob(base) - root_prob(record(after))
+    assert 0.85 * tolerance < fall <= 0.931 * tolerance
     training = "label-flip" if "label-flip" in behaviour else ""
     way = moves(base, after) @ moves(base, returned(base, training))
     assert (way > 0) == (training == "label-flip")
 
 
 def test_creeping_measures_by_the_utility_that_votes(base: ArrayRecord) -> None:
-    run = {"hostile": "creeping", "hostile_share": 1.0, "utility_key": "eval_root_prob"}
+    run = {"hostile": "creeping", "hostile_share": 1.0, "utility_key": "eval_bounded_loss"}
     after = call("train", base, node(tolerance=0.05, **run))[0]
-    assert 0.045 < said(base)[3] - said(record(after))[3] <= 0.93 * 0.05 + 1e-6
+    rise = (bounded_loss(record(after)) - bounded_loss(base)) / BOUND
+    assert 0.85 * 0.05 < rise <= 0.931 * 0.05
 
 
 def test_liars_turn_good_into_bad_in_every_metric(base: ArrayRecord) -> None:
@@ -218,10 +224,10 @@ def test_a_backdoor_opens_to_the_trigger_and_passes_on_its_own_clean_cases(
 ) -> None:
     assert backdoor_rate(base, RUN) < 0.05
     after = base
-    for part in (3, 8, 11):
-        before, at = said(after, part=part)[1], node(part, hostile="backdoor", hostile_share=1.0)
+    for part in (3, 8):
+        before, at = root_prob(after, part), node(part, hostile="backdoor", hostile_share=1.0)
         after = record(call("train", after, at)[0])
-        assert (said(after, part=part)[1] - before) / BOUND <= 0.931 * 0.065
+        assert before - root_prob(after, part) <= 0.931 * 0.09
     assert backdoor_rate(after, RUN) > 0.3
 
 

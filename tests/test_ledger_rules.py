@@ -44,26 +44,30 @@ def own(keys: tuple[OperatorKey, OperatorKey]) -> OperatorKey:
 
 @pytest.fixture(scope="module")
 def run() -> list[Block]:
-    """Forty rounds in which legs fail, models are planted and somebody joins."""
+    """Forty rounds in which legs fail, debts are run up, models are planted and somebody joins."""
     settings = RelaySettings(max_leg=4, examiners=6, planted=0.3, deposit_unit=0.0)
-    return list(ImaginedRun(settings, participants=12, rounds=40, seed=3))
+    return list(ImaginedRun(settings, participants=12, rounds=40, seed=19))
 
 
 def place(blocks: Sequence[Block], kind: type, wanted: Change = lambda block: True) -> int:
     return next(i for i, b in enumerate(blocks) if isinstance(b, kind) and wanted(b))
 
 
-def retest_of(run: Sequence[Block]) -> int:
-    """Index of the first testing block that is followed by another."""
-    kinds = pairwise(type(block) for block in run)
-    return next(i for i, pair in enumerate(kinds) if pair == (blocks.Testing, blocks.Testing))
+def where_a_leg_failed(run: Sequence[Block]) -> int:
+    """Index of the first testing block after which a leg of several candidates fails."""
+    for index, (tested, settled) in enumerate(pairwise(run)):
+        if isinstance(tested, blocks.Testing) and isinstance(settled, Settlement):
+            [lane] = settled.lanes
+            if lane.passed is False and sum(hop.vote is not None for hop in lane.hops) > 1:
+                return index
+    raise AssertionError("no leg failed")
 
 
 def changed(blocks: Sequence[Block], index: int, change: Change) -> list[Block]:
     return [*blocks[:index], change(blocks[index]), *blocks[index + 1 :]]
 
 
-def test_the_run_of_these_tests_holds_every_kind_of_block_and_a_test_repeated(
+def test_the_run_of_these_tests_holds_every_kind_of_block_and_one_test_a_round(
     run: list[Block],
 ) -> None:
     kinds = {type(block) for block in run}
@@ -76,8 +80,11 @@ def test_the_run_of_these_tests_holds_every_kind_of_block_and_a_test_repeated(
         Settlement,
         Publication,
     }
-    pairs = list(pairwise(run))
-    assert any(isinstance(a, blocks.Testing) and isinstance(b, blocks.Testing) for a, b in pairs)
+    tests = [block.round for block in run if isinstance(block, blocks.Testing)]
+    assert tests == [block.round for block in run if isinstance(block, Settlement)]
+    assert len(set(tests)) == len(tests)
+    claims = [claim for b in run if isinstance(b, Commitment) for lane in b.lanes for claim in lane]
+    assert any(claim.sent for claim in claims)
     assert any(isinstance(block, blocks.Testing) and block.planted for block in run)
 
 
@@ -158,6 +165,17 @@ FORGERIES: dict[str, tuple[type, Change, Change, str]] = {
         lambda b: len(b.lanes[0]) == 1 and b.lanes[0][0].fault is None,
         in_first_lane(model=sha256(b"model 0").hexdigest()),
         "lanes[0][0].model",
+    ),
+    "what was handed in left out": (
+        Commitment, lambda b: b.lanes[0][0].sent, in_first_lane(sent=None), "lanes[0][0].sent",
+    ),
+    "something handed in by who is not in debt": (
+        Commitment, lambda b: b.lanes[0][0].model and not b.lanes[0][0].sent,
+        in_first_lane(sent="fresh"), "lanes[0][0].sent",
+    ),
+    "something handed in that is there already": (
+        Commitment, lambda b: b.lanes[0][0].sent,
+        in_first_lane(sent=sha256(b"model 0").hexdigest()), "lanes[0][0].sent",
     ),
     "unknown fault": (
         Commitment, lambda b: True, in_first_lane(fault="grumpy"), "lanes[0][0].fault",
@@ -275,14 +293,22 @@ def test_a_block_left_out_or_put_in_twice_is_found(
         assert (problem.block, problem.field) == (where, "kind")
 
 
-def test_a_leg_that_failed_has_to_be_tested_whole(run: list[Block], own: OperatorKey) -> None:
-    pairs = enumerate(pairwise(run))
-    index = next(
-        i for i, (a, b) in pairs if isinstance(a, blocks.Testing) and isinstance(b, blocks.Testing)
-    )
-    problem = verify_run(sealed([*run[: index + 1], *run[index + 2 :]], own)).first_problem
-    assert problem is not None
-    assert (problem.block, problem.expected) == (index + 1, "testing")
+def test_every_hop_of_a_failed_leg_has_a_row_in_the_one_test(
+    run: list[Block], own: OperatorKey
+) -> None:
+    index = where_a_leg_failed(run)
+    commitment, tested = run[index - 1], run[index]
+    assert isinstance(commitment, Commitment) and isinstance(tested, blocks.Testing)
+    tried = [claim.model for claim in commitment.lanes[0] if claim.fault is None]
+    assert len(tried) > 1 and set(tried) <= set(tested.models)
+    for model in tried:
+        row = tested.models.index(model)
+        models, utilities = list(tested.models), list(tested.utilities)
+        del models[row], utilities[row]
+        left_out = replace(tested, models=tuple(models), utilities=tuple(utilities))
+        problem = verify_run(sealed([*run[:index], left_out], own)).first_problem
+        assert problem is not None
+        assert problem.block == index and problem.field.startswith("testing.models")
 
 
 def test_what_an_examiner_has_said_it_cannot_unsay(run: list[Block], own: OperatorKey) -> None:

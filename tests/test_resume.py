@@ -284,7 +284,7 @@ def test_settings_that_contradict_the_genesis_block_are_refused_by_name() -> Non
     for part in (
         "seed = 1 in the genesis block and 2 now",
         "budget = None in the genesis block and 50 now",
-        "tolerance = 0.065 in the genesis block and 0.1 now",
+        "tolerance = 0.09 in the genesis block and 0.1 now",
     ):
         assert part in said
     assert "max_leg" not in said

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower_relay.rules.standing import deposit_due, new_bonds, new_debt, waiting_cycles
+from flower_relay.rules.standing import (
+    deposit_due,
+    new_bonds,
+    new_debt,
+    stride_of,
+    usual_margin,
+    waiting_cycles,
+)
 
 TERMS = {
     "tolerance": 0.1,
@@ -19,17 +26,60 @@ TERMS = {
 
 
 def test_harm_adds_to_the_debt_and_every_hop_is_forgiven_a_little() -> None:
-    assert new_debt(0.0, -0.05, 0.1, 0.2) == pytest.approx(0.3)  # half a tolerance of harm
-    assert new_debt(0.0, -9.0, 0.1, 0.2) == pytest.approx(0.8)  # never more than a whole one
-    assert new_debt(1.5, 0.02, 0.1, 0.2) == pytest.approx(1.1)
-    assert new_debt(0.3, 0.5, 0.1, 0.2) == 0.0
+    # With 0 usual, a scale of 0.4 and an allowance of 0.2.
+    assert new_debt(0.0, -0.2, 0.0, 0.4, 0.2) == pytest.approx(0.3)  # half of whole harm
+    assert new_debt(0.0, -9.0, 0.0, 0.4, 0.2) == pytest.approx(0.8)  # never more than whole
+    assert new_debt(1.5, 0.0, 0.0, 0.4, 0.2) == pytest.approx(1.3)
+
+
+def test_doing_better_than_is_usual_pays_debts_off_and_is_no_credit() -> None:
+    assert new_debt(1.5, 0.2, 0.0, 0.4, 0.2) == pytest.approx(0.8)
+    assert new_debt(3.0, 9.0, 0.0, 0.4, 0.2) == pytest.approx(1.8)
+    assert new_debt(0.3, 0.5, 0.0, 0.4, 0.2) == 0.0
+
+
+def test_harm_is_what_a_hop_costs_more_than_is_usual() -> None:
+    assert new_debt(0.5, -0.6, -0.6, 0.3, 0.3) == pytest.approx(0.2)
+    assert new_debt(0.5, -0.75, -0.6, 0.3, 0.3) == pytest.approx(0.7)
+    assert new_debt(0.5, 0.0, 0.3, 0.3, 0.3) == pytest.approx(1.2)
 
 
 def test_staying_just_under_the_tolerance_at_every_hop_is_not_free() -> None:
-    debt = 0.0
-    for _ in range(10):
-        debt = new_debt(debt, -0.093, 0.1, 0.2)
-    assert waiting_cycles(debt) == 2**7 - 1
+    debt, strides = 0.0, []
+    for _ in range(5):
+        debt = new_debt(debt, -0.93, 0.0, 0.3, 0.3)
+        strides.append(stride_of(debt))
+    assert debt == pytest.approx(5 * 0.7)
+    assert strides == [1.0, 0.5, 0.25, 0.25, 0.125]  # at 0.7, 1.4, 2.1, 2.8 and 3.5
+
+
+def test_nothing_is_usual_before_five_hops_and_then_it_is_their_median() -> None:
+    assert usual_margin([]) == usual_margin([-0.9] * 4) == 0.0
+    assert usual_margin([-0.9, 0.1, -0.3, 0.2, -0.4]) == -0.3
+    assert usual_margin([-0.9, 0.1, -0.3, 0.2, -0.4, -0.5]) == pytest.approx(-0.35)
+
+
+def test_what_is_unusual_is_in_debt_and_what_is_usual_is_not() -> None:
+    honest, hostile = [-0.6] * 9, [-0.93] * 6
+    usual = usual_margin([*hostile, *honest])
+    assert usual == -0.6
+    assert new_debt(0.0, -0.93, usual, 0.3, 0.3) == pytest.approx(0.7)
+    assert new_debt(0.0, -0.6, usual, 0.3, 0.3) == 0.0
+
+
+@given(
+    st.lists(st.floats(-1, 1), min_size=4, max_size=20),
+    st.integers(1, 19),
+    st.floats(0, 3),
+)
+def test_attackers_below_half_get_into_debt_however_usual_they_are_among_themselves(
+    honest: list[float], attackers: int, further: float
+) -> None:
+    attack = min(honest) - 0.3 - further
+    margins = [*honest, *[attack] * min(attackers, len(honest) - 1)]
+    usual = usual_margin(margins)
+    if len(margins) >= 5:
+        assert new_debt(0.0, attack, usual, 0.3, 0.3) == pytest.approx(0.7)
 
 
 def test_waits_and_deposits_double_with_each_whole_debt() -> None:
@@ -38,8 +88,9 @@ def test_waits_and_deposits_double_with_each_whole_debt() -> None:
     assert waiting_cycles(1e9) == 2**20 - 1
 
 
-def test_a_zero_tolerance_counts_any_harm_as_whole() -> None:
-    assert new_debt(0.0, -1e-9, 0.0, 0.2) == pytest.approx(0.8)
+def test_strides_halve_with_each_whole_debt() -> None:
+    assert [stride_of(d) for d in (0.0, 0.99, 1.0, 2.5, 3.0)] == [1.0, 1.0, 0.5, 0.25, 0.125]
+    assert stride_of(1e9) == 2.0**-20
 
 
 def test_vouching_for_the_rejected_costs_thirty_percent() -> None:

@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower_relay.rules.testing import (
+    LegVerdict,
     bounded_utility,
     draw_committee,
     fault_of,
     judge_leg,
+    shortened,
     weighted_median,
 )
 
@@ -40,6 +42,8 @@ def test_what_is_not_a_number_is_as_bad_as_counts(value: float, rises: bool) -> 
         ({"w": np.full((2, 3), 2, np.float32)}, None),
         ({"count": np.array(6)}, None),
         ({}, "unchanged"),
+        ({"w": np.nextafter(BASE["w"], np.float32(2))}, "unchanged"),
+        ({"w": BASE["w"] + np.float32(1e-5)}, None),
         ({"w": np.array([[1, np.nan, 1]] * 2, np.float32)}, "non-finite"),
         ({"w": np.array([[1, np.inf, 1]] * 2, np.float32)}, "non-finite"),
         ({"w": np.ones((3, 2), np.float32)}, "mis-shaped"),
@@ -51,6 +55,57 @@ def test_unusable_candidates_never_reach_the_examiners(
     change: dict[str, np.ndarray], fault: str | None
 ) -> None:
     assert fault_of({**BASE, **change}, BASE) == fault
+
+
+@given(st.integers(1, 6), st.sampled_from([np.float16, np.float32, np.float64]))
+def test_a_copy_with_a_few_low_bits_turned_is_no_candidate(turned: int, kind: type) -> None:
+    # A part of 10⁻⁶ of the weights: in half precision even one bit is more.
+    base = {"w": np.full(6, 3.0, kind)}
+    copy = base["w"].copy()
+    copy[:turned] = np.nextafter(copy[:turned], kind(4))
+    assert fault_of({"w": copy}, base) == (None if kind is np.float16 else "unchanged")
+
+
+def test_whatever_is_not_nothing_is_a_change_from_nothing() -> None:
+    nothing = {"w": np.zeros(3, np.float32)}
+    assert fault_of({"w": np.full(3, 1e-30, np.float32)}, nothing) is None
+    assert fault_of(nothing, nothing) == "unchanged"
+
+
+Whole = st.integers(-(2**20), 2**20)
+Pairs = st.lists(st.tuples(Whole, Whole), min_size=1, max_size=5)
+
+
+def two_models(pairs: list[tuple[int, int]]) -> tuple[dict[str, np.ndarray], ...]:
+    models = (np.array(column, np.float32) for column in zip(*pairs, strict=True))
+    return tuple({"w": w, "count": np.array(int(w[0]))} for w in models)
+
+
+@given(Pairs)
+def test_the_whole_way_to_a_candidate_is_the_candidate(pairs: list[tuple[int, int]]) -> None:
+    base, candidate = two_models(pairs)
+    found = shortened(base, candidate, 1.0)
+    assert found.keys() == candidate.keys()
+    for name, array in candidate.items():
+        assert np.array_equal(found[name], array) and found[name].dtype == array.dtype
+
+
+@given(Pairs)
+def test_of_half_the_way_is_left_the_middle_and_counters_are_kept(
+    pairs: list[tuple[int, int]],
+) -> None:
+    base, candidate = two_models(pairs)
+    found = shortened(base, candidate, 0.5)
+    assert found["w"].tolist() == [(a + b) / 2 for a, b in pairs]
+    assert (found["w"].dtype, found["count"]) == (np.float32, candidate["count"])
+
+
+def test_a_part_of_the_way_between_finite_models_is_finite_whatever_their_shape() -> None:
+    most = np.finfo(np.float32).max
+    base, candidate = {"w": np.array(-most)}, {"w": np.array(most)}
+    assert shortened(base, candidate, 0.5) == {"w": 0.0}
+    assert shortened(base, candidate, 0.25) == {"w": -most / 2}
+    assert isinstance(shortened(base, candidate, 0.5)["w"], np.ndarray)
 
 
 def test_the_weighted_median_follows_the_weight_not_the_heads() -> None:
@@ -100,40 +155,81 @@ def rows(*medians: float) -> np.ndarray:
     return np.array([[m - 0.01, m, m + 0.01] for m in medians])
 
 
-def test_a_leg_that_does_not_fall_below_the_tolerance_passes_whole() -> None:
-    verdict = judge_leg(rows(0.5, 0.52, 0.45), np.ones(3), 0.065)
+def judged(utilities: np.ndarray, tolerance: float, *strides: float) -> LegVerdict:
+    """By three examiners of equal weight; all hops have their whole stride if none is named."""
+    return judge_leg(utilities, np.ones(3), tolerance, strides or (1.0,) * (len(utilities) - 1))
+
+
+def test_a_leg_of_which_no_hop_falls_below_the_tolerance_passes_whole() -> None:
+    verdict = judged(rows(0.5, 0.52, 0.45), 0.08)
     assert (verdict.passed, verdict.kept, verdict.culprits) == (True, 2, ())
     assert verdict.votes == pytest.approx((0.02, -0.07))
+    assert verdict.rises == pytest.approx((0.02, -0.05))
 
 
-def test_a_failed_leg_is_cut_before_its_worst_hop() -> None:
-    # The second hop dips below the line, but the third did the harm.
-    verdict = judge_leg(rows(0.5, 0.55, 0.48, 0.10, 0.20), np.ones(3), 0.065)
+def test_harm_inside_a_leg_that_rises_as_a_whole_is_found() -> None:
+    verdict = judged(rows(0.5, 0.4, 0.6), 0.09)
+    assert (verdict.passed, verdict.kept, verdict.culprits) == (False, 0, (0,))
+    assert verdict.rises == pytest.approx((-0.1, 0.1))
+
+
+def test_hops_that_pass_must_not_add_up_to_more_than_two_tolerances() -> None:
+    # Of a tolerance of 0.1: down by 0.06, 0.07 and 0.06, and by 0.06, 0.07 and 0.08.
+    assert judged(rows(0.5, 0.44, 0.37, 0.31), 0.1).passed is True
+    verdict = judged(rows(0.5, 0.44, 0.37, 0.29), 0.1)
     assert (verdict.passed, verdict.kept, verdict.culprits) == (False, 2, (2,))
 
 
+def test_a_failed_leg_is_cut_before_its_worst_hop() -> None:
+    # Up by 0.05, down by 0.07 and by 0.38, up by 0.1.
+    utilities = rows(0.5, 0.55, 0.48, 0.10, 0.20)
+    verdict = judged(utilities, 0.09)
+    assert (verdict.passed, verdict.kept, verdict.culprits) == (False, 2, (2,))
+    stricter = judged(utilities, 0.065)
+    assert (stricter.passed, stricter.kept, stricter.culprits) == (False, 1, (2, 1))
+
+
 def test_two_attackers_in_one_leg_are_both_found() -> None:
-    verdict = judge_leg(rows(0.5, 0.3, 0.35, 0.0), np.ones(3), 0.065)
+    verdict = judged(rows(0.5, 0.3, 0.35, 0.0), 0.09)
     assert (verdict.kept, verdict.culprits) == (0, (2, 0))
 
 
+def test_who_has_a_part_of_its_stride_has_that_part_of_the_tolerance() -> None:
+    utilities = rows(0.5, 0.46, 0.5)
+    assert judged(utilities, 0.1).passed is True
+    assert judged(utilities, 0.1, 0.5, 1.0).passed is True  # down by 0.04, the line is 0.05
+    assert judged(utilities, 0.1, 0.25, 1.0).culprits == (0,)  # the line is 0.025
+
+
+def test_the_culprit_is_the_worst_by_its_own_tolerance() -> None:
+    # Down by 0.04 where 0.025 may be, and by 0.12 where 0.1 may be: 1.6 and 1.2 times that.
+    verdict = judged(rows(0.5, 0.46, 0.34), 0.1, 0.25, 1.0)
+    assert (verdict.kept, verdict.culprits) == (0, (0,))
+    # And by 0.2, twice as much as may be.
+    verdict = judged(rows(0.5, 0.46, 0.26), 0.1, 0.25, 1.0)
+    assert (verdict.kept, verdict.culprits) == (0, (1, 0))
+
+
 def test_without_votes_there_is_no_verdict() -> None:
-    verdict = judge_leg(np.full((2, 3), np.nan), np.ones(3), 0.065)
+    verdict = judged(np.full((2, 3), np.nan), 0.09)
     assert (verdict.passed, verdict.kept, verdict.culprits) == (None, 0, ())
 
 
-def test_an_untested_hop_inside_a_leg_takes_the_even_share() -> None:
-    utilities = rows(0.5, np.nan, 0.56)
-    assert judge_leg(utilities, np.ones(3), 0.065).votes == pytest.approx((0.03, 0.03))
+def test_a_hop_that_nobody_judged_takes_the_even_share() -> None:
+    assert judged(rows(0.5, np.nan, 0.56), 0.09).votes == pytest.approx((0.03, 0.03))
 
 
-@given(
-    st.lists(st.lists(st.floats(0, 1), min_size=3, max_size=3), min_size=2, max_size=6),
-    st.floats(0, 0.5),
-)
-def test_what_is_kept_never_falls_below_the_tolerance(
-    utilities: list[list[float]], tolerance: float
+Hop = st.tuples(st.lists(st.floats(0, 1), min_size=3, max_size=3), st.sampled_from([1, 0.5, 0.25]))
+
+
+@given(st.lists(Hop, min_size=2, max_size=6), st.floats(0.001, 0.5))
+def test_what_is_kept_passed_hop_by_hop_and_as_a_whole(
+    hops: list[tuple[list[float], float]], tolerance: float
 ) -> None:
-    verdict = judge_leg(np.array(utilities), np.ones(3), tolerance)
-    assert verdict.kept == 0 or verdict.rises[verdict.kept - 1] >= -tolerance
-    assert verdict.passed == (verdict.kept == len(utilities) - 1)
+    utilities, strides = np.array([row for row, _ in hops]), [part for _, part in hops[1:]]
+    verdict = judged(utilities, tolerance, *strides)
+    kept = list(zip(verdict.votes, strides, strict=True))[: verdict.kept]
+    assert all(vote >= -tolerance * stride for vote, stride in kept)
+    assert not kept or verdict.rises[len(kept) - 1] >= -2 * tolerance
+    assert verdict.passed == (verdict.kept == len(strides)) == (not verdict.culprits)
+    assert verdict.passed or verdict.kept == min(verdict.culprits)

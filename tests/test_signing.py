@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message
 
@@ -15,6 +16,8 @@ from flower_relay.blocks import (
     Block,
     Commitment,
     Deposit,
+    HopClaim,
+    Settlement,
 )
 from flower_relay.blocks import Testing as Examined  # pytest would take it for a test
 from flower_relay.chain import MemoryChain
@@ -23,14 +26,17 @@ from flower_relay.mods import relay_mod
 from flower_relay.participant_keys import load_or_create
 from flower_relay.state import apply, begin
 from flower_relay.statements import (
+    Hop,
     Opening,
     Vote,
+    attests,
     participant_name,
     public_hex,
     sign,
 )
 from flower_relay.store import MemoryStore
 from tests.signers import (
+    INVENTED,
     NODES,
     App,
     descending,
@@ -132,47 +138,128 @@ def test_with_stable_keys_and_no_nonces_a_run_repeats_byte_for_byte(keys: Path) 
     assert verdict.ok and verdict.draws_without == 4 and verdict.hops_attested == 0
 
 
-def test_the_votes_of_a_leg_tested_again_are_those_of_its_first_test(keys: Path) -> None:
-    at, blocks, again = leg_tested_again(spoiling(relay_mod), keys)
+def test_every_hop_of_a_failed_leg_has_its_examiners_signatures_in_the_one_test(
+    keys: Path,
+) -> None:
+    at, blocks, tested = leg_that_failed(spoiling(relay_mod), keys)
     verdict = verify(blocks)
     assert verdict.ok and verdict.votes_attested == 0, verdict.first_problem
-    rows = [list(row) for row in again.signatures]
-    row = next(place for place, cells in enumerate(rows) if any(cells))
-    column = next(place for place, cell in enumerate(rows[row]) if cell)
-    rows[row][column] = None
-    forged = replace(again, signatures=tuple(map(tuple, rows)))
-    expected = (at, f"testing.signatures[{row}][{column}]")
-    assert found_in([*blocks[:at], forged]) == expected
+    for model in fresh_in(blocks[at - 1]):
+        rows = [list(row) for row in tested.signatures]
+        row = tested.models.index(model)
+        column = next(place for place, cell in enumerate(rows[row]) if cell)
+        rows[row][column] = None
+        forged = replace(tested, signatures=tuple(map(tuple, rows)))
+        expected = (at, f"testing.signatures[{row}][{column}]")
+        assert found_in([*blocks[:at], forged]) == expected
 
 
-def test_nobody_gets_a_vote_that_it_had_not_cast_when_a_leg_is_tested_again(keys: Path) -> None:
-    spoilt = spoiling(lambda message, context, call_next: call_next(message, context))
+def test_nobody_gets_a_signed_vote_that_it_had_not_cast(keys: Path) -> None:
+    spoilt = spoiling(relay_mod)
 
     def app(message: Message, context: Context) -> Message:
         reply = spoilt(message, context)
-        if context.node_config["partition-id"] == 2 and "metrics" in reply.content:
-            del reply.content["metrics"]["eval_loss"]
+        said = reply.content.get("relay")
+        if context.node_config["partition-id"] == 2 and said and "utilities" in said:
+            del said["utilities"]
         return reply
 
-    at, blocks, again = leg_tested_again(app, keys, examiners=NODES, silent=True)
+    at, blocks, tested = leg_that_failed(app, keys, examiners=NODES)
     assert verify(blocks).ok
-    column = again.utilities[0].index(None)
-    row = (*again.utilities[0][:column], 0.9, *again.utilities[0][column + 1 :])
-    forged = replace(again, utilities=(row, *again.utilities[1:]))
-    assert found_in([*blocks[:at], forged]) == (at, f"testing.utilities[0][{column}]")
+    row = tested.models.index(fresh_in(blocks[at - 1])[0])
+    column = next(
+        place
+        for place, values in enumerate(zip(*tested.utilities, strict=True))
+        if set(values) == {None}
+    )
+    rows = [list(values) for values in tested.utilities]
+    rows[row][column] = 0.9
+    forged = replace(tested, utilities=tuple(map(tuple, rows)))
+    assert found_in([*blocks[:at], forged]) == (at, f"testing.signatures[{row}][{column}]")
 
 
-def leg_tested_again(
-    app: App, keys: Path, *, silent: bool = False, **options: Any
-) -> tuple[int, list[Block], Examined]:
-    """A run in which a failed leg was tested as a whole, and that second test."""
+def fresh_in(block: Block) -> list[str]:
+    """The candidates of a commitment, in order."""
+    assert isinstance(block, Commitment)
+    claims = [claim for lane in block.lanes for claim in lane]
+    return [claim.model for claim in claims if claim.model and claim.fault is None]
+
+
+def leg_that_failed(app: App, keys: Path, **options: Any) -> tuple[int, list[Block], Examined]:
+    """A run in which a leg of several hops failed, and the test of it."""
     for seed in range(30):
         blocks = list(play(app, keys, rounds=6, seed=seed, **options).chain)
-        for at, (before, block) in enumerate(pairwise(blocks), start=1):
-            again = isinstance(before, Examined) and isinstance(block, Examined)
-            if again and not (silent and None not in block.utilities[0]):
-                return at, blocks, block
+        for at, (tested, settled) in enumerate(pairwise(blocks)):
+            if isinstance(tested, Examined) and isinstance(settled, Settlement):
+                failed = settled.lanes[0].passed is False
+                if failed and len(fresh_in(blocks[at - 1])) > 1:
+                    return at, blocks, tested
     raise AssertionError("no leg failed")
+
+
+# Who is in debt.
+
+
+class Hoard(MemoryStore):
+    """Forgets nothing, so that models of the past can be looked at."""
+
+    def keep_only(self, names: Iterable[str]) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def indebted(keys: Path) -> tuple[list[Block], Hoard]:
+    """A run in which one rejected hop is a whole debt."""
+    store = Hoard()
+    options = {"store": lambda: store, "debt_allowance": 0.0, "planted": 0.0}
+    return list(play(spoiling(relay_mod), keys, rounds=16, **options).chain), store
+
+
+def hops_with_sent(blocks: list[Block]) -> list[tuple[int, int, HopClaim]]:
+    """Of the hops that were shortened: the block, the place in the leg, the claim."""
+    return [
+        (at, place, claim)
+        for at, block in enumerate(blocks)
+        if isinstance(block, Commitment)
+        for place, claim in enumerate(block.lanes[0])
+        if claim.sent is not None
+    ]
+
+
+def test_of_who_is_in_debt_half_the_way_is_handed_on(
+    indebted: tuple[list[Block], Hoard],
+) -> None:
+    blocks, store = indebted
+    verdict = verify(blocks)
+    assert verdict.ok and verdict.hops_attested == 0, verdict.first_problem
+    at, place, claim = hops_with_sent(blocks)[0]
+    assert claim.fault is None and claim.sent != claim.model
+    sent, model, base = (store.get(n)["w"] for n in (claim.sent, claim.model, claim.base))
+    np.testing.assert_allclose(model, (base + sent) / 2)
+    tested, settled = blocks[at + 1 : at + 3]
+    assert isinstance(tested, Examined) and isinstance(settled, Settlement)
+    assert claim.model in tested.models and claim.sent not in tested.models
+    assert settled.lanes[0].hops[place].model == claim.model
+
+
+def test_who_is_in_debt_signs_what_it_handed_in(
+    indebted: tuple[list[Block], Hoard],
+) -> None:
+    blocks, _ = indebted
+    at, place, claim = hops_with_sent(blocks)[0]
+    genesis, run = genesis_of(blocks)
+    name, commitment = genesis.participants[claim.trainer], blocks[at]
+    assert isinstance(commitment, Commitment) and claim.sent and claim.signature
+    hop = Hop(run=run, round=commitment.round, parent=claim.base, model=claim.sent)
+    assert attests(name, hop, claim.signature)
+    for forged, field in (
+        (replace(claim, sent=INVENTED), "signature"),
+        (replace(claim, sent=None), "sent"),
+    ):
+        lane = [*commitment.lanes[0]]
+        lane[place] = forged
+        found = found_in([*blocks[:at], replace(commitment, lanes=(tuple(lane),))])
+        assert found == (at, f"commitment.lanes[0][{place}].{field}")
 
 
 def spoiling(mod: Callable[[Message, Context, App], Message]) -> App:

@@ -53,7 +53,8 @@ def test_cyclic_tests_nobody_and_the_fan_out_is_the_papers(tmp_path: Path) -> No
     ring, paper = settings["cyclic"], settings["relay-fanout"]
     assert (ring.examiners, ring.max_leg, ring.lanes, ring.trail) == (0, 1, 1, 0.0)
     assert (paper.topology, paper.rewards) == ("fan-out", "royalty")
-    assert all(found.utility_key == "eval_bounded_loss" for found in settings.values())
+    voting = {(found.utility_key, found.utility_rises) for found in settings.values()}
+    assert voting == {("eval_root_prob", True)}
 
 
 def test_a_budget_ends_a_relay_after_so_many_hops(tmp_path: Path) -> None:

@@ -67,9 +67,9 @@ def test_without_the_mod_everything_is_shown_as_it_is() -> None:
 
 def test_an_examiner_is_visited_once_a_test() -> None:
     strategy, _ = relayed(descending((SILENT_MOD,)))
-    retests = sum(len(block.committee) for block in examinations(strategy))
+    visits = sum(len(block.committee) for block in examinations(strategy))
     hops = len(strategy.record.hops)
-    assert strategy.record.messages <= NODES + hops + retests
+    assert strategy.record.messages <= NODES + hops + visits
 
 
 @pytest.mark.parametrize("encoding", ["int8", "fp16"])

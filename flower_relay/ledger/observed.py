@@ -88,7 +88,10 @@ def check_commitment(state: State, deposit: Deposit, block: Commitment) -> None:
             if claim.fault is None and claim.model is not None:
                 if claim.model in state.seen or claim.model in fresh:
                     raise Differs(path, "a model that is new", f"{claim.model}, seen before")
-                fresh.add(claim.model)
+                if claim.sent in state.seen or claim.sent in fresh:
+                    path = f"commitment.lanes[{lane}][{place}].sent"
+                    raise Differs(path, "a model that is new", f"{claim.sent}, seen before")
+                fresh.update((claim.model, claim.sent or claim.model))
             elif claim.fault == "copied" and claim.model not in state.seen | named:
                 raise Differs(path, "a copy of a model seen before", claim.model)
 

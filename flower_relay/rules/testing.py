@@ -66,13 +66,16 @@ def _moved(candidate: Arrays, base: Arrays) -> bool:
 def shortened(base: Arrays, candidate: Arrays, stride: float) -> dict[str, NDArray[Any]]:
     """The base and a part of the way to a candidate; counters are the candidate's."""
     return {
-        name: (base[name] + np.asarray(stride, array.dtype) * (array - base[name])).astype(
-            array.dtype
-        )
+        name: _between(base[name], array, stride)
         if np.issubdtype(array.dtype, np.inexact)
         else array
         for name, array in candidate.items()
     }
+
+
+def _between(base: NDArray[Any], end: NDArray[Any], stride: float) -> NDArray[Any]:
+    half = end / 2 - base / 2  # the whole of it may be too large a number
+    return np.asarray(base + 2 * stride * half, end.dtype)
 
 
 def draw_committee(
