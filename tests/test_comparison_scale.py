@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower_relay.report.comparison.scale import Scale, cost
-from flower_relay.report.comparison.truth import spearman
 
 Kind = Literal["linear", "log"]
 
@@ -46,10 +45,3 @@ def test_ticks_are_few_in_order_and_inside(
     ticks = Scale(low=low, high=low * factor, start=0, end=300, kind=kind).ticks(6)
     assert len(ticks) <= 8 and ticks == sorted(set(ticks))
     assert all(low * 0.999 <= tick <= low * factor * 1.001 for tick in ticks)
-
-
-def test_rank_correlation_shares_ranks_among_ties() -> None:
-    """Ranks 0 1.5 1.5 3 against 0 1 2 3: covariance 4.5 over the root of 4.5 · 5."""
-    assert spearman([1, 2, 2, 9], [1, 2, 3, 4]) == pytest.approx(4.5 / (4.5 * 5) ** 0.5)
-    assert spearman([1, 2, 3], [3, 2, 1]) == pytest.approx(-1)
-    assert spearman([1, 1, 1], [1, 2, 3]) is None

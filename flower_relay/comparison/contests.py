@@ -72,6 +72,10 @@ class Contest:
         hits = self.of(strategy, lambda found: spent_to(found["records"], "epochs", target)[1])
         return int(sum(hits.values()))
 
+    def arrives(self, strategy: str, target: float) -> bool:
+        """Whether at least half of the seeds reach the target."""
+        return 2 * self.reached(strategy, target) >= len(self.cells[strategy])
+
     def common_budget(self, axis: str) -> float:
         """The smallest median total of any strategy: what all of them can be compared at."""
         totals = [
@@ -121,8 +125,14 @@ def target_of(contest: Contest, highest: float) -> float:
 
 
 def best_rival(contest: Contest, axis: str, target: float) -> str | None:
-    """The averaging strategy that is cheapest to the target by its median."""
-    found = {s: median(contest.spent(s, axis, target)).median for s in rivals(contest)}
+    """The averaging strategy that is cheapest to the target by its median.
+
+    Rivals that do not get there are left out where others do: who never arrives is charged
+    its whole run, which on a clock may be a short one.
+    """
+    arrived = [name for name in rivals(contest) if contest.arrives(name, target)]
+    candidates = arrived or rivals(contest)
+    found = {s: median(contest.spent(s, axis, target)).median for s in candidates}
     known = {s: spent for s, spent in found.items() if math.isfinite(spent)}
     return min(known, key=lambda s: known[s]) if known else None
 

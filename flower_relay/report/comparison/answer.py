@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
-from ...comparison.contests import Contest, best_rival
+from ...comparison.contests import best_rival
 from ...comparison.statistics import Interval, difference, median, ratio
 from .panels import RELAY, Panel, title_of
 from .scale import cost, signed
@@ -64,7 +63,7 @@ def answer(panels: Sequence[Panel], fleets: Sequence[str]) -> dict[str, Any] | N
 def _cost_row(panel: Panel, axis: str, label: str) -> Row | None:
     """Relay's cost as a multiple of the cheapest rival's; None where one was not measured."""
     contest, target = panel.clean, panel.target
-    rival = best_rival(_in_reach(panel), axis, target)
+    rival = best_rival(contest, axis, target)
     if rival is None:
         return None
     relay, theirs = (contest.spent(name, axis, target) for name in (RELAY, rival))
@@ -73,7 +72,7 @@ def _cost_row(panel: Panel, axis: str, label: str) -> Row | None:
         return None
     own, other = median(relay).median, median(theirs).median
     longest = max(own, other)
-    never, nor = ("" if _arrives(contest, name, target) else " (never)" for name in (RELAY, rival))
+    never, nor = ("" if contest.arrives(name, target) else " (never)" for name in (RELAY, rival))
     return {
         "label": label,
         "value": times.median,
@@ -86,22 +85,6 @@ def _cost_row(panel: Panel, axis: str, label: str) -> Row | None:
         ],
         "loses": times.median > 1 or bool(never),
     }
-
-
-def _in_reach(panel: Panel) -> Contest:
-    """The contest without rivals that do not get to the target, where others do.
-
-    Who never arrives is charged its whole run, which on a clock may be a short one.
-    """
-    contest = panel.clean
-    arrived = [name for name in panel.rivals if _arrives(contest, name, panel.target)]
-    late = set(panel.rivals) - set(arrived or panel.rivals)
-    return replace(contest, cells={n: c for n, c in contest.cells.items() if n not in late})
-
-
-def _arrives(contest: Contest, name: str, target: float) -> bool:
-    """Whether at least half of the seeds reach the target."""
-    return 2 * contest.reached(name, target) >= len(contest.cells[name])
 
 
 def _final_row(panel: Panel) -> Row:

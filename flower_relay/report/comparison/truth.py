@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...comparison.shapley import rank_correlation
 from ...comparison.statistics import Interval, ratio
 from ...errors import ConfigurationError
 from .scale import Floats, Scale, short_number
@@ -72,7 +73,7 @@ def _measure(
         for each in federations
         if each.get("shapley") and len(each.get(name) or ()) == len(each["shapley"])
     ]
-    correlations = [value for a, b in pairs if (value := spearman(a, b)) is not None]
+    correlations = [rank_correlation(np.asarray(a, float), np.asarray(b, float)) for a, b in pairs]
     if not correlations:
         return None
     return {
@@ -91,20 +92,6 @@ def _mean(values: Sequence[float]) -> Interval:
     return Interval(
         median=float(sample.mean()), low=float(low), high=float(high), count=len(sample)
     )
-
-
-def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Spearman's rank correlation, ties sharing a rank; None where one has no ranks."""
-    a, b = _ranks(np.asarray(first, float)), _ranks(np.asarray(second, float))
-    if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return None
-    return float(np.corrcoef(a, b)[0, 1])
-
-
-def _ranks(values: Floats) -> Floats:
-    less = (values[:, None] > values[None, :]).sum(axis=1)
-    same = (values[:, None] == values[None, :]).sum(axis=1)
-    return np.asarray(less + (same - 1) / 2, float)
 
 
 def _shares(values: Sequence[float]) -> Floats:
