@@ -49,7 +49,9 @@ class RelaySettings(CheckedSettings):
         "or all from their average (`average`)",
         one_of("select", "average"),
     )
-    max_leg: int = setting(4, "most hops of a leg (chain); at its end all of them are tested", whole(1))
+    max_leg: int = setting(
+        4, "most hops of a leg (chain); at its end all of them are tested", whole(1)
+    )
     trail: float = setting(
         0.9,
         "weight of the past in the moving average of batons that is published; 0 publishes "
