@@ -46,6 +46,7 @@ from tests.signers import (
     play,
     sealed,
     verify,
+    weights,
 )
 
 
@@ -260,6 +261,32 @@ def test_who_is_in_debt_signs_what_it_handed_in(
         lane[place] = forged
         found = found_in([*blocks[:at], replace(commitment, lanes=(tuple(lane),))])
         assert found == (at, f"commitment.lanes[0][{place}].{field}")
+
+
+def test_who_is_in_debt_cannot_bring_back_an_old_model_by_half_of_its_way(keys: Path) -> None:
+    train = descending(())
+
+    def turned(message: Message, context: Context) -> Message:
+        def training(inner: Message, _: Context) -> Message:
+            reply = train(inner, context)
+            if context.node_config["partition-id"] == 0 and "arrays" in reply.content:
+                # Half of the way from w to -w is the first model, in which all is 0.
+                reply.content["arrays"] = ArrayRecord({"w": Array(-weights(inner))})
+            return reply
+
+        return relay_mod(message, context, training)
+
+    blocks = list(play(turned, keys, rounds=16, debt_allowance=0.0).chain)
+    verdict = verify(blocks)
+    assert verdict.ok, verdict.first_problem
+    first_model = genesis_of(blocks)[0].model
+    claims = [c for b in blocks if isinstance(b, Commitment) for lane in b.lanes for c in lane]
+    faulty = [claim for claim in claims if claim.fault and claim.base != first_model]
+    assert faulty
+    for claim in faulty:
+        assert (claim.fault, claim.model, claim.sent, claim.signature) == (
+            "unchanged", None, None, None,
+        )  # fmt: skip
 
 
 def spoiling(mod: Callable[[Message, Context, App], Message]) -> App:
