@@ -53,7 +53,8 @@ def play(test: str, hop: str, seed: int, options: argparse.Namespace) -> tuple[f
         seed=seed,
         test_encoding="exact" if plain else test,
         hop_encoding=hop,
-        utility_key="eval_bounded_loss",
+        utility_key="eval_root_prob",
+        utility_rises=True,
     )
     accuracies: list[float] = []
 

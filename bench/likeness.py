@@ -44,7 +44,7 @@ def main() -> None:
     for encoding in ("fp16", "int8"):
         store = Hoard()
         strategy = RelayStrategy(
-            budget=100, store=lambda kept=store: kept, utility_key="eval_bounded_loss",
+            budget=100, store=lambda kept=store: kept, utility_key="eval_root_prob", utility_rises=True,
             test_encoding=encoding,
         )  # fmt: skip
         grid = InMemoryGrid(app, 20, run_config=_CONFIG)
