@@ -138,7 +138,7 @@ def test_a_folder_holds_one_kind_of_comparison_and_joins_its_grids(tmp_path: Pat
 
 
 def test_tuning_finds_each_strategys_own_best_on_seeds_of_its_own(tmp_path: Path) -> None:
-    plan = Plan(strategies=("relay", "fedavgm"), attacks=("",), seeds=(0,), budget=400)
+    plan = Plan(strategies=("relay-untested", "fedavgm"), attacks=("",), seeds=(0,), budget=400)
     found = tune(plan, tmp_path, "tests.players:made_up", workers=1)
     relay, momentum = (found[f"{name}|digits|dirichlet:0.3"] for name in plan.strategies)
     assert {k: v for k, v in relay.items() if k != "tried"} == {"learning-rate": 0.4}
@@ -151,6 +151,14 @@ def test_tuning_finds_each_strategys_own_best_on_seeds_of_its_own(tmp_path: Path
     assert len(momentum["tried"]) == 7 + 2 + 2 + 2  # and the learning rate's two neighbours
     assert all(each["seeds"] == [1000, 1001, 1002] for each in momentum["tried"])
     assert read_tuning(tmp_path) == found
+
+
+def test_a_relay_takes_the_learning_rate_of_the_untested_one(tmp_path: Path) -> None:
+    plan = Plan(strategies=("relay", "relay-untested"), attacks=("",), seeds=(0,), budget=400)
+    found = tune(plan, tmp_path, "tests.players:made_up", workers=1)
+    assert list(found) == ["relay-untested|digits|dirichlet:0.3"]
+    tested, untested = plan.cells(found)
+    assert tested.settings == untested.settings == {"learning-rate": 0.4}
 
 
 def test_a_tuning_seed_must_not_be_reported(tmp_path: Path) -> None:
