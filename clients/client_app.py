@@ -38,6 +38,8 @@ _Metrics = dict[str, int | float | list[int] | list[float]]
 _HONEST = Behaviour(frozenset())
 _SEEN, _BEFORE, _FIRST = "last-model-seen", "the-one-before-it", "first-base"
 _TRAININGS = "trainings"
+_SMALL = 1_000_000
+"""Bytes of weights up to which a process keeps models that it evaluated."""
 _VOTING = "eval_root_prob"
 """The metric that votes, where the run config does not name another."""
 
@@ -63,12 +65,15 @@ class _Node:
     data: Dataset
     behaviour: Behaviour
 
-    def model(self, arrays: ArrayRecord) -> torch.nn.Module:
-        """The run's model with the weights of a message."""
-        from clients.models import scratch_model
+    def model(self, arrays: ArrayRecord, *, to_train: bool = True) -> torch.nn.Module:
+        """The run's model with the weights of a message; one not to be trained is shared."""
+        from clients.models import loaded_model, scratch_model
 
         name = str(self.config.get("model", "mlp"))
-        model = scratch_model(name, self.data.shape, self.data.num_classes)
+        form = (name, self.data.shape, self.data.num_classes)
+        if not to_train and arrays.count_bytes() <= _SMALL:
+            return loaded_model(*form, arrays)
+        model = scratch_model(*form)
         model.load_state_dict(arrays.to_torch_state_dict(), strict=True)
         return model
 
@@ -126,7 +131,7 @@ def evaluate(message: Message, context: Context) -> Message:
     arrays, _ = _content(message)
     _remember(node, context, arrays)
     num_classes = node.data.num_classes
-    model = node.model(arrays)
+    model = node.model(arrays, to_train=False)
     found = evaluate_locally(model, node.shard.x_held_out, node.shard.y_held_out, num_classes)
     of_colleague = "colluder" in node.behaviour and is_marked(model.state_dict(), node.seed)
     metrics: _Metrics = {

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import math
+from collections import OrderedDict
 from collections.abc import Callable
 
 import torch
+from flwr.app import ArrayRecord
 from torch import Tensor, nn
 
 from flower_relay.errors import ConfigurationError
 
-__all__ = ["MODELS", "build_model", "scratch_model"]
+__all__ = ["MODELS", "build_model", "loaded_model", "scratch_model"]
 
 
 def _mlp(shape: tuple[int, ...], num_classes: int) -> nn.Module:
@@ -123,3 +125,26 @@ def scratch_model(name: str, shape: tuple[int, ...], num_classes: int) -> nn.Mod
     Building and seeding a module takes longer than evaluating a small one.
     """
     return build_model(name, shape, num_classes, seed=0)
+
+
+_LOADED: OrderedDict[tuple[object, ...], nn.Module] = OrderedDict()
+_MOST_LOADED = 32
+
+
+def loaded_model(
+    name: str, shape: tuple[int, ...], num_classes: int, arrays: ArrayRecord
+) -> nn.Module:
+    """A module with weights loaded, to be evaluated and not changed.
+
+    Many nodes of one process evaluate the same few models: loading takes longer than evaluating.
+    """
+    weights = tuple((key, array.data) for key, array in arrays.items())
+    key = (name, shape, num_classes, weights)
+    module = _LOADED.get(key)
+    if module is None:
+        module = build_model(name, shape, num_classes, seed=0)
+        module.load_state_dict(arrays.to_torch_state_dict(), strict=True)
+        _LOADED[key] = module
+        if len(_LOADED) > _MOST_LOADED:
+            _LOADED.popitem(last=False)
+    return module

@@ -13,7 +13,7 @@ from logging import WARNING
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.common import log
 
 from .adapter import let_go_of_arrays
@@ -25,7 +25,7 @@ from .model_cache import PREFIX, ModelCache
 from .parcels import PARCEL, parcel_of, steps_of, taken
 from .statements import Hello, Hop, Opening, Statement, Vote, nonce_hash, public_hex, sign
 from .store import Arrays, canonical_bytes
-from .unpacking import Model, model_in
+from .unpacking import Model, model_in, recent, remember
 
 __all__ = ["App", "Exchange", "MissingError"]
 
@@ -62,7 +62,7 @@ class Exchange:
         round = whole_number(self.config, "server-round")
         if PARCEL in self.message.content:
             parent = self._unpack([text(self.config, "relay-parent")])[0]
-            self._give(parent.arrays)
+            self._give(parent)
         else:
             parent = self._as_it_came()
         stated = self.config.get("relay-parent", parent.name)
@@ -119,7 +119,7 @@ class Exchange:
         utilities, signatures = [], []
         content = RecordDict()
         for place, (name, model) in enumerate(zip(names, shown, strict=True)):
-            self._give(model.arrays)
+            self._give(model)
             found = self._tried(call_next)
             utility = measure.of(found)
             vote = Vote(run=self.run, model=name, shown=model.name, utility=utility or 0.0)
@@ -177,25 +177,27 @@ class Exchange:
         steps = steps_of(parcel) if isinstance(parcel, ConfigRecord) else []
         held = _Held(self.cache)
         for step in steps:
-            if step.reference and held.get(step.reference) is None:
+            if step.reference and not held.has(step.reference):
                 raise MissingError(step.reference)
-            arrays, data = taken(step, held.get, self.max_bytes)
-            held.made[step.model] = Model(name=step.model, arrays=arrays, data=data)
+            model = recent(step.model)
+            if model is None:
+                arrays, data = taken(step, held.get, self.max_bytes)
+                model = remember(Model(name=step.model, arrays=arrays, data=data))
+            held.made[step.model] = model
         found = [held.model(name) for name in names]
         for model in held.made.values():
             self.cache.put(model.name, model.data)
         return found
 
-    def _give(self, arrays: Arrays) -> None:
+    def _give(self, model: Model) -> None:
         """Put a model where the ClientApp looks for it, in place of parcel or earlier model."""
         kept = {
             key: record
             for key, record in self.message.content.items()
             if key != PARCEL and not isinstance(record, ArrayRecord)
         }
-        record = ArrayRecord({name: Array(array) for name, array in arrays.items()})
         key = text(self.config, "relay-arrays")
-        self.message.content = RecordDict({key: record, **kept})
+        self.message.content = RecordDict({key: model.record(), **kept})
 
     def missing(self, name: str) -> Message:
         """Say that a model is not held, so that it is sent as a whole."""
@@ -236,6 +238,12 @@ class _Held:
         self._kept: dict[str, Arrays | None] = {}
         self.made: dict[str, Model] = {}
 
+    def has(self, name: str) -> bool:
+        """Whether a model is at hand; one that others of this process have need only be named."""
+        if recent(name) is not None:
+            return name in self.made or name in self._cache.names()
+        return self.get(name) is not None
+
     def get(self, name: str) -> Arrays | None:
         if name in self.made:
             return self.made[name].arrays
@@ -246,10 +254,13 @@ class _Held:
     def model(self, name: str) -> Model:
         if name in self.made:
             return self.made[name]
+        shared = recent(name)
+        if shared is not None and self.has(name):
+            return shared
         arrays = self.get(name)
         if arrays is None:
             raise MissingError(name)
-        return Model(name=name, arrays=dict(arrays), data=canonical_bytes(arrays))
+        return remember(Model(name=name, arrays=dict(arrays), data=canonical_bytes(arrays)))
 
 
 def _metrics_of(content: RecordDict) -> MetricRecord:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from .errors import RefusedError
 from .store import canonical_bytes, model_name
 
-__all__ = ["Model", "model_in"]
+__all__ = ["Model", "model_in", "recent", "remember"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,36 @@ class Model:
     name: str
     arrays: dict[str, NDArray[Any]]
     data: bytes
+
+    @cached_property
+    def _packed(self) -> dict[str, Array]:
+        return {name: Array(array) for name, array in self.arrays.items()}
+
+    def record(self) -> ArrayRecord:
+        """A record of its own for a ClientApp; the arrays in it are packed once."""
+        return ArrayRecord(self._packed)
+
+
+_RECENT: OrderedDict[str, Model] = OrderedDict()
+_MOST_RECENT, _MOST_BYTES = 64, 200_000
+
+
+def recent(name: str) -> Model | None:
+    """A small model that this process unpacked of late; the nodes of a simulation share it.
+
+    It is what its name says, whichever node it came to first: names are hashes.
+    """
+    return _RECENT.get(name)
+
+
+def remember(model: Model) -> Model:
+    """Keep a small model for the process's other nodes; the model."""
+    if len(model.data) <= _MOST_BYTES:
+        _RECENT[model.name] = model
+        _RECENT.move_to_end(model.name)
+        if len(_RECENT) > _MOST_RECENT:
+            _RECENT.popitem(last=False)
+    return model
 
 
 def model_in(content: RecordDict, where: str, max_bytes: int | None) -> Model:

@@ -153,12 +153,14 @@ def test_tuning_finds_each_strategys_own_best_on_seeds_of_its_own(tmp_path: Path
     assert read_tuning(tmp_path) == found
 
 
-def test_a_relay_takes_the_learning_rate_of_the_untested_one(tmp_path: Path) -> None:
-    plan = Plan(strategies=("relay", "relay-untested"), attacks=("",), seeds=(0,), budget=400)
+def test_a_relay_with_a_setting_of_its_own_takes_the_plain_relays_learning_rate(
+    tmp_path: Path,
+) -> None:
+    plan = Plan(strategies=("relay:lanes=2", "relay"), attacks=("",), seeds=(0,), budget=400)
     found = tune(plan, tmp_path, "tests.players:made_up", workers=1)
-    assert list(found) == ["relay-untested|digits|dirichlet:0.3"]
-    tested, untested = plan.cells(found)
-    assert tested.settings == untested.settings == {"learning-rate": 0.4}
+    assert list(found) == ["relay|digits|dirichlet:0.3"]
+    lanes, plain = plan.cells(found)
+    assert lanes.settings == plain.settings == {"learning-rate": 0.4}
 
 
 def test_a_tuning_seed_must_not_be_reported(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from ..options import CheckedSettings, at_least, one_of, setting, whole
 from .devices import FLEETS
 
-__all__ = ["ENGINES", "SCHEMA", "TUNED_AS", "Cell", "Plan", "tuned_settings", "tuning_key"]
+__all__ = ["ENGINES", "SCHEMA", "Cell", "Plan", "tuned_settings", "tuning_key"]
 
 SCHEMA = 1
 """Which version of the cells' files this writes; raise it when what is measured changes."""
@@ -157,17 +157,11 @@ def tuning_key(strategy: str, data: str, partition: str) -> str:
     return f"{strategy}|{data}|{partition}"
 
 
-TUNED_AS = {"relay": "relay-untested"}
-"""Whose settings a strategy takes: tests have no learning rate of their own, untested runs are
-ten times as quick, and the price of the gate is then measured at one learning rate."""
-
-
 def tuned_settings(
     tuning: Mapping[str, Mapping[str, Any]], strategy: str, data: str, partition: str
 ) -> dict[str, Any]:
     """A strategy's tuned settings; where it was not tuned itself, those of its plain form."""
-    plain = strategy.partition(":")[0]
-    for name in (strategy, plain, TUNED_AS.get(plain, plain)):
+    for name in (strategy, strategy.partition(":")[0]):
         found = tuning.get(tuning_key(name, data, partition))
         if found is not None:
             return {key: value for key, value in found.items() if key != "tried"}

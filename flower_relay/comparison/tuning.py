@@ -20,7 +20,7 @@ from ..errors import ConfigurationError, RelayError
 from .contests import plain
 from .figures import spent_to
 from .files import read_cells, read_tuning, write_tuning
-from .plan import TUNED_AS, Cell, Plan, tuning_key
+from .plan import Cell, Plan, tuning_key
 from .playing import Failure, play_cells
 
 __all__ = ["LEARNING_RATES", "SERVER_SIDE", "TUNING_SEEDS", "Tried", "tune"]
@@ -170,7 +170,7 @@ def tune(
         _Search(strategy, data, partition, targets)
         for data in plan.data
         for partition in plan.partitions
-        for strategy in dict.fromkeys(TUNED_AS.get(p, p) for p in map(plain, plan.strategies))
+        for strategy in dict.fromkeys(map(plain, plan.strategies))
         if tuning_key(strategy, data, partition) not in known
     ]
     for step in range(max((len(search.steps) for search in searches), default=0)):
