@@ -65,6 +65,7 @@ class Gate:
     relative: bool = True  # debts by what is usual, or by what is below zero
     scale: float = 0.3
     allowance: float = 0.3
+    bonds: float = 0.2  # what a clear vote moves its examiner's bond by
     strides: bool = True  # debts shorten hops
     waits: str = "rejected"  # or "always": whoever is in debt waits
     whole_legs: bool = False  # only a leg's end is judged, all of it only where that fails
@@ -79,6 +80,7 @@ VARIANTS = {
     "square root of p": Gate(power=0.5),
     "p itself": Gate(power=1.0),
     "no debt": Gate(allowance=1.0),
+    "no bonds": Gate(bonds=0.0),
     "debts by zero": Gate(relative=False, scale=1.0, allowance=0.2),
     "debts wait": Gate(strides=False, waits="always"),
     "debts wait, by zero": Gate(
@@ -264,11 +266,9 @@ class Relay:
         for place in (*verdict.culprits, *range(verdict.kept)):
             i, accepted = who[place], place < verdict.kept
             self.book(i, verdict.votes[place] / (gate.tolerance * strides[place]), accepted)
-            votes = (rows[place + 1] - rows[place]) / strides[place]
             self.bond[committee] = new_bonds(
-                self.bond[committee], votes, accepted, tolerance=gate.tolerance,
-                vouching_penalty=0.3, condemning_penalty=0.15, condemning_margin=3.0,
-                agreeing_gain=0.02,
+                self.bond[committee], rows[place + 1] - rows[place], verdict.votes[place],
+                tolerance=gate.tolerance, gain=gate.bonds,
             )  # fmt: skip
         voided = set(range(verdict.kept, len(who))) - set(verdict.culprits)
         self.had_turn[who[sorted(voided)]] = False

@@ -117,17 +117,11 @@ class RelaySettings(CheckedSettings):
         between(0.01, 10.0),
     )
     debt_allowance: float = setting(0.3, "debt that every hop is forgiven", between(0.0, 1.0))
-    vouching_penalty: float = setting(
-        0.3, "share of its bond that vouching for a rejected hop costs", between(0.0, 1.0)
-    )
-    condemning_penalty: float = setting(
-        0.15, "share of its bond that condemning an accepted hop costs", between(0.0, 1.0)
-    )
-    condemning_margin: float = setting(
-        3.0, "how many tolerances below zero a vote condemns", at_least(1.0)
-    )
-    agreeing_gain: float = setting(
-        0.02, "share of its bond that agreeing restores", between(0.0, 1.0)
+    bond_gain: float = setting(
+        0.2,
+        "how far one clear vote moves its examiner's bond: up where the committee saw the same, "
+        "down where it saw the opposite",
+        between(0.0, 1.0),
     )
     newcomer_bond: float = setting(
         0.1, "bond of a newcomer after its first accepted hop", between(0.0, 1.0)

@@ -16,14 +16,6 @@ from flower_relay.rules.standing import (
     waiting_cycles,
 )
 
-TERMS = {
-    "tolerance": 0.1,
-    "vouching_penalty": 0.3,
-    "condemning_penalty": 0.15,
-    "condemning_margin": 3.0,
-    "agreeing_gain": 0.02,
-}
-
 
 def test_harm_adds_to_the_debt_and_every_hop_is_forgiven_a_little() -> None:
     # With 0 usual, a scale of 0.4 and an allowance of 0.2.
@@ -93,21 +85,29 @@ def test_strides_halve_with_each_whole_debt() -> None:
     assert stride_of(1e9) == 2.0**-20
 
 
-def test_vouching_for_the_rejected_costs_thirty_percent() -> None:
-    bonds = new_bonds(np.ones(3), np.array([0.0, -0.5, np.nan]), accepted=False, **TERMS)
-    assert bonds.tolist() == [0.7, 1.0, 1.0]
+def test_who_votes_as_the_committee_does_gains_and_who_votes_against_it_loses() -> None:
+    votes = np.array([-0.05, 0.05, 0.0, -0.2, np.nan])  # of a tolerance of 0.1; the last abstains
+    bonds = new_bonds(np.full(5, 0.5), votes, -0.1, tolerance=0.1, gain=0.2)
+    assert bonds == pytest.approx([0.6, 0.4, 0.5, 0.7, 0.5])
 
 
-def test_condemning_the_accepted_costs_and_doubting_it_does_not() -> None:
-    votes = np.array([-0.31, -0.2, 0.0, np.nan])
-    bonds = new_bonds(np.full(4, 0.5), votes, accepted=True, **TERMS)
-    assert bonds.tolist() == [0.425, 0.5, 0.51, 0.5]
+def test_on_a_hop_that_the_committee_finds_neutral_nobody_is_right_or_wrong() -> None:
+    bonds = new_bonds(np.full(2, 0.5), np.array([-1.0, 1.0]), 0.0, tolerance=0.1, gain=0.2)
+    assert bonds.tolist() == [0.5, 0.5]
 
 
-@given(st.lists(st.tuples(st.floats(0, 1), st.floats(-1, 1)), min_size=1), st.booleans())
+def test_a_liar_is_weightless_after_five_clear_votes_and_an_honest_newcomer_whole() -> None:
+    bonds = np.array([1.0, 0.1])
+    for verdict in (0.1, -0.1, 0.1, 0.1, -0.1):
+        votes = np.array([-verdict, verdict])
+        bonds = new_bonds(bonds, votes, verdict, tolerance=0.1, gain=0.2)
+    assert bonds == pytest.approx([0.0, 1.0])
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(-1, 1)), min_size=1), st.floats(-1, 1))
 def test_a_bond_stays_between_nothing_and_one(
-    examiners: list[tuple[float, float]], accepted: bool
+    examiners: list[tuple[float, float]], verdict: float
 ) -> None:
     bonds, votes = (np.array(column) for column in zip(*examiners, strict=True))
-    after = new_bonds(bonds, votes, accepted, **TERMS)
+    after = new_bonds(bonds, votes, verdict, tolerance=0.09, gain=0.2)
     assert ((after >= 0) & (after <= 1)).all()

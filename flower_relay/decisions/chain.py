@@ -141,8 +141,8 @@ def _judge(
             tally.welcome(hop.trainer)
     committee = state.testing.committee if state.testing else ()
     for place in (*verdict.culprits, *(range(verdict.kept) if committee else ())):
-        votes = (rows[place + 1] - rows[place]) / strides[place]
-        tally.judge_votes(committee, votes, accepted=place < verdict.kept)
+        line = -state.settings.tolerance * strides[place]
+        tally.judge_votes(committee, rows[place + 1] - rows[place], verdict.votes[place], line)
 
 
 def level_of(state: State, utilities: NDArray[np.float64], weights: NDArray[np.float64]) -> float:

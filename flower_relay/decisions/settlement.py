@@ -151,4 +151,6 @@ def _judge_planted(state: State, tally: Tally) -> None:
     committee = list(testing.committee)
     base = state.known_utilities(testing.models[0])[committee]
     votes = state.known_utilities(testing.planted)[committee] - base
-    tally.judge_votes(testing.committee, votes, accepted=False)
+    line = -state.settings.tolerance
+    clear = np.where(np.isnan(votes), votes, np.where(votes < line, line, -line))
+    tally.judge_votes(testing.committee, clear, line, line / 2)

@@ -47,25 +47,18 @@ class Tally:
             self._bond[trainer] = self._state.settings.newcomer_bond
 
     def judge_votes(
-        self, committee: tuple[int, ...], votes: NDArray[np.float64], accepted: bool
+        self, committee: tuple[int, ...], votes: NDArray[np.float64], verdict: float, line: float
     ) -> None:
-        """Book a verdict on the bonds of those who voted on it."""
+        """Book a committee's votes on their bonds; who was on the verdict's side of the line."""
         settings = self._state.settings
         before = np.array([self._bond_of(index) for index in committee])
         after = new_bonds(
-            before,
-            votes,
-            accepted,
-            tolerance=settings.tolerance,
-            vouching_penalty=settings.vouching_penalty,
-            condemning_penalty=settings.condemning_penalty,
-            condemning_margin=settings.condemning_margin,
-            agreeing_gain=settings.agreeing_gain,
+            before, votes, verdict, tolerance=settings.tolerance, gain=settings.bond_gain
         )
         for index, bond, vote in zip(committee, after.tolist(), votes.tolist(), strict=True):
             if not np.isnan(vote):
                 self._bond[index] = bond
-                self.agreed[index] += (vote >= -settings.tolerance) == accepted
+                self.agreed[index] += (vote >= line) == (verdict >= line)
 
     def standings(self) -> tuple[Standing, ...]:
         """The new standing of everybody whom this round touched."""

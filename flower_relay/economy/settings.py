@@ -35,8 +35,7 @@ _FAN_OUT_ONLY = (
 )  # fmt: skip
 _CHAIN_ONLY = (
     "lanes", "max_leg", "examiners", "examiner_noise", "tolerance", "audit", "planted",
-    "debt_allowance", "vouching_penalty", "condemning_penalty", "condemning_margin",
-    "agreeing_gain", "newcomer_bond", "examining_fee", "deposit_unit",
+    "debt_allowance", "bond_gain", "newcomer_bond", "examining_fee", "deposit_unit",
 )  # fmt: skip
 _CONTRIBUTION_ONLY = ("mint", "trainer_share", "lineage_decay")
 
@@ -136,10 +135,7 @@ class EconomySettings(CheckedSettings):
     audit: float = _as_in_relay("audit")
     planted: float = _as_in_relay("planted")
     debt_allowance: float = _as_in_relay("debt_allowance")
-    vouching_penalty: float = _as_in_relay("vouching_penalty")
-    condemning_penalty: float = _as_in_relay("condemning_penalty")
-    condemning_margin: float = _as_in_relay("condemning_margin")
-    agreeing_gain: float = _as_in_relay("agreeing_gain")
+    bond_gain: float = _as_in_relay("bond_gain")
     newcomer_bond: float = _as_in_relay("newcomer_bond")
     examining_fee: float = _as_in_relay("examining_fee")
     deposit_unit: float = _as_in_relay("deposit_unit")
@@ -177,7 +173,7 @@ class EconomySettings(CheckedSettings):
 
     def _check_topology(self) -> None:
         """Refuse settings that would do nothing: a study of them would mislead."""
-        useless = {"chain": _FAN_OUT_ONLY, "fan-out": _CHAIN_ONLY}[self.topology]
+        useless: tuple[str, ...] = {"chain": _FAN_OUT_ONLY, "fan-out": _CHAIN_ONLY}[self.topology]
         if self.rewards == "royalty":
             useless = (*useless, *_CONTRIBUTION_ONLY)
         defaults = {item.name: item.default for item in dataclasses.fields(self)}

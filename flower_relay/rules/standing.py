@@ -74,38 +74,32 @@ def deposit_due(debt: float, unit: int) -> int:
 def new_bonds(
     bonds: NDArray[np.float64],
     votes: NDArray[np.float64],
-    accepted: bool,
+    verdict: float,
     *,
     tolerance: float,
-    vouching_penalty: float,
-    condemning_penalty: float,
-    condemning_margin: float,
-    agreeing_gain: float,
+    gain: float,
 ) -> NDArray[np.float64]:
-    """Bonds of a committee after a verdict.
+    """Bonds of a committee after a hop: b + gain · v · m, between 0 and 1.
 
-    Vouching for what is rejected and clearly condemning what is accepted cost a share
-    of the bond; agreeing restores some, never above 1. Voting a little below the line
-    on an accepted hop costs nothing: data differ.
+    v is an examiner's vote and m the committee's, each in tolerances and at most one. Who
+    mostly sees what the others see stays at 1 however unusual its data; who mostly sees the
+    opposite goes to 0, whether or not anything was rejected. Judging examiners by verdicts
+    only, as we did before, teaches nothing while all that attackers do is let pass.
 
     Parameters
     ----------
     bonds, votes : arrays of shape (examiners,)
         A vote of NaN is an abstention and leaves the bond alone.
-    accepted : bool
-        The committee's verdict.
+    verdict : float
+        The committee's weighted median; for a planted model, −tolerance.
+    gain : float
+        What a vote on which all are clear moves a bond by.
 
     Returns
     -------
     array of shape (examiners,)
     """
-    vouches = votes >= -tolerance
-    condemns = votes < -condemning_margin * tolerance
-    factor = np.ones_like(bonds)
-    if accepted:
-        factor[condemns] = 1 - condemning_penalty
-        factor[vouches] = 1 + agreeing_gain
-    else:
-        factor[vouches] = 1 - vouching_penalty
-        factor[votes < -tolerance] = 1 + agreeing_gain
-    return np.minimum(1.0, bonds * factor)
+    said = np.clip(np.nan_to_num(votes, nan=0.0) / tolerance, -1, 1)
+    found = float(np.clip(verdict / tolerance, -1, 1))
+    moved: NDArray[np.float64] = np.clip(bonds + gain * said * found, 0.0, 1.0)
+    return moved
