@@ -39,11 +39,10 @@ from flower_relay.blocks import (  # noqa: E402
 from flower_relay.chain import block_hash  # noqa: E402
 from flower_relay.decisions import (  # noqa: E402
     audit_terms,
-    decide_deposits,
+    decide_next_deposit,
     decide_publication,
     decide_settlement,
     decide_tests,
-    generator,
 )
 from flower_relay.ledger.keys import OperatorKey  # noqa: E402
 from flower_relay.ledger.sealed import NOTHING_BEFORE, SealedBlock, seal  # noqa: E402
@@ -109,17 +108,15 @@ class ImaginedRun:
     def _round(self) -> Iterator[Block]:
         """One round; each block is folded before the next is decided."""
         progress, state, settings = self.progress, self.progress.state, self.progress.state.settings
-        left = np.inf if settings.budget is None else settings.budget - progress.hops
-        if left <= 0:
+        if settings.budget is not None and progress.hops >= settings.budget:
             return
         if self._rng.random() < 0.01:
             name = f"partition-id-{state.num_participants}"
             yield Admission(round=state.round + 1, participants=(name,))
         present = self._rng.random(state.num_participants) < 0.95
         present[0] = True
-        rng = generator(settings.seed, state.round + 1, "deposits")
-        most = int(min(left, state.num_participants * settings.slots))
-        deposit = decide_deposits(state, present, rng, most_hops=most)
+        deposit = decide_next_deposit(state, np.flatnonzero(present).tolist(), progress.hops)
+        assert deposit is not None
         yield deposit
         commitment = self._commitment(deposit)
         yield commitment

@@ -1,22 +1,23 @@
 """Messages there and back, with deadlines and without Flower's fixed polling pause.
 
 `Grid.send_and_receive` waits for the last reply of a batch; a relay has to act on each
-as it comes. The courier pushes, polls quickly and then more slowly, and turns whatever
-comes (or does not) into an `Arrival` that says what went wrong.
+as it comes. The courier pushes, polls quickly and then more slowly, turns whatever comes (or
+does not) into an `Arrival` that says what went wrong, and hands it to who sent for it: the
+legs and the tests of a run may be on their way at once.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 
 from flwr.app import Message
 from flwr.serverapp import Grid
 
 from .adapter import is_to_blame
 
-__all__ = ["GRACE", "Arrival", "Courier"]
+__all__ = ["GRACE", "Arrival", "Courier", "Taker"]
 
 GRACE = 10.0
 """Seconds that a message outlives its deadline: else Flower's expiry of it, which is nobody's
@@ -54,12 +55,20 @@ class Arrival:
     seconds: float
 
 
+Taker = Callable[[Arrival], None]
+"""Takes what came of a message; it may push others."""
+
+
 @dataclass(frozen=True)
 class _Ticket:
     tag: Hashable
     node_id: int
     sent: float
     deadline: float
+    taker: Taker
+
+
+_Taken = tuple[_Ticket, Arrival]
 
 
 class Courier:
@@ -84,13 +93,21 @@ class Courier:
         self._back = time.monotonic()
         self.own_seconds = 0.0
 
-    @property
-    def waiting(self) -> int:
-        """Messages that are still to be answered."""
-        return len(self._tickets) + len(self._lost)
+    def push(
+        self, messages: Sequence[Message], tags: Sequence[Hashable], timeout: float, taker: Taker
+    ) -> list[str]:
+        """Send messages, each under a tag; each must be answered within `timeout` seconds.
 
-    def push(self, messages: Sequence[Message], tags: Sequence[Hashable], timeout: float) -> None:
-        """Send messages, each under a tag; each must be answered within `timeout` seconds."""
+        Parameters
+        ----------
+        taker : callable
+            Is given an arrival for each of them, as it comes, while somebody waits.
+
+        Returns
+        -------
+        list of str
+            Their ids; an empty one for a message that could not be sent.
+        """
         now = time.monotonic()
         self.own_seconds += now - self._back
         message_ids = list(self._grid.push_messages(messages))
@@ -99,59 +116,71 @@ class Courier:
         # batch that is too large.
         padded = message_ids + [""] * (len(messages) - len(message_ids))
         for message, tag, message_id in zip(messages, tags, padded, strict=True):
-            ticket = _Ticket(tag, message.metadata.dst_node_id, now, now + timeout)
+            ticket = _Ticket(tag, message.metadata.dst_node_id, now, now + timeout, taker)
             if message_id:
                 self._tickets[message_id] = ticket
             else:
                 self._lost.append(ticket)
+        return padded
 
-    def next_arrivals(self, until: float = float("inf")) -> list[Arrival]:
-        """Wait until something arrives or its deadline passes.
+    def serve(self) -> None:
+        """Wait until something arrives or its deadline passes, and hand it to its taker.
 
-        Parameters
-        ----------
-        until : float
-            A moment (of `time.monotonic`) after which every open message is late.
-
-        Returns
-        -------
-        list of Arrival
-            At least one while anything is waiting; nothing otherwise.
+        Returns at once when nothing is waiting.
         """
         self.own_seconds += time.monotonic() - self._back
         pause = _QUICKEST
-        arrivals = [self._failed(ticket, "left", "could not be sent") for ticket in self._lost]
+        found = [(ticket, _failed(ticket, "left", "could not be sent")) for ticket in self._lost]
         self._lost.clear()
-        while self._tickets and not arrivals:
-            arrivals = [
-                arrival for reply in self._pull() if (arrival := self._open(reply)) is not None
-            ]
-            arrivals += self._expire(until)
-            if not arrivals:
+        while self._tickets and not found:
+            found = self._answered() + self._expire()
+            if not found:
                 time.sleep(pause)
                 pause = min(_SLOWEST, pause * 1.5)
         self._back = time.monotonic()
-        return arrivals
+        while found:  # taken out one by one, so that each reply can be let go of
+            ticket, arrival = found.pop(0)
+            ticket.taker(arrival)
+            del arrival
 
     def exchange(
-        self, messages: Sequence[Message], tags: Sequence[Hashable], timeout: float
+        self,
+        messages: Sequence[Message],
+        tags: Sequence[Hashable],
+        timeout: float,
+        sent: Callable[[], None] = lambda: None,
     ) -> list[Arrival]:
         """Send a batch and collect it; the slow half waits only so long for.
 
         Once half of the batch has answered in t seconds, the rest may take
         `straggler_factor` · t (at least ten seconds, at most the timeout), so that one
-        silent examiner does not hold a round until the deadline.
+        silent examiner does not hold a round until the deadline. What arrives for others
+        meanwhile is handed to them.
+
+        Parameters
+        ----------
+        sent : callable
+            Called once the batch is on its way; it may push others.
         """
         began = time.monotonic()
-        self.push(messages, tags, timeout)
         arrivals: list[Arrival] = []
-        until = float("inf")
-        while self.waiting:
-            arrivals += self.next_arrivals(until)
-            if until == float("inf") and 2 * len(arrivals) >= len(messages):
+        message_ids = self.push(messages, tags, timeout, arrivals.append)
+        sent()
+        half = False
+        while len(arrivals) < len(messages):
+            self.serve()
+            if not half and (half := 2 * len(arrivals) >= len(messages)):
                 took = time.monotonic() - began
-                until = began + max(_LEAST_PATIENCE, self._straggler_factor * took)
+                patience = max(_LEAST_PATIENCE, self._straggler_factor * took)
+                self._hurry(message_ids, began + patience)
         return arrivals
+
+    def _hurry(self, message_ids: Sequence[str], until: float) -> None:
+        """Give what is open of these messages no longer than until then."""
+        for message_id in message_ids:
+            if (ticket := self._tickets.get(message_id)) is not None:
+                hurried = replace(ticket, deadline=min(ticket.deadline, until))
+                self._tickets[message_id] = hurried
 
     def _pull(self) -> list[Message]:
         if not self._one_by_one:
@@ -161,24 +190,29 @@ class Courier:
                 return replies
         return []
 
-    def _open(self, reply: Message) -> Arrival | None:
+    def _answered(self) -> list[_Taken]:
+        opened = [self._open(reply) for reply in self._pull()]
+        return [taken for taken in opened if taken is not None]
+
+    def _open(self, reply: Message) -> _Taken | None:
         ticket = self._tickets.pop(reply.metadata.reply_to_message_id, None)
         if ticket is None:  # answered twice, or after its deadline
             return None
         if reply.has_error():
             fault = "error" if is_to_blame(reply.error.code) else "left"
-            return self._failed(ticket, fault, reply.error.reason or "")
+            return ticket, _failed(ticket, fault, reply.error.reason or "")
         seconds = time.monotonic() - ticket.sent
-        return Arrival(tag=ticket.tag, message=reply, fault=None, reason="", seconds=seconds)
+        arrival = Arrival(tag=ticket.tag, message=reply, fault=None, reason="", seconds=seconds)
+        return ticket, arrival
 
-    def _expire(self, until: float) -> list[Arrival]:
+    def _expire(self) -> list[_Taken]:
         now = time.monotonic()
-        late = [key for key, ticket in self._tickets.items() if now > min(ticket.deadline, until)]
-        return [
-            self._failed(self._tickets.pop(key), "timeout", "no answer before the deadline")
-            for key in late
-        ]
+        late = [key for key, ticket in self._tickets.items() if now > ticket.deadline]
+        tickets = [self._tickets.pop(key) for key in late]
+        why = "no answer before the deadline"
+        return [(ticket, _failed(ticket, "timeout", why)) for ticket in tickets]
 
-    def _failed(self, ticket: _Ticket, fault: str, reason: str) -> Arrival:
-        seconds = time.monotonic() - ticket.sent
-        return Arrival(tag=ticket.tag, message=None, fault=fault, reason=reason, seconds=seconds)
+
+def _failed(ticket: _Ticket, fault: str, reason: str) -> Arrival:
+    seconds = time.monotonic() - ticket.sent
+    return Arrival(tag=ticket.tag, message=None, fault=fault, reason=reason, seconds=seconds)

@@ -8,7 +8,9 @@ about all models in one visit, the planted one among them, in the order of their
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,7 @@ from .likenesses import bases_of, likeness
 from .publishing import StoredSteps
 from .running import Running
 from .signing import holds_told, is_missing, nonces_told, opened_nonces, vote_of, vote_terms
+from .speculation import send_ahead, with_rolled_back
 from .statements import key_of
 
 if TYPE_CHECKING:
@@ -86,22 +89,22 @@ def examine(strategy: RelayStrategy, run: Running, commitment: Commitment) -> li
     if planted is not None:
         bases[planted] = bases.get(plan.models[0], plan.models[0])
     known = _known(run, plan.committee, names, bases)
-    replies = _fetch(strategy, run, plan.committee, known)
-    run.record_block(
-        Testing(
-            round=state.round,
-            committee=plan.committee,
-            audited=plan.audited,
-            planted=planted,
-            models=tuple(known),
-            utilities=_utilities(known),
-            references=references,
-            probes=probes,
-            signatures=_signatures(known),
-            nonces=nonces,
-            shown=_shown(known),
-        )
+    testing = Testing(
+        round=state.round,
+        committee=plan.committee,
+        audited=plan.audited,
+        planted=planted,
+        models=tuple(known),
+        utilities=(),
+        references=references,
+        probes=probes,
+        nonces=nonces,
+        shown=_shown(known),
     )
+    meanwhile = partial(send_ahead, strategy, run, testing)
+    replies = _fetch(strategy, run, plan.committee, known, meanwhile)
+    testing = replace(testing, utilities=_utilities(known), signatures=_signatures(known))
+    run.record_block(with_rolled_back(run, testing))
     asked = [name for name in plan.models if name in replies]
     return [_about(*reply) for reply in replies[asked[-1]]] if asked else []
 
@@ -140,9 +143,16 @@ def _shown(known: _Known) -> tuple[str, ...]:
 
 
 def _fetch(
-    strategy: RelayStrategy, run: Running, committee: tuple[int, ...], known: _Known
+    strategy: RelayStrategy,
+    run: Running,
+    committee: tuple[int, ...],
+    known: _Known,
+    meanwhile: Callable[[], None],
 ) -> _Replies:
-    """Fill in what is not known yet, in batches; the replies about each model."""
+    """Fill in what is not known yet, in batches; the replies about each model.
+
+    `meanwhile` is called whenever a batch is on its way.
+    """
     replies: _Replies = {}
     batch: list[str] = []
     waiting = [name for name, row in known.items() if _asked(run, committee, row)]
@@ -150,8 +160,8 @@ def _fetch(
         batch.append(name)
         if name == waiting[-1] or run.record_bytes * len(batch) > _MOST_BYTES_AT_ONCE:
             visits = _visits(run, committee, known, batch)
-            if again := _visit(strategy, run, known, visits, replies):
-                _visit(strategy, run, known, again, replies)
+            if again := _visit(strategy, run, known, visits, replies, meanwhile):
+                _visit(strategy, run, known, again, replies, meanwhile)
             batch = []
     return replies
 
@@ -186,7 +196,12 @@ def _visits(
 
 
 def _visit(
-    strategy: RelayStrategy, run: Running, known: _Known, visits: list[_Visit], replies: _Replies
+    strategy: RelayStrategy,
+    run: Running,
+    known: _Known,
+    visits: list[_Visit],
+    replies: _Replies,
+    meanwhile: Callable[[], None],
 ) -> list[_Visit]:
     """Make visits and note what was said; those to be made again, with whole models."""
     messages: list[Message] = []
@@ -199,7 +214,7 @@ def _visit(
         )
         messages += [_packed(run, known, *pair) for pair in zip(made, group, strict=True)]
     again: list[_Visit] = []
-    for arrival in run.courier.exchange(messages, visits, run.timeout):
+    for arrival in run.courier.exchange(messages, visits, run.timeout, meanwhile):
         visit, reply = arrival.tag, arrival.message
         if reply is None or not isinstance(visit, _Visit):
             continue

@@ -63,7 +63,11 @@ class ParticipantRow:
 
 @dataclass(kw_only=True)
 class RunRecord:
-    """Everything a report shows about one relay run."""
+    """Everything a report shows about one relay run.
+
+    With speculation, `hops_ahead` were trained while the leg before them was tested, and
+    `hops_rolled_back` were so for nothing.
+    """
 
     settings: RelaySettings
     num_rounds: int
@@ -75,6 +79,8 @@ class RunRecord:
     bytes_received: int = 0
     bytes_hops: int = 0
     bytes_tests: int = 0
+    hops_ahead: int = 0
+    hops_rolled_back: int = 0
     seconds: float = 0.0
     own_seconds: float = 0.0
 

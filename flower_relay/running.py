@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -27,6 +27,9 @@ from .rules.coins import to_coins
 from .state import State, apply
 from .statements import key_of
 from .store import ModelStore
+
+if TYPE_CHECKING:
+    from .legs import Legs
 
 __all__ = ["Progress", "Running", "settled_rows", "to_arrays", "to_record"]
 
@@ -117,6 +120,7 @@ class Running:
     began: float = field(default_factory=time.monotonic)
     addressees: tuple[int, ...] = ()
     extra_config: dict[str, int | float | str | bool] = field(default_factory=dict)
+    ahead: Legs | None = None
     _on_the_way: WeakValueDictionary[str, ArrayRecord] = field(default_factory=WeakValueDictionary)
 
     @property
@@ -138,6 +142,10 @@ class Running:
     def anybody_has_mod(self) -> bool:
         """Whether the config of messages is to hold what the mod wants to know."""
         return self.forwarding.anybody or self.anybody_signs
+
+    def supposing(self, state: State, last: Block) -> Running:
+        """The same run, were it that far."""
+        return replace(self, progress=replace(self.progress, state=state, last=last), ahead=None)
 
     def record_block(self, block: Block) -> None:
         """Append, then fold."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from .blocks import (
     Commitment,
     Deposit,
     Genesis,
+    HopClaim,
     LaneResult,
     Payment,
     Publication,
@@ -167,6 +169,20 @@ class State:
         tested = self.settings.topology == "chain" and self.settings.examiners > 0
         return stride_of(float(self.who.debt[trainer])) if tested else 1.0
 
+    def copy(self) -> State:
+        """The same state to suppose things on: what is applied to it stays out of this one."""
+        return replace(
+            self,
+            who=deepcopy(self.who),
+            lineage=self.lineage.branch(),
+            lanes=[replace(lane) for lane in self.lanes],
+            utilities=self.utilities.copy(),
+            seen=self.seen.copy(),
+            shown=self.shown.copy(),
+            minted=self.minted.copy(),
+            burned=self.burned.copy(),
+        )
+
     def known_utilities(self, model: str) -> NDArray[np.float64]:
         """What each participant has reported about a model; NaN where nothing."""
         row = np.full(self.num_participants, np.nan)
@@ -212,13 +228,7 @@ def apply(state: State, block: Block) -> State:
             _apply_deposit(state, block)
         case Commitment():
             state.commitment = block
-            state.seen.update(
-                name
-                for claims in block.lanes
-                for claim in claims
-                for name in (claim.model, claim.sent)
-                if name
-            )
+            state.seen.update(name for lane in block.lanes for name in _names(lane))
         case Testing():
             _apply_testing(state, block)
         case Settlement():
@@ -261,6 +271,7 @@ def _apply_deposit(state: State, block: Deposit) -> None:
 
 def _apply_testing(state: State, block: Testing) -> None:
     state.testing = block
+    state.seen.update(name for lane in block.ahead for name in _names(lane))
     for model, row in zip(block.models, block.utilities, strict=True):
         known = state.known_utilities(model)
         known[list(block.committee)] = _row(row)
@@ -373,6 +384,11 @@ def _apply_publication(state: State, block: Publication) -> None:
     live = {lane.baton for lane in state.lanes} | set(state.recognised)
     state.utilities = {name: row for name, row in state.utilities.items() if name in live}
     state.shown = {name: shown for name, shown in state.shown.items() if name in live}
+
+
+def _names(claims: tuple[HopClaim, ...]) -> list[str]:
+    """The models of a leg's hops, as handed in and as handed on."""
+    return [name for claim in claims for name in (claim.model, claim.sent) if name]
 
 
 def _row(values: tuple[float | None, ...]) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from dataclasses import asdict
 from logging import INFO, WARNING
 from typing import Any
 
+import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.common import log
 from flwr.serverapp import Grid
@@ -33,7 +34,7 @@ from .admission import (
 from .blocks import Commitment, Deposit, Settlement
 from .chain import Chain, MemoryChain, hash_of_genesis
 from .courier import GRACE, Courier
-from .decisions import decide_deposits, decide_settlement, generator
+from .decisions import decide_next_deposit, decide_settlement
 from .examining import examine
 from .forwarding import Forwarding
 from .legs import relay
@@ -45,6 +46,7 @@ from .rules.auction import auction_order
 from .running import Running, to_arrays
 from .settings import RelaySettings
 from .signing import nonces_to_commit
+from .speculation import check_speculation
 from .store import MemoryStore, ModelStore
 
 __all__ = ["RelayStrategy"]
@@ -71,6 +73,17 @@ class RelayStrategy(Strategy):
     resume : bool
         Whether a chain that has blocks is gone on with, from its last block; otherwise it
         is refused. On an empty chain a run begins in either case.
+    speculate : bool
+        Whether the next leg starts on the untested baton while the committee tests the last
+        one. It saves time where tests take time, at the price of messages: who is to train
+        next mostly examines, too, and does one after the other. It is no term of a run: the
+        ledger is the same without it, byte for byte, as long as no leg fails. Where one does, the
+        hops that were ahead are rolled back, and those handed in share in the forfeit of
+        the failed leg like its own voided hops. At the end of a cycle nothing is sent ahead,
+        since pay decides who goes first in the next one (with `royalty` it does not depend on
+        votes). Where an examiner does not answer, or agrees with nothing, the order of turns
+        may be another than was supposed; what was ahead of another's turn is dropped, unpaid.
+        Refused for a fan-out, untested relays, and lanes that restart from the best.
 
     Attributes
     ----------
@@ -97,9 +110,13 @@ class RelayStrategy(Strategy):
         chain: Callable[[], Chain] = MemoryChain,
         store: Callable[[], ModelStore] = MemoryStore,
         resume: bool = False,
+        speculate: bool = False,
         **options: Any,
     ) -> None:
         self.settings = settings or RelaySettings.from_mapping(options)
+        self.speculate = speculate
+        if speculate:
+            check_speculation(self.settings)
         self._observers = tuple(observers)
         self._new_chain, self._new_store, self._resume = chain, store, resume
         self._running: Running | None = None
@@ -261,20 +278,17 @@ class RelayStrategy(Strategy):
 
     def _deposit(self) -> bool:
         """Roles, auction and deposits of a new round; False when there will be none."""
-        run, settings = self.running, self.settings
-        left = math.inf if settings.budget is None else settings.budget - run.progress.hops
-        if left <= 0:
-            log(INFO, "Stopping: the budget is used.")
+        run, hops, budget = self.running, self.running.progress.hops, self.settings.budget
+        used = budget is not None and hops >= budget
+        if not used:
+            admit(self, run)
+        present = np.flatnonzero(run.present()).tolist()
+        deposit = decide_next_deposit(run.state, present, hops, self.order_of_turns)
+        if deposit is None:
+            level, why = (INFO, "the budget is used") if used else (WARNING, "no node is connected")
+            log(level, "Stopping: %s.", why)
             return False
-        admit(self, run)
-        present = run.present()
-        if not present.any():
-            log(WARNING, "Stopping: no node is connected.")
-            return False
-        rng = generator(settings.seed, run.state.round + 1, "deposits")
-        most = int(min(left, run.state.num_participants * settings.slots))
-        turns = self.order_of_turns
-        run.record_block(decide_deposits(run.state, present, rng, most_hops=most, turns=turns))
+        run.record_block(deposit)
         return True
 
     def _begin(

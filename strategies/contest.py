@@ -85,8 +85,8 @@ def _settings_in(text: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
         key, _, value = part.partition("=")
         kind = type(defaults.get(key, ""))
         try:
-            found[key] = kind(value)
-        except ValueError:
+            found[key] = {"true": True, "false": False}[value] if kind is bool else kind(value)
+        except (ValueError, KeyError):
             raise ConfigurationError(f"{part!r}: expected {key} as {kind.__name__}.") from None
     return found
 

@@ -29,16 +29,22 @@ Builder = Callable[[RunSettings, Observers, Path | None], Strategy]
 
 
 def _of(
-    run: RunSettings, settings: RelaySettings, observers: Observers, folder: Path | None
+    run: RunSettings,
+    settings: RelaySettings,
+    observers: Observers,
+    folder: Path | None,
+    *,
+    speculate: bool = False,
 ) -> RelayStrategy:
     if folder is None:
-        return RelayStrategy(settings, observers=observers)
+        return RelayStrategy(settings, observers=observers, speculate=speculate)
     return RelayStrategy(
         settings,
         observers=observers,
         chain=lambda: _ledger(folder),
         store=lambda: FolderStore(folder / "models"),
         resume=bool(run.resume),
+        speculate=speculate,
     )
 
 
@@ -51,7 +57,7 @@ def _ledger(folder: Path) -> SqlChain:
 
 
 def _relay(run: RunSettings, observers: Observers, folder: Path | None) -> Strategy:
-    return _of(run, run.relay, observers, folder)
+    return _of(run, run.relay, observers, folder, speculate=run.speculate)
 
 
 def _fan_out(run: RunSettings, observers: Observers, folder: Path | None) -> Strategy:

@@ -17,7 +17,9 @@ from strategies.settings import RELAYS, RunSettings
 
 __all__ = ["CLIENT_KEYS", "MAY_CHANGE", "find_folder", "new_folder", "resumed_config"]
 
-MAY_CHANGE = ("rounds", "timeout", "evaluate-every", "min-available-nodes", "runs-dir", "resume")
+MAY_CHANGE = (
+    "rounds", "timeout", "evaluate-every", "min-available-nodes", "runs-dir", "resume", "speculate",
+)  # fmt: skip
 """Keys that a run may be resumed with, whatever they were."""
 
 CLIENT_KEYS = (

@@ -47,6 +47,7 @@ class RunSettings:
     run_name: str
     keys_dir: Path | None
     resume: str
+    speculate: bool
     relay: RelaySettings
     config: Mapping[str, Any]
 
@@ -92,6 +93,7 @@ def parse(config: Mapping[str, Any]) -> RunSettings:
         run_name=str(config["run-name"]),
         keys_dir=Path(str(config["relay-keys-dir"])) if config["relay-keys-dir"] else None,
         resume=str(config["resume"]),
+        speculate=_truth(config, "speculate"),
         relay=relay,
         config=dict(config),
     )
@@ -135,6 +137,12 @@ def _check_numbers(config: Mapping[str, Any]) -> None:
         _number(config, key, "a number from 0 to 1", lambda v: 0 <= v <= 1)
     _number(config, "trim", "a number from 0 to below 0.5", lambda v: 0 <= v < 0.5)
     _number(config, "proximal-mu", "a number, at least 0", lambda v: v >= 0)
+
+
+def _truth(config: Mapping[str, Any], key: str) -> bool:
+    if not isinstance(config[key], bool):
+        raise ConfigurationError(f"{key} = {config[key]!r}: expected true or false.")
+    return bool(config[key])
 
 
 def _at_least(config: Mapping[str, Any], key: str, least: int) -> None:

@@ -6,10 +6,11 @@ decide alike. `flower_relay.state.apply` folds the blocks that come out.
 
 from __future__ import annotations
 
-from .deposits import decide_deposits
+from .deposits import decide_deposits, decide_next_deposit
 from .publication import Averages, decide_publication
 from .randomness import generator, seed_from
 from .settlement import decide_settlement
+from .speculation import can_be_supposed, decide_ahead, fails
 from .tests import (
     AuditTerms,
     TestPlan,
@@ -24,11 +25,15 @@ __all__ = [
     "Averages",
     "TestPlan",
     "audit_terms",
+    "can_be_supposed",
+    "decide_ahead",
     "decide_deposits",
+    "decide_next_deposit",
     "decide_nonces",
     "decide_publication",
     "decide_settlement",
     "decide_tests",
+    "fails",
     "generator",
     "may_bring_nonces",
     "seed_from",

@@ -6,7 +6,8 @@ matching. Both come out as lanes, so that what follows treats them alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,41 @@ from ..rules.coins import COIN, to_units
 from ..rules.roles import draw_trainers, next_cycle, turns_left
 from ..rules.standing import deposit_due
 from ..state import State
+from .randomness import generator
 
-__all__ = ["decide_deposits"]
+__all__ = ["Turns", "decide_deposits", "decide_next_deposit"]
 
 Turns = Callable[[NDArray[Any], np.random.Generator], NDArray[np.int64]]
+
+
+def decide_next_deposit(
+    state: State, present: Collection[int], hops: int, turns: Turns = auction_order
+) -> Deposit | None:
+    """The deposit block that follows, as the run's seed has it.
+
+    Parameters
+    ----------
+    present : collection of int
+        Who is connected.
+    hops : int
+        Hops of the run so far.
+    turns : callable
+        As `decide_deposits` has it.
+
+    Returns
+    -------
+    Deposit or None
+        None when the budget is used, or nobody is there.
+    """
+    settings, number = state.settings, state.num_participants
+    left = math.inf if settings.budget is None else settings.budget - hops
+    if left <= 0 or not present:
+        return None
+    here = np.zeros(number, dtype=np.bool_)
+    here[list(present)] = True
+    rng = generator(settings.seed, state.round + 1, "deposits")
+    most = int(min(left, number * settings.slots))
+    return decide_deposits(state, here, rng, most_hops=most, turns=turns)
 
 
 def decide_deposits(

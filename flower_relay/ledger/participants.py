@@ -61,7 +61,7 @@ class ParticipantsWord:
                 if claim.fault == "unsigned" and key_of(state.who.names[claim.trainer]) is None:
                     raise Differs(path, "a trainer who signs, to be at fault", claim.trainer)
                 self.hops_signed += self._signed(
-                    path, state, claim.trainer, self._hop(block, claim), claim.signature
+                    path, state, claim.trainer, self._hop(block.round, claim), claim.signature
                 )
         eligible = may_bring_nonces(state, deposit) if state.settings.examiners else []
         told = [item.participant for item in block.nonce_hashes]
@@ -75,13 +75,18 @@ class ParticipantsWord:
                 raise Differs(f"{path}[{place}].hash", "a hash", item.hash)
 
     def check_testing(self, state: State, block: Testing) -> None:
-        """Every vote by who signs is signed, once: where it was first cast."""
+        """Every vote by who signs is signed, once: where it was first cast. So are hops ahead."""
         nobody = (None,) * len(block.committee)
         rows = block.signatures or (nobody,) * len(block.models)
         self._check_shape(block, rows)
         self._check_shown(state, block)
         for place, row in enumerate(rows):
             self._check_row(state, block, place, row)
+        for lane, claims in enumerate(block.ahead):
+            for place, claim in enumerate(claims):
+                path = f"testing.ahead[{lane}][{place}].signature"
+                hop = self._hop(block.round + 1, claim)
+                self._signed(path, state, claim.trainer, hop, claim.signature)
 
     def check_openings(
         self, state: State, commitment: Commitment, head: str, opened: Sequence[OpenedNonce]
@@ -144,10 +149,10 @@ class ParticipantsWord:
             self.votes_signed += signed
             self.votes_attested += vote is not None and not signed
 
-    def _hop(self, block: Commitment, claim: HopClaim) -> Hop | None:
+    def _hop(self, round: int, claim: HopClaim) -> Hop | None:
         if claim.handed_in is None:
             return None
-        return Hop(run=self._run, round=block.round, parent=claim.base, model=claim.handed_in)
+        return Hop(run=self._run, round=round, parent=claim.base, model=claim.handed_in)
 
     def _signed(
         self, path: str, state: State, who: int, said: Statement | None, signature: str | None

@@ -6,12 +6,9 @@ The replay folds the same state and calls the same deciding functions as the liv
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import astuple
 from typing import assert_never
-
-import numpy as np
 
 from ..blocks import (
     Admission,
@@ -26,16 +23,16 @@ from ..blocks import (
 from ..decisions import (
     AuditTerms,
     audit_terms,
-    decide_deposits,
+    decide_next_deposit,
     decide_publication,
     decide_settlement,
     decide_tests,
-    generator,
 )
 from ..publishing import StoredAverages, StoredSteps
 from ..running import Progress
 from ..state import begin
 from ..store import ModelStore
+from .ahead import check_ahead
 from .observed import (
     check_admission,
     check_commitment,
@@ -132,6 +129,8 @@ class Replay:
             case Testing():
                 self.named.update(() if block.planted is None else (block.planted,))
                 self.named.update((*block.shown, *block.references, *block.probes))
+                ahead = [claim.model for lane in block.ahead for claim in lane]
+                self.named.update(model for model in ahead if model is not None)
             case Publication():
                 self.named.update((*block.batons, *block.trails))
         self._conserve(block)
@@ -160,16 +159,13 @@ class Replay:
         assert_never(last)
 
     def _deposit(self, block: Deposit) -> Deposit:
-        state, settings = self.progress.state, self.progress.state.settings
+        state = self.progress.state
         check_present(state, block)
-        left = math.inf if settings.budget is None else settings.budget - self.progress.hops
-        if left <= 0:
-            raise Differs("kind", f"no more, the budget of {settings.budget} being used", "deposit")
-        present = np.zeros(state.num_participants, dtype=np.bool_)
-        present[list(block.present)] = True
-        rng = generator(settings.seed, state.round + 1, "deposits")
-        most = int(min(left, state.num_participants * settings.slots))
-        return decide_deposits(state, present, rng, most_hops=most)
+        expected = decide_next_deposit(state, block.present, self.progress.hops)
+        if expected is None:
+            used = f"no more, the budget of {state.settings.budget} being used"
+            raise Differs("kind", used, "deposit")
+        return expected
 
     def _commitment(self, block: Commitment) -> Commitment:
         deposit = self.progress.last
@@ -187,6 +183,7 @@ class Replay:
             raise difference
         check_votes(state, block)
         self.word.check_testing(state, block)
+        check_ahead(state, block, self.progress.hops)
         return expected
 
     def _drawn(self, block: Testing) -> Testing:
@@ -216,6 +213,7 @@ class Replay:
             signatures=block.signatures,
             nonces=block.nonces,
             shown=block.shown,
+            ahead=block.ahead,
         )
 
     def _audits(self, block: Testing, terms: list[AuditTerms]) -> list[tuple[str, str]]:
