@@ -32,6 +32,7 @@ from clients.hostile import is_hostile
 from clients.models import build_model
 from clients.partition import partition, split_held_out
 from flower_relay.rules.standing import (
+    leeway,
     new_bonds,
     new_debt,
     stride_of,
@@ -65,6 +66,7 @@ class Gate:
     relative: bool = True  # debts by what is usual, or by what is below zero
     scale: float = 0.3
     allowance: float = 0.3
+    leeway: bool = True  # the tolerance is wider where hops usually cost something
     bonds: float = 0.2  # what a clear vote moves its examiner's bond by
     strides: bool = True  # debts shorten hops
     waits: str = "rejected"  # or "always": whoever is in debt waits
@@ -80,6 +82,7 @@ VARIANTS = {
     "square root of p": Gate(power=0.5),
     "p itself": Gate(power=1.0),
     "no debt": Gate(allowance=1.0),
+    "no leeway": Gate(leeway=False),
     "no bonds": Gate(bonds=0.0),
     "debts by zero": Gate(relative=False, scale=1.0, allowance=0.2),
     "debts wait": Gate(strides=False, waits="always"),
@@ -257,11 +260,12 @@ class Relay:
         committee = draw_committee(np.setdiff1d(np.arange(NODES), who), 15, self.draw)
         rows = np.array([self.utilities(model)[committee] for model in models])
         seen = rows.copy()
+        tolerance = gate.tolerance * (leeway(usual_margin(self.margins)) if gate.leeway else 1.0)
         if gate.whole_legs:
             seen[1:-1] = np.nan
-            end = judge_leg(seen, self.bond[committee], gate.tolerance, strides)
+            end = judge_leg(seen, self.bond[committee], tolerance, strides)
             seen = seen if end.passed else rows
-        verdict = judge_leg(seen, self.bond[committee], gate.tolerance, strides)
+        verdict = judge_leg(seen, self.bond[committee], tolerance, strides)
         self.leg = min(4, self.leg + 1) if verdict.passed else max(1, self.leg // 2)
         for place in (*verdict.culprits, *range(verdict.kept)):
             i, accepted = who[place], place < verdict.kept

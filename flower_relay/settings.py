@@ -78,7 +78,8 @@ class RelaySettings(CheckedSettings):
     )
     tolerance: float = setting(
         0.09,
-        "how far the median vote on a hop may fall, as a fraction of the utility's bound",
+        "how far the median vote on a hop may fall, as a fraction of the utility's bound; more "
+        "where it usually falls",
         between(0.001, 1.0),
     )
     audit: float = setting(

@@ -33,7 +33,7 @@ from .errors import LedgerError
 from .lineage import Lineage
 from .rules.coins import to_units
 from .rules.rewards import audit_probability, faded
-from .rules.standing import stride_of
+from .rules.standing import leeway, stride_of, usual_margin
 from .rules.testing import weighted_median
 from .settings import RelaySettings
 
@@ -163,6 +163,11 @@ class State:
     def margin(self, trainer: int, vote: float) -> float:
         """A vote on a trainer's hop in the tolerances that it has."""
         return vote / (self.settings.tolerance * self.stride(trainer))
+
+    @property
+    def tolerance(self) -> float:
+        """How far a vote may fall now, by what is usual; as a fraction of the utility's bound."""
+        return self.settings.tolerance * leeway(usual_margin(self.margins))
 
     def stride(self, trainer: int) -> float:
         """The part of a trainer's hops that is taken; all of it where nothing is tested."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from flower_relay.rules.standing import (
     deposit_due,
+    leeway,
     new_bonds,
     new_debt,
     stride_of,
@@ -72,6 +73,10 @@ def test_attackers_below_half_get_into_debt_however_usual_they_are_among_themsel
     usual = usual_margin(margins)
     if len(margins) >= 5:
         assert new_debt(0.0, attack, usual, 0.3, 0.3) == pytest.approx(0.7)
+
+
+def test_where_hops_usually_cost_something_half_of_that_is_allowed_for() -> None:
+    assert [leeway(usual) for usual in (0.4, 0.0, -1.0, -3.0, -9.0)] == [1.0, 1.0, 1.5, 2.5, 2.5]
 
 
 def test_waits_and_deposits_double_with_each_whole_debt() -> None:

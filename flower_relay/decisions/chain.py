@@ -93,7 +93,7 @@ def _verdict(
     if state.settings.examiners == 0:  # a plain ring keeps whatever comes
         unknown = tuple(math.nan for _ in range(num_hops))
         return LegVerdict(passed=True, kept=num_hops, culprits=(), rises=unknown, votes=unknown)
-    return judge_leg(rows, state.who.bond[list(committee)], state.settings.tolerance, strides)
+    return judge_leg(rows, state.who.bond[list(committee)], state.tolerance, strides)
 
 
 def _outcomes(verdict: LegVerdict, num_hops: int) -> list[str]:
@@ -147,7 +147,7 @@ def _judge(
             tally.welcome(hop.trainer)
     committee = state.testing.committee if state.testing else ()
     for place in (*verdict.culprits, *(range(verdict.kept) if committee else ())):
-        line = -state.settings.tolerance * strides[place]
+        line = -state.tolerance * strides[place]
         tally.judge_votes(committee, rows[place + 1] - rows[place], verdict.votes[place], line)
 
 

@@ -13,12 +13,23 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["deposit_due", "new_bonds", "new_debt", "stride_of", "usual_margin", "waiting_cycles"]
+__all__ = [
+    "deposit_due",
+    "leeway",
+    "new_bonds",
+    "new_debt",
+    "stride_of",
+    "usual_margin",
+    "waiting_cycles",
+]
 
 _MOST_DOUBLINGS = 20  # 2²⁰ cycles is for ever, and keeps the integers small
 
 _FEWEST = 5
 """Margins below which nothing is usual yet."""
+
+_MOST_USUAL = 3.0
+"""Tolerances below zero beyond which no more leeway is given."""
 
 
 def usual_margin(margins: Sequence[float]) -> float:
@@ -29,6 +40,17 @@ def usual_margin(margins: Sequence[float]) -> float:
     are fewer than half, what is usual is set by the others.
     """
     return float(np.median(margins)) if len(margins) >= _FEWEST else 0.0
+
+
+def leeway(usual: float) -> float:
+    """The tolerances that a hop has: 1 + ½ · min(3, max(0, −usual)).
+
+    With one class of ten each, everybody's hop costs nine tenths of the others more than a
+    tolerance at first, and a gate that knew only zero would reject all of them (measured: final
+    accuracy 0.10 instead of 0.95 at a learning rate of 0.2). Only half of what is usual is
+    given, and at most for three tolerances, so that falling together does not carry on.
+    """
+    return 1.0 + min(_MOST_USUAL, max(0.0, -usual)) / 2
 
 
 def new_debt(debt: float, margin: float, usual: float, scale: float, allowance: float) -> float:
