@@ -23,10 +23,11 @@ from .adapter import metrics_of
 from .blocks import Admission, Genesis
 from .courier import GRACE, Arrival, Courier
 from .errors import ConfigurationError, NotEnoughParticipantsError
+from .rules.roles import BOTH
 from .rules.testing import bounded_utility
 from .running import Running
 from .settings import RelaySettings
-from .signing import hello_terms, holds_told, name_from_key, new_hello, nonces_told
+from .signing import hello_terms, holds_told, name_from_key, new_hello, nonces_told, role_told
 from .statements import Hello, key_of
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ __all__ = [
     "holds_of",
     "nonces_of",
     "recognised",
+    "roles_of",
     "wait_for_nodes",
 ]
 
@@ -56,12 +58,13 @@ _PAUSE = 0.5
 class Answer:
     """What a node's first reply says: its name, and its utility metric if it has one.
 
-    `nonce` is the hash of the nonce that it told, if it signs; `holds` what it said it holds,
-    if it runs the mod.
+    `role` is what it is willing to do, `nonce` the hash of the nonce that it told, if it signs;
+    `holds` what it said it holds, if it runs the mod.
     """
 
     node_id: int
     name: str
+    role: str
     metric: float | None
     nonce: str | None
     holds: tuple[str, ...] | None
@@ -128,7 +131,8 @@ def admit(strategy: RelayStrategy, run: Running) -> None:
     if fresh:
         first = len(names)
         joined = distinct_names(fresh, set(names))
-        run.record_block(Admission(round=run.state.round + 1, participants=tuple(joined)))
+        number, roles = run.state.round + 1, roles_of(fresh)
+        run.record_block(Admission(round=number, participants=tuple(joined), roles=roles))
         run.node_of.update({first + i: answer.node_id for i, answer in enumerate(fresh)})
     run.nonces |= nonces_of(found, run.node_of)
     run.forwarding.note(holds_of(found))
@@ -155,6 +159,7 @@ def _answer(node: int, message: Message | None, settings: RelaySettings, hello: 
     return Answer(
         node_id=node,
         name=signs or name,
+        role=BOTH if message is None else role_told(message),
         metric=metric,
         nonce=nonce,
         holds=None if message is None else holds_told(message),
@@ -202,6 +207,12 @@ def nonces_of(found: Sequence[Answer], node_of: Mapping[int, int]) -> dict[int, 
     return {index: told[node] for index, node in node_of.items() if node in told}
 
 
+def roles_of(found: Sequence[Answer]) -> tuple[str, ...]:
+    """What each of those who answered is willing to do; none where all do both."""
+    roles = tuple(answer.role for answer in found)
+    return () if set(roles) == {BOTH} else roles
+
+
 def holds_of(found: Sequence[Answer]) -> dict[int, tuple[str, ...] | None]:
     """What those who answered hold, by node id."""
     return {answer.node_id: answer.holds for answer in found}
@@ -229,6 +240,7 @@ def genesis_of(settings: RelaySettings, model: str, found: Sequence[Answer]) -> 
             else bounded_utility(answer.metric, bound, settings.utility_rises)
             for name, answer in zip(names, found, strict=True)
         ),
+        roles=roles_of(found),
     )
 
 

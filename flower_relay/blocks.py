@@ -42,13 +42,17 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Genesis:
-    """Every setting, the first model, its bound, and the founders with bond 1."""
+    """Every setting, the first model, its bound, and the founders with bond 1.
+
+    `roles` are what each is willing to do (`rules.roles.ROLES`); none where all do both.
+    """
 
     settings: dict[str, Any]
     model: str
     bound: float
     participants: tuple[str, ...]
     utilities: tuple[float | None, ...]
+    roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +61,7 @@ class Admission:
 
     round: int
     participants: tuple[str, ...]
+    roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,7 @@ from .errors import RefusedError
 from .handing_on import handed_on
 from .model_cache import PREFIX, ModelCache
 from .parcels import PARCEL, parcel_of, steps_of, taken
+from .rules.roles import BOTH
 from .statements import Hello, Hop, Opening, Statement, Vote, nonce_hash, public_hex, sign
 from .store import Arrays, canonical_bytes
 from .unpacking import Model, model_in, recent, remember
@@ -51,6 +52,7 @@ class Exchange:
     key: Ed25519PrivateKey | None
     max_bytes: int | None
     cache: ModelCache
+    role: str = BOTH
 
     @property
     def run(self) -> str:
@@ -59,6 +61,7 @@ class Exchange:
 
     def train(self, call_next: App) -> Message:
         """Train on the message's model, and hand on what came of it."""
+        self._willing("train")
         round = whole_number(self.config, "server-round")
         if PARCEL in self.message.content:
             parent = self._unpack([text(self.config, "relay-parent")])[0]
@@ -82,6 +85,14 @@ class Exchange:
             reply, self._signed(Hop(run=self.run, round=round, parent=parent.name, model=model))
         )
 
+    def _willing(self, what: str) -> None:
+        if self.role not in (what, BOTH):
+            raise RefusedError(
+                f"this node was asked to {what}; by its config it does nothing but {self.role} "
+                "(relay-role), as it said when it was admitted. Nothing was done or signed; a "
+                "node that changed its mind joins anew, under another key."
+            )
+
     def _hand_on(self, reply: Message, parent: Model) -> str | None:
         """Make the reply's model as small as the server can take it; the model's name."""
         try:
@@ -100,6 +111,8 @@ class Exchange:
     def evaluate(self, call_next: App) -> Message:
         """Evaluate the message's model, or each of those that it names."""
         measure = measured_by(self.config)
+        if measure is not None:
+            self._willing("examine")
         if PARCEL in self.message.content and measure is not None:
             return self._examine(call_next, measure)
         model = self._as_it_came()
@@ -214,6 +227,8 @@ class Exchange:
         """Attach what is said, what is held, the answer to a challenge, and a nonce's hash."""
         record = ConfigRecord({**self._public_key(), **said})
         held = ",".join(name[:PREFIX] for name in self.cache.names())
+        if self.role != BOTH:
+            record["role"] = self.role
         record["holds"] = held or "nothing"  # Flower counts no empty texts
         if self.key is not None:
             nonce = secrets.token_bytes(32)

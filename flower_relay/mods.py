@@ -24,7 +24,9 @@ reply's ConfigRecord `relay`:
 Instead of its arrays a message may hold a parcel (`flower_relay.parcels`); `relay-arrays` is
 then the key under which the ClientApp finds them. Every reply but an opening says which
 models the node `holds`, by the beginnings of their hashes; one that is relied upon and is not
-held is named by `missing`. A node that signs adds `public-key` and `nonce-hash`.
+held is named by `missing`. A node whose config has `relay-role` says its `role`, which goes on
+the record when it is admitted: `train` or `examine`, and nothing else is done. A node that signs
+adds `public-key` and `nonce-hash`.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ from .errors import ConfigurationError
 from .exchange import App, Exchange, MissingError
 from .model_cache import cache_of
 from .participant_keys import key_file, participant_key
+from .rules.roles import BOTH, ROLES
 
 __all__ = ["make_relay_mod", "relay_mod"]
 
@@ -84,6 +87,7 @@ def make_relay_mod(
             config=config,
             key=participant_key(context, own_key) if signs else None,
             max_bytes=_limit(context, max_bytes),
+            role=_role(context),
             cache=cache_of(context),
         )
         if "relay-reveal" in config:
@@ -102,6 +106,16 @@ def _asked(message: Message) -> ConfigRecord | None:
         if isinstance(record, ConfigRecord) and "relay-run" in record:
             return record
     return None
+
+
+def _role(context: Context) -> str:
+    role = context.node_config.get("relay-role", BOTH)
+    if role not in ROLES:
+        raise ConfigurationError(
+            f"relay-role = {role!r} in the node config: expected one of {', '.join(ROLES)}. No "
+            "message is answered until it is one, or left out."
+        )
+    return str(role)
 
 
 def _limit(context: Context, default: int | None) -> int | None:

@@ -17,6 +17,7 @@ from .blocks import Commitment, Deposit, NonceHash, OpenedNonce
 from .courier import GRACE, Arrival
 from .decisions import decide_nonces
 from .model_cache import PREFIX
+from .rules.roles import BOTH, ROLES
 from .rules.testing import bounded_utility
 from .statements import (
     Hello,
@@ -43,6 +44,7 @@ __all__ = [
     "nonces_to_commit",
     "nonces_told",
     "opened_nonces",
+    "role_told",
     "signature_of",
     "vote_of",
     "vote_terms",
@@ -144,6 +146,12 @@ def holds_told(message: Message) -> tuple[str, ...] | None:
     if not isinstance(held, str):
         return None
     return tuple(each for each in held.split(",") if len(each) == PREFIX)
+
+
+def role_told(message: Message) -> str:
+    """What a node is willing to do; both where it does not say."""
+    role = _said(message).get("role")
+    return role if isinstance(role, str) and role in ROLES else BOTH
 
 
 def is_missing(message: Message) -> bool:

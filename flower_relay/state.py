@@ -82,14 +82,16 @@ class Standings:
     waits_until: NDArray[np.int64]
     had_turn: NDArray[np.bool_]
     newcomer: NDArray[np.bool_]
+    trains: NDArray[np.bool_]
+    examines: NDArray[np.bool_]
     income: NDArray[np.int64]
     accepted: NDArray[np.int64]
     rejected: NDArray[np.int64]
     examined: NDArray[np.int64]
 
     @classmethod
-    def of(cls, names: tuple[str, ...], *, founders: bool) -> Standings:
-        """Fresh standings: founders have bond 1, newcomers 0."""
+    def of(cls, names: tuple[str, ...], roles: tuple[str, ...], *, founders: bool) -> Standings:
+        """Fresh standings: founders have bond 1, newcomers 0; without roles all do both."""
         size = len(names)
         whole = {name: np.zeros(size, dtype=np.int64) for name in _WHOLE}
         return cls(
@@ -98,14 +100,16 @@ class Standings:
             debt=np.zeros(size),
             had_turn=np.zeros(size, dtype=np.bool_),
             newcomer=np.full(size, not founders),
+            trains=np.array([role != "examine" for role in roles or names], dtype=np.bool_),
+            examines=np.array([role != "train" for role in roles or names], dtype=np.bool_),
             **whole,
         )
 
-    def extend(self, names: tuple[str, ...]) -> None:
+    def extend(self, names: tuple[str, ...], roles: tuple[str, ...]) -> None:
         """Admit newcomers at the end."""
-        fresh = Standings.of(names, founders=False)
+        fresh = Standings.of(names, roles, founders=False)
         self.names += fresh.names
-        for name in (*_WHOLE, "bond", "debt", "had_turn", "newcomer"):
+        for name in (*_WHOLE, "bond", "debt", "had_turn", "newcomer", "trains", "examines"):
             joined = np.concatenate([getattr(self, name), getattr(fresh, name)])
             setattr(self, name, joined)
 
@@ -206,7 +210,7 @@ def begin(genesis: Genesis) -> State:
     return State(
         settings=settings,
         bound=genesis.bound,
-        who=Standings.of(genesis.participants, founders=True),
+        who=Standings.of(genesis.participants, genesis.roles, founders=True),
         lineage=Lineage(genesis.model, owner),
         lanes=[Lane(genesis.model, 1, genesis.model, genesis.model) for _ in range(num_lanes)],
         recognised=[genesis.model],
@@ -228,7 +232,7 @@ def apply(state: State, block: Block) -> State:
     """
     match block:
         case Admission():
-            state.who.extend(block.participants)
+            state.who.extend(block.participants, block.roles)
         case Deposit():
             _apply_deposit(state, block)
         case Commitment():

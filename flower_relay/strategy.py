@@ -285,7 +285,9 @@ class RelayStrategy(Strategy):
         present = np.flatnonzero(run.present()).tolist()
         deposit = decide_next_deposit(run.state, present, hops, self.order_of_turns)
         if deposit is None:
-            level, why = (INFO, "the budget is used") if used else (WARNING, "no node is connected")
+            level, why = (
+                (INFO, "the budget is used") if used else (WARNING, "nobody who trains is here")
+            )
             log(level, "Stopping: %s.", why)
             return False
         run.record_block(deposit)

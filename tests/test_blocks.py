@@ -174,4 +174,4 @@ def test_a_field_with_a_default_must_be_there_too() -> None:
 def test_parsing_leaves_what_it_was_given_as_it_was() -> None:
     fields = plain(Admission(round=1, participants=("p",)))
     parse(fields)
-    assert fields == {"kind": "admission", "round": 1, "participants": ["p"]}
+    assert fields == {"kind": "admission", "round": 1, "participants": ["p"], "roles": []}

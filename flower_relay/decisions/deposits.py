@@ -43,14 +43,16 @@ def decide_next_deposit(
     Returns
     -------
     Deposit or None
-        None when the budget is used, or nobody is there.
+        None when the budget is used, or nobody who trains is there.
     """
     settings, number = state.settings, state.num_participants
     left = math.inf if settings.budget is None else settings.budget - hops
-    if left <= 0 or not present:
+    if left <= 0:
         return None
     here = np.zeros(number, dtype=np.bool_)
     here[list(present)] = True
+    if not (here & state.who.trains).any():
+        return None
     rng = generator(settings.seed, state.round + 1, "deposits")
     most = int(min(left, number * settings.slots))
     return decide_deposits(state, here, rng, most_hops=most, turns=turns)
@@ -101,7 +103,7 @@ def _fan_out(
     here = np.array([owner for owner in offers if present[owner]], dtype=np.int64)
     # An owner that left does not matter: its model is in the store, and serves on.
     owners = here if len(here) else np.array(list(offers), dtype=np.int64)
-    trainers = draw_trainers(present, here, settings.fraction_train, rng)
+    trainers = draw_trainers(present, here, settings.fraction_train, rng, who.trains)
     bids = trainer_bids(purse[trainers], who.version[trainers], round, COIN)
     order = auction_order(bids, rng)
     stakes = owner_bids(purse[owners], to_units(settings.examining_fee), settings.slots)
@@ -141,12 +143,13 @@ def _chain(
 ) -> Deposit:
     who, cycle, unit = state.who, state.cycle, state.unit
     had_turn, probation_used = who.had_turn, state.probation_used
-    may = turns_left(present, had_turn, who.waits_until, cycle)
+    trainers = present & who.trains
+    may = turns_left(trainers, had_turn, who.waits_until, cycle)
     queue = _queue(state, may, turns, rng, purse, probation_used)
     if not queue:
-        cycle = next_cycle(present, who.waits_until, cycle)
+        cycle = next_cycle(trainers, who.waits_until, cycle)
         unit = _income_unit(state)
-        may = turns_left(present, np.zeros_like(had_turn), who.waits_until, cycle)
+        may = turns_left(trainers, np.zeros_like(had_turn), who.waits_until, cycle)
         queue = _queue(state, may, turns, rng, purse, probation_used=False)
     room = _room(state, int(present.sum()), most_hops)
     lanes = _legs(state, queue, unit, room, purse)

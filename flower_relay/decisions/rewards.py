@@ -88,7 +88,7 @@ def _cycle_over(state: State, lanes: Sequence[LaneResult]) -> bool:
     had_turn[[hop.trainer for lane in lanes for hop in lane.hops if hop.outcome == "voided"]] = (
         False
     )
-    may = turns_left(present, had_turn, who.waits_until, state.cycle)
+    may = turns_left(present & who.trains, had_turn, who.waits_until, state.cycle)
     if state.probation_used:
         may &= ~who.newcomer
     return not may.any()

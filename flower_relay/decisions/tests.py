@@ -146,10 +146,14 @@ def audit_terms(state: State, commitment: Commitment, audited: Collection[str]) 
 
 
 def _eligible(state: State, deposit: Deposit) -> NDArray[np.int64]:
-    """Who is here and does not train this round; in a tiny federation, all who are here."""
+    """Who is here to examine and does not train this round; else, in a tiny federation, all.
+
+    Who only trains, by its own policy, is never among them.
+    """
     training = {index for terms in deposit.lanes for index in terms.trainers}
-    free = [index for index in deposit.present if index not in training]
-    return np.array(free or list(deposit.present), dtype=np.int64)
+    willing = [index for index in deposit.present if state.who.examines[index]]
+    free = [index for index in willing if index not in training]
+    return np.array(free or willing, dtype=np.int64)
 
 
 def leg_utilities(

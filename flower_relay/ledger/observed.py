@@ -12,6 +12,7 @@ from dataclasses import asdict
 
 from ..blocks import Admission, Commitment, Deposit, Genesis, HopClaim, LaneTerms, Testing
 from ..errors import ConfigurationError
+from ..rules.roles import BOTH, ROLES
 from ..settings import RelaySettings
 from ..state import State
 from .problems import Differs, first_difference
@@ -43,6 +44,7 @@ def check_genesis(block: Genesis) -> None:
     if settings.utility_bound is not None and block.bound != settings.utility_bound:
         raise Differs("genesis.bound", settings.utility_bound, block.bound)
     _check_names("genesis.participants", block.participants, ())
+    _check_roles("genesis.roles", block.roles, block.participants)
     if len(block.utilities) != len(block.participants):
         raise Differs(
             "genesis.utilities", f"{len(block.participants)} entries", len(block.utilities)
@@ -55,6 +57,7 @@ def check_admission(state: State, block: Admission) -> None:
     if block.round != state.round + 1:
         raise Differs("admission.round", state.round + 1, block.round)
     _check_names("admission.participants", block.participants, set(state.who.names))
+    _check_roles("admission.roles", block.roles, block.participants)
 
 
 def check_present(state: State, block: Deposit) -> None:
@@ -143,6 +146,13 @@ def _check_utilities(path: str, row: Sequence[float | None]) -> None:
     for place, value in enumerate(row):
         if value is not None and not 0.0 <= value <= 1.0:
             raise Differs(f"{path}[{place}]", "a utility from 0 to 1", value)
+
+
+def _check_roles(path: str, roles: Sequence[str], names: Sequence[str]) -> None:
+    """One for each, or none where all do both."""
+    if roles and (len(roles) != len(names) or set(roles) == {BOTH} or not set(roles) <= set(ROLES)):
+        expected = f"{len(names)} of {', '.join(ROLES)}, or none where all are {BOTH}"
+        raise Differs(path, expected, list(roles))
 
 
 def _check_names(path: str, names: Sequence[str], taken: Collection[str]) -> None:

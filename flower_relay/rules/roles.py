@@ -1,7 +1,8 @@
 """Roles: who may train now, and in which order (DeRelayL step 1).
 
 The fan-out draws trainers among those who do not own; the chain gives everybody one
-turn a cycle. A participant that is waiting off its debt has no turn.
+turn a cycle. A participant that is waiting off its debt has no turn, and neither has one
+that only examines, by its own policy.
 """
 
 from __future__ import annotations
@@ -9,7 +10,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["draw_trainers", "next_cycle", "turns_left"]
+__all__ = ["BOTH", "ROLES", "draw_trainers", "next_cycle", "turns_left"]
+
+BOTH = "both"
+
+ROLES = (BOTH, "train", "examine")
+"""What a participant may be willing to do."""
 
 
 def draw_trainers(
@@ -17,6 +23,7 @@ def draw_trainers(
     owners: NDArray[np.int64],
     fraction_train: float,
     rng: np.random.Generator,
+    willing: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.int64]:
     """Draw fan-out trainers until owners + trainers fill their share of those present.
 
@@ -30,6 +37,8 @@ def draw_trainers(
         Owners + trainers as a share of those present; the rest examines.
     rng : numpy.random.Generator
         Draws the trainers.
+    willing : boolean array of shape (participants,), optional
+        Who does not only examine; all by default.
 
     Returns
     -------
@@ -39,9 +48,10 @@ def draw_trainers(
     """
     free = present.copy()
     free[owners] = False
-    candidates = np.flatnonzero(free)
+    candidates = np.flatnonzero(free if willing is None else free & willing)
+    spared = int(len(candidates) == int(free.sum()))  # else somebody is left in any case
     wanted = int(fraction_train * int(present.sum())) - len(owners)
-    size = min(max(wanted, 1), max(len(candidates) - 1, 0))
+    size = min(max(wanted, 1), max(len(candidates) - spared, 0))
     return np.sort(rng.choice(candidates, size=size, replace=False))
 
 
