@@ -12,6 +12,7 @@ import re
 import statistics
 import time
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 __all__ = ["PHASES", "noted", "phases_of"]
@@ -91,5 +92,5 @@ def phases_of(notes: Iterable[Mapping[str, float]]) -> list[float]:
             # The server may look while the node still uploads: no phase is less than nothing.
             latest = min(note[end], note["pull"]) if end == "sent" else note[end]
             moments.append(max(moments[-1], latest))
-        rows.append([b - a for a, b in zip(moments, moments[1:], strict=False)])
+        rows.append([b - a for a, b in pairwise(moments)])
     return [statistics.mean(column) for column in zip(*rows, strict=True)]
