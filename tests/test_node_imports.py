@@ -30,7 +30,8 @@ def test_a_node_loads_nothing_that_only_the_server_needs(module: str) -> None:
 
 def test_training_does_not_load_pytorchs_compiler() -> None:
     code = (
-        "import sys, torch; from clients.training import train_locally; net = torch.nn.Linear(2, 2);"
+        "import sys, torch; from clients.training import train_locally;"
+        "net = torch.nn.Linear(2, 2);"
         "x, y = torch.zeros(4, 2), torch.zeros(4, dtype=torch.int64);"
         "train_locally(net, x, y, lr=0.1, epochs=1, batch_size=2, generator=torch.Generator());"
         "print([m for m in ('torch._dynamo', 'sympy') if m in sys.modules])"
