@@ -23,7 +23,12 @@ from flower_relay import InMemoryGrid  # noqa: E402
 def main() -> None:
     """Run the memory bench in this process and print what it measured."""
     with tempfile.TemporaryDirectory() as folder:
-        config = {"what": "memory", "out": str(Path(folder) / "memory.json"), "megabytes": 100}
+        config = {
+            "what": "memory",
+            "out": str(Path(folder) / "memory.json"),
+            "megabytes": 100,
+            "lanes": 4,
+        }
         grid = InMemoryGrid(visited.client, 8, run_config=config)
         found = measured.measure_memory(grid, Context(1, 1, {}, RecordDict(), config))
     print("memory, on the in-memory grid")

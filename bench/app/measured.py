@@ -130,19 +130,20 @@ def _plain(context: Context) -> list[float]:
 
 
 def measure_memory(grid: Grid, context: Context) -> dict[str, Any]:
-    """Relay a large model over four lanes; the process's peak memory."""
+    """Relay a large model over `lanes` lanes; the process's peak memory."""
+    lanes = int(context.run_config["lanes"])
     size = int(context.run_config["megabytes"]) * 1_000_000 // 4
     before = _peak()
     weights = np.random.default_rng(0).random(size, dtype=np.float32)
     folder = Path(str(context.run_config["out"])).with_suffix("")
     strategy = RelayStrategy(
-        lanes=4, max_leg=2, examiners=3, utility_bound=2.0, store=lambda: FolderStore(folder)
+        lanes=lanes, max_leg=2, examiners=3, utility_bound=2.0, store=lambda: FolderStore(folder)
     )
     arrays = ArrayRecord({"w": Array(weights)})
     del weights
-    four = sorted(grid.get_node_ids())[:4]
+    some = sorted(grid.get_node_ids())[:lanes]
     content = RecordDict({"arrays": arrays})
-    list(grid.send_and_receive([Message(content, n, "train", ttl=300) for n in four], timeout=300))
+    list(grid.send_and_receive([Message(content, n, "train", ttl=300) for n in some], timeout=300))
     flowers_own = _peak()
     strategy.start(grid, arrays, num_rounds=5, timeout=300)
     model = size * 4
@@ -150,7 +151,7 @@ def measure_memory(grid: Grid, context: Context) -> dict[str, Any]:
         "model, MB": model / 1e6,
         "peak before, MB": before / 1e6,
         "peak, MB": _peak() / 1e6,
-        "peak of four plain train messages, in models": (flowers_own - before) / model,
+        f"peak of {lanes} plain train messages, in models": (flowers_own - before) / model,
         "peak above start, in models": (_peak() - before) / model,
         "hops": len(strategy.record.hops),
     }
