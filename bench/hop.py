@@ -31,7 +31,8 @@ def main() -> int:
                 print(f"FAILED: {what}: {problem or 'no result'}", file=sys.stderr)
                 return 1
             print(f"\n{what}")
-            for name, value in json.loads(out.read_text()).items():
+            found = json.loads(out.read_text())
+            for name, value in found.get("table", found).items():
                 print(f"  {name:<52} {value:.4f}")
     return 0
 

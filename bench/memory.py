@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "bench" / "app")]
 
 import measured  # noqa: E402
+import visited  # noqa: E402
 from flwr.app import Context, RecordDict  # noqa: E402
 
 from flower_relay import InMemoryGrid  # noqa: E402
@@ -22,8 +23,13 @@ from flower_relay import InMemoryGrid  # noqa: E402
 def main() -> None:
     """Run the memory bench in this process and print what it measured."""
     with tempfile.TemporaryDirectory() as folder:
-        config = {"what": "memory", "out": str(Path(folder) / "memory.json"), "megabytes": 100}
-        grid = InMemoryGrid(measured.client, 8, run_config=config)
+        config = {
+            "what": "memory",
+            "out": str(Path(folder) / "memory.json"),
+            "megabytes": 100,
+            "lanes": 4,
+        }
+        grid = InMemoryGrid(visited.client, 8, run_config=config)
         found = measured.measure_memory(grid, Context(1, 1, {}, RecordDict(), config))
     print("memory, on the in-memory grid")
     for name, value in found.items():

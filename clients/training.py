@@ -76,14 +76,12 @@ def train_locally(
         Weight of FedProx's pull to where the training began (Li et al. 2020).
     """
     anchor = [parameter.detach().clone() for parameter in model.parameters()]
-    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
     model.train()
     mean_loss = 0.0
     for _ in range(epochs):
         batches = _batches(len(y), batch_size, generator)
         total = 0.0
         for batch in batches:
-            optimizer.zero_grad()
             loss = functional.cross_entropy(model(x[batch]), y[batch])
             if proximal_mu > 0:
                 pairs = zip(model.parameters(), anchor, strict=True)
@@ -91,10 +89,23 @@ def train_locally(
                 torch.autograd.backward(loss + proximal_mu / 2 * pull)
             else:
                 torch.autograd.backward(loss)
-            optimizer.step()
+            _step(model, lr)
             total += float(loss.detach()) * len(batch)
         mean_loss = total / len(y)
     return mean_loss
+
+
+@torch.no_grad()
+def _step(model: nn.Module, lr: float) -> None:
+    """SGD's step, as `torch.optim.SGD` makes it, bit for bit.
+
+    Where a process is started for every message, making an optimizer is most of a hop's
+    training: it imports PyTorch's compiler, a second, to decorate its methods.
+    """
+    for parameter in model.parameters():
+        if parameter.grad is not None:
+            parameter.add_(parameter.grad, alpha=-lr)
+            parameter.grad = None
 
 
 def _batches(size: int, batch_size: int, generator: torch.Generator) -> list[Tensor]:

@@ -6,20 +6,24 @@ counts, and everybody who helped is paid from a ledger that can be replayed.
 
 from __future__ import annotations
 
-from .chain import Chain, MemoryChain
-from .errors import (
-    ConfigurationError,
-    LedgerError,
-    NotEnoughParticipantsError,
-    RelayError,
-    StoreError,
-)
-from .memory_grid import InMemoryGrid
-from .metering import MeteredGrid
-from .record import HopRow, ParticipantRow, RelayObserver, RoundRow, RunRecord
-from .settings import RelaySettings
-from .store import FolderStore, MemoryStore, ModelStore
-from .strategy import RelayStrategy
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .chain import Chain, MemoryChain
+    from .errors import (
+        ConfigurationError,
+        LedgerError,
+        NotEnoughParticipantsError,
+        RelayError,
+        StoreError,
+    )
+    from .memory_grid import InMemoryGrid
+    from .metering import MeteredGrid
+    from .record import HopRow, ParticipantRow, RelayObserver, RoundRow, RunRecord
+    from .settings import RelaySettings
+    from .store import FolderStore, MemoryStore, ModelStore
+    from .strategy import RelayStrategy
 
 __all__ = [
     "Chain",
@@ -42,3 +46,37 @@ __all__ = [
     "RunRecord",
     "StoreError",
 ]
+
+_HOMES = {
+    "chain": ("Chain", "MemoryChain"),
+    "errors": (
+        "ConfigurationError",
+        "LedgerError",
+        "NotEnoughParticipantsError",
+        "RelayError",
+        "StoreError",
+    ),
+    "memory_grid": ("InMemoryGrid",),
+    "metering": ("MeteredGrid",),
+    "record": ("HopRow", "ParticipantRow", "RelayObserver", "RoundRow", "RunRecord"),
+    "settings": ("RelaySettings",),
+    "store": ("FolderStore", "MemoryStore", "ModelStore"),
+    "strategy": ("RelayStrategy",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+"""Which module each name is fetched from, when it is first asked for: a ClientApp's process
+is started for every message, and needs the mod and none of this."""
+
+
+if not TYPE_CHECKING:  # else any name would pass for one of ours
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOME:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+        globals()[name] = found
+        return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

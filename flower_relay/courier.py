@@ -23,8 +23,13 @@ GRACE = 10.0
 """Seconds that a message outlives its deadline: else Flower's expiry of it, which is nobody's
 fault, would arrive before the deadline that a silent participant is charged for."""
 
-_QUICKEST, _SLOWEST = 0.002, 0.1
-"""Seconds between polls: the first, and the longest after backing off."""
+_QUICKEST, _SLOWEST, _PATIENCE = 0.002, 0.35, 0.1
+"""Seconds between polls: the fewest, the most, and as a share of what was waited so far.
+
+Whoever asks Flower 1.41 often finds replies of which parts are still on their way, and waits
+another second for those: with a reply open like that for w seconds, asking every t costs
+t/2 + w/t on average, least at √(2w), and w on a fleet was 0.06 (docs/fleet.md).
+"""
 
 _LEAST_PATIENCE = 10.0
 """Seconds that the slow half of a batch gets at least."""
@@ -129,14 +134,14 @@ class Courier:
         Returns at once when nothing is waiting.
         """
         self.own_seconds += time.monotonic() - self._back
-        pause = _QUICKEST
+        began = time.monotonic()
         found = [(ticket, _failed(ticket, "left", "could not be sent")) for ticket in self._lost]
         self._lost.clear()
         while self._tickets and not found:
             found = self._answered() + self._expire()
             if not found:
-                time.sleep(pause)
-                pause = min(_SLOWEST, pause * 1.5)
+                waited = time.monotonic() - began
+                time.sleep(min(_SLOWEST, max(_QUICKEST, _PATIENCE * waited)))
         self._back = time.monotonic()
         while found:  # taken out one by one, so that each reply can be let go of
             ticket, arrival = found.pop(0)

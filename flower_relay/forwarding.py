@@ -16,7 +16,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 
 from .encoding import encode
 from .model_cache import PREFIX
-from .parcels import PARCEL, Step, difference_to, parcel_of, whole
+from .parcels import ONE_PIECE, PARCEL, Step, difference_to, parcel_of, whole
 from .store import ModelStore, canonical_bytes
 
 __all__ = ["Forwarding", "packed"]
@@ -74,17 +74,19 @@ class Forwarding:
         return parcel_of(list(steps.values()))
 
     def parcel_near(self, node: int, model: str, near: str) -> ConfigRecord | None:
-        """The same for one model by way of another that a node may hold; None: send it whole."""
+        """The same for one model by way of another that a node may hold; None: send arrays."""
         way = self._way(node, model, {})
         if way is None and near != model and (way := self._way(node, near, {})) is not None:
             arrays = self.store.get(model)
             try:
                 data = encode(arrays, self.store.get(near), "exact")
+                way = [*way, difference_to(near, model, "exact", data)]
+                if sum(len(step.data) for step in way) >= sum(a.nbytes for a in arrays.values()):
+                    way = None
             except ValueError:
-                return None
-            way = [*way, difference_to(near, model, "exact", data)]
-            if sum(len(step.data) for step in way) >= sum(a.nbytes for a in arrays.values()):
-                return None
+                way = None
+        if way is None and self._size(model) <= ONE_PIECE:
+            way = [self._whole(model)]
         return None if way is None else parcel_of(way)
 
     def _way(self, node: int, model: str, made: Mapping[str, Step]) -> list[Step] | None:

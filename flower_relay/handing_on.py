@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load
 
 from .encoding import ENCODINGS, decode, encode
-from .parcels import Step, difference_to
+from .parcels import ONE_PIECE, Step, difference_to, whole
 from .store import Arrays, canonical_bytes, model_name
 from .unpacking import Model
 
@@ -25,7 +25,7 @@ _STATE = "relay-rounded-off"
 
 
 def handed_on(context: Context, model: Model, parent: Model, encoding: object) -> Step | None:
-    """The step from a base to a trained model, or None where it is best sent as it is.
+    """The step from a base to a trained model, or None where its arrays are best sent.
 
     Parameters
     ----------
@@ -37,8 +37,9 @@ def handed_on(context: Context, model: Model, parent: Model, encoding: object) -
     try:
         if encoding == "exact":
             data = encode(model.arrays, parent.arrays, "exact")
-            smaller = len(data) < len(model.data)
-            return difference_to(parent.name, model.name, "exact", data) if smaller else None
+            if len(data) < len(model.data):
+                return difference_to(parent.name, model.name, "exact", data)
+            return whole(model.name, model.data) if len(model.data) <= ONE_PIECE else None
         wanted = _with_leftover(context, model.arrays)
         data = encode(wanted, parent.arrays, str(encoding))
         rounded = decode(data, parent.arrays, str(encoding))

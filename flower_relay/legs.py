@@ -19,7 +19,7 @@ from .courier import Arrival
 from .decisions import generator
 from .errors import RefusedError
 from .forwarding import packed
-from .parcels import PARCEL, steps_of, taken
+from .parcels import ONE_PIECE, PARCEL, WHOLE, steps_of, taken
 from .rules.testing import fault_of, shortened
 from .running import Running, to_arrays, to_record
 from .signing import holds_told, hop_terms, is_missing, nonces_told, signature_of
@@ -248,7 +248,7 @@ def _note(run: Running, trainer: int, reply: Message | None) -> bool:
 
 
 def _packed(run: Running, leg: _Leg, message: Message) -> Message:
-    """A hop's message with the baton as a difference, where its trainer holds what is near."""
+    """A hop's message with the baton in a parcel, if its trainer takes any and it is not large."""
     node, settings = run.node_of[leg.trainer], run.state.settings
     if not run.forwarding.reaches(node):
         return message
@@ -267,10 +267,11 @@ def _open(run: Running, leg: _Leg, reply: Message) -> None:
     try:
         [step] = steps_of(parcel)
         base = run.store.get(leg.baton) if step.reference == leg.baton else None
-        arrays, _ = taken(step, {leg.baton: base}.get, run.record_bytes)
+        most = ONE_PIECE if step.encoding == WHOLE else run.record_bytes
+        arrays, _ = taken(step, {leg.baton: base}.get, most)
     except (RefusedError, ValueError):
         return
-    if step.encoding != "exact":
+    if step.encoding not in ("exact", WHOLE):
         run.forwarding.learn(step)
     reply.content[settings.arrayrecord_key] = to_record(arrays)
 

@@ -22,12 +22,27 @@ from .errors import RefusedError
 from .statements import is_hash
 from .store import Arrays, canonical_bytes, model_name
 
-__all__ = ["PARCEL", "WHOLE", "Step", "difference_to", "parcel_of", "steps_of", "taken", "whole"]
+__all__ = [
+    "ONE_PIECE",
+    "PARCEL",
+    "WHOLE",
+    "Step",
+    "difference_to",
+    "parcel_of",
+    "steps_of",
+    "taken",
+    "whole",
+]
 
 PARCEL = "relay-parcel"
 """Key of the parcel in a message's content."""
 
 WHOLE = "whole"
+
+ONE_PIECE = 5_000_000
+"""Bytes up to which a hop's model travels in a parcel even where it is sent whole. Flower fetches
+every array of a record by two requests of its own, and a parcel by one; larger arrays it sends
+in pieces of this size, which a parcel would not be."""
 
 _MOST_STEPS = 256
 

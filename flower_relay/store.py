@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from fsspec.core import url_to_fs
-from fsspec.implementations.local import LocalFileSystem
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
@@ -120,8 +118,7 @@ class FolderStore:
     """
 
     def __init__(self, folder: Path | str) -> None:
-        self._files, self._root = _opened(folder)
-        self._local = isinstance(self._files, LocalFileSystem)
+        self._files, self._root, self._local = _opened(folder)
         with self._told("made"):
             if self._local:
                 make_folder(Path(self._root))
@@ -243,10 +240,14 @@ class FolderStore:
             ) from problem
 
 
-def _opened(folder: Path | str) -> tuple[Any, str]:
-    """The file system that a folder is on, and its path there."""
+def _opened(folder: Path | str) -> tuple[Any, str, bool]:
+    """The file system that a folder is on, its path there, and whether that is this machine's."""
+    # Not imported above: nodes need this module's names for models, and keep no store.
+    from fsspec.core import url_to_fs
+    from fsspec.implementations.local import LocalFileSystem
+
     if isinstance(folder, Path) or "://" not in folder:
-        return LocalFileSystem(), str(Path(folder).absolute())
+        return LocalFileSystem(), str(Path(folder).absolute()), True
     try:
         files, root = url_to_fs(folder)
     except (ImportError, ValueError) as problem:
@@ -254,4 +255,4 @@ def _opened(folder: Path | str) -> tuple[Any, str]:
             f"models should be kept in {folder}, but: {problem}. Nothing was written. Name a "
             "folder, or install what fsspec needs for that address."
         ) from problem
-    return files, root.rstrip("/")
+    return files, root.rstrip("/"), isinstance(files, LocalFileSystem)

@@ -14,7 +14,7 @@ from flower_relay.encoding import encode
 from flower_relay.errors import ConfigurationError, RefusedError
 from flower_relay.forwarding import Forwarding
 from flower_relay.model_cache import PREFIX, cache_of
-from flower_relay.parcels import Step, difference_to, parcel_of, steps_of, taken, whole
+from flower_relay.parcels import WHOLE, Step, difference_to, parcel_of, steps_of, taken, whole
 from flower_relay.store import MemoryStore, canonical_bytes, model_name
 
 
@@ -206,4 +206,6 @@ def test_a_trainer_gets_every_bit_by_way_of_what_is_near() -> None:
     for one in steps_of(parcel):
         held[one.model], _ = taken(one, held.get)
     assert held[name_of(baton)]["w"].tolist() == baton["w"].tolist()
-    assert known.parcel_near(8, name_of(baton), near) is None
+    whole_way = known.parcel_near(8, name_of(baton), near)
+    assert whole_way is not None
+    assert [(one.model, one.encoding) for one in steps_of(whole_way)] == [(name_of(baton), WHOLE)]

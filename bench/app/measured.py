@@ -10,50 +10,21 @@ import json
 import resource
 import statistics
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordDict
-from flwr.clientapp import ClientApp
+from flwr.app import Array, ArrayRecord, Context, Message, RecordDict
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg
 
-from clients.client_app import evaluate, train
+from clients.client_app import train
 from clients.evaluation import initial_arrays
-from flower_relay import FolderStore, RelayStrategy
+from flower_relay import FolderStore, MeteredGrid, RelayStrategy
 from flower_relay.courier import Courier
 
-client = ClientApp()
 server = ServerApp()
-
-
-@client.query()
-def echo(message: Message, context: Context) -> Message:
-    """Answer at once."""
-    return Message(RecordDict(), reply_to=message)
-
-
-@client.train()
-def train_or_touch(message: Message, context: Context) -> Message:
-    """The line-up's training, or for the memory bench the least change that is one."""
-    if context.run_config["what"] == "hop":
-        return train(message, context)
-    arrays = message.content["arrays"]
-    weights = arrays["w"].numpy()
-    weights[0] += np.random.default_rng(context.node_id % 2**32).random()
-    metrics = MetricRecord({"num-examples": 1})
-    content = RecordDict({"arrays": ArrayRecord({"w": Array(weights)}), "metrics": metrics})
-    return Message(content, reply_to=message)
-
-
-@client.evaluate()
-def evaluate_or_nod(message: Message, context: Context) -> Message:
-    """The line-up's evaluation, or for the memory bench always the same."""
-    if context.run_config["what"] == "hop":
-        return evaluate(message, context)
-    metrics = MetricRecord({"eval_loss": 1.0, "num-examples": 1})
-    return Message(RecordDict({"metrics": metrics}), reply_to=message)
 
 
 @server.main()
@@ -63,34 +34,68 @@ def main(grid: Grid, context: Context) -> None:
     Path(str(context.run_config["out"])).write_text(json.dumps(measure(grid, context), indent=1))
 
 
-def measure_hop(grid: Grid, context: Context) -> dict[str, float]:
-    """Time bare messages, hops without tests, and training called directly."""
-    node = sorted(grid.get_node_ids())[0]
-    courier = Courier(grid, 5.0)
-    messages = int(context.run_config["messages"])
-    bare = [_quick(courier, node) for _ in range(messages)][messages // 10 :]
-    flowers = [_flowers_own(grid, node) for _ in range(3 * messages // 10)]
-    averaging = _fedavg(grid, context)
-    hops = int(context.run_config["hops"])
+def measure_hop(grid: Grid, context: Context) -> dict[str, Any]:
+    """Time bare messages, hops without tests, FedAvg's rounds, and training called directly."""
+    config = context.run_config
+    clocked = ClockedGrid(grid)
+    messages, hops = int(config["messages"]), int(config["hops"])
+    for kind in ("query", "query.ready"):
+        _bare(Courier(clocked, 5.0), grid, kind, messages)
+    flowers = [_flowers_own(grid, node) for node in _turns(grid, 3 * messages // 10)]
     strategy = RelayStrategy(examiners=0, max_leg=1, trail=0.0)
-    strategy.start(grid, initial_arrays(context.run_config), num_rounds=hops, timeout=60)
+    strategy.start(clocked, initial_arrays(config), num_rounds=hops, timeout=120)
     taken = [row.seconds for row in strategy.record.rounds]
     return {
-        "hop, median s": statistics.median(taken),
-        "hop, 95th percentile s": float(np.quantile(taken, 0.95)),
-        "bare message polled quickly, median s": statistics.median(bare),
-        "bare message through send_and_receive, median s": statistics.median(flowers),
-        **averaging,
-        "plain PyTorch training step, median s": statistics.median(_plain(context)),
-        "the relay's own share of a hop, mean s": strategy.record.own_seconds / hops,
-        "hops": hops,
+        "messages": clocked.clock,
+        "table": {
+            "hop, median s": statistics.median(taken),
+            "hop, 95th percentile s": float(np.quantile(taken, 0.95)),
+            "bare message through send_and_receive, median s": statistics.median(flowers),
+            **_fedavg(grid, context),
+            "plain PyTorch training step, median s": statistics.median(_plain(context)),
+            "the relay's own share of a hop, mean s": strategy.record.own_seconds / hops,
+            "hops": hops,
+        },
     }
 
 
-def _quick(courier: Courier, node: int) -> float:
-    began = time.monotonic()
-    courier.exchange([Message(RecordDict(), node, "query", ttl=60)], ["bare"], 60)
-    return time.monotonic() - began
+class ClockedGrid(MeteredGrid):
+    """A Grid that notes when each message was pushed and its reply pulled."""
+
+    def __init__(self, grid: Grid) -> None:
+        super().__init__(grid)
+        self.clock: dict[str, dict[str, Any]] = {}
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Push, and note when that began and ended."""
+        outgoing = list(messages)
+        began = time.time()
+        ids = list(super().push_messages(outgoing))
+        for message_id, message in zip(ids, outgoing, strict=True):
+            kind = message.metadata.message_type
+            self.clock[message_id] = {"kind": kind, "push": began, "pushed": time.time()}
+        return ids
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """Pull, and note of what came when that began and ended."""
+        began = time.time()
+        replies = list(super().pull_messages(message_ids))
+        for reply in replies:
+            note = self.clock[reply.metadata.reply_to_message_id]
+            note |= {"pull": began, "pulled": time.time()}
+        return replies
+
+
+def _turns(grid: Grid, count: int) -> list[int]:
+    """Nodes in turn, shuffled anew in every cycle, as trainers are."""
+    nodes, rng = sorted(grid.get_node_ids()), np.random.default_rng(0)
+    cycles = [rng.permutation(len(nodes)) for _ in range(count // len(nodes) + 1)]
+    return [nodes[place] for place in np.concatenate(cycles)[:count]]
+
+
+def _bare(courier: Courier, grid: Grid, kind: str, count: int) -> None:
+    for node in _turns(grid, count):
+        courier.exchange([Message(RecordDict(), node, kind, ttl=120)], [kind], 120)
 
 
 def _flowers_own(grid: Grid, node: int) -> float:
@@ -125,19 +130,20 @@ def _plain(context: Context) -> list[float]:
 
 
 def measure_memory(grid: Grid, context: Context) -> dict[str, Any]:
-    """Relay a large model over four lanes; the process's peak memory."""
+    """Relay a large model over `lanes` lanes; the process's peak memory."""
+    lanes = int(context.run_config["lanes"])
     size = int(context.run_config["megabytes"]) * 1_000_000 // 4
     before = _peak()
     weights = np.random.default_rng(0).random(size, dtype=np.float32)
     folder = Path(str(context.run_config["out"])).with_suffix("")
     strategy = RelayStrategy(
-        lanes=4, max_leg=2, examiners=3, utility_bound=2.0, store=lambda: FolderStore(folder)
+        lanes=lanes, max_leg=2, examiners=3, utility_bound=2.0, store=lambda: FolderStore(folder)
     )
     arrays = ArrayRecord({"w": Array(weights)})
     del weights
-    four = sorted(grid.get_node_ids())[:4]
+    some = sorted(grid.get_node_ids())[:lanes]
     content = RecordDict({"arrays": arrays})
-    list(grid.send_and_receive([Message(content, n, "train", ttl=300) for n in four], timeout=300))
+    list(grid.send_and_receive([Message(content, n, "train", ttl=300) for n in some], timeout=300))
     flowers_own = _peak()
     strategy.start(grid, arrays, num_rounds=5, timeout=300)
     model = size * 4
@@ -145,7 +151,7 @@ def measure_memory(grid: Grid, context: Context) -> dict[str, Any]:
         "model, MB": model / 1e6,
         "peak before, MB": before / 1e6,
         "peak, MB": _peak() / 1e6,
-        "peak of four plain train messages, in models": (flowers_own - before) / model,
+        f"peak of {lanes} plain train messages, in models": (flowers_own - before) / model,
         "peak above start, in models": (_peak() - before) / model,
         "hops": len(strategy.record.hops),
     }
