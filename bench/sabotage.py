@@ -219,16 +219,31 @@ def ahead(saboteur: Saboteur) -> None:
 
 
 def superlink_killed(saboteur: Saboteur) -> None:
-    """The SuperLink is killed while a node trains, and started again."""
+    """The SuperLink is killed while a node trains, with all its children, and started again."""
     saboteur.busy()
     process = saboteur.fleet.process
     assert process is not None
-    os.kill(process.pid, signal.SIGKILL)
+    for pid in [process.pid, *_descendants(process.pid)]:
+        os.kill(pid, signal.SIGKILL)
     process.wait()
     saboteur.tell("SuperLink killed")
     time.sleep(_AWAY)  # even if the run is over: what is still to come needs a SuperLink
     saboteur.fleet.launch()
     saboteur.tell("SuperLink back")
+
+
+def _descendants(pid: int) -> list[int]:
+    """Processes that a process started, and those that they started."""
+    found: list[int] = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(entry.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        if parent == pid:
+            child = int(entry.parent.name)
+            found += [child, *_descendants(child)]
+    return found
 
 
 def only_hostile(saboteur: Saboteur) -> None:

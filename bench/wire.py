@@ -7,6 +7,7 @@ one for each SuperNode.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import ssl
 import sys
@@ -26,6 +27,9 @@ __all__ = ["ANNOUNCED", "DELIVERED", "TamperedFleet", "Wire"]
 
 _KEPT_BACK = {"host", "content-length", "connection", "transfer-encoding"}
 
+_LATER = 3.0
+"""Seconds until a reply of an ordinary model is complete for sure."""
+
 ANNOUNCED, DELIVERED = "/v1/fleet/push-messages", "/v1/fleet/push-object"
 """Where a SuperNode announces a reply, and where it then delivers the parts of it."""
 
@@ -40,7 +44,8 @@ class Wire(threading.Thread):
     whole : threading.Event
         Clear it, and nothing gets through in either direction.
     twice : bool
-        Whether what a SuperNode pushes is delivered a second time.
+        Whether what a SuperNode pushes is delivered a second time: its announcement when the
+        reply is complete, else it would be a new upload, and the parts at once.
     loses : callable
         (path, body) to whether the answer to this request, which was delivered, is lost.
     """
@@ -79,10 +84,18 @@ class Wire(threading.Thread):
         self.whole.wait()
         passed = {k: v for k, v in headers.items() if k.lower() not in _KEPT_BACK}
         answer = self._superlink.post(path, content=body, headers=passed)
-        if self.twice and path in (ANNOUNCED, DELIVERED):
+        if self.twice and path == DELIVERED:
             self._superlink.post(path, content=body, headers=passed)
+        elif self.twice and path == ANNOUNCED:
+            again = threading.Timer(_LATER, self._announce_again, (body, passed))
+            again.daemon = True
+            again.start()
         self.whole.wait()
         return None if self.loses(path, body) else answer
+
+    def _announce_again(self, body: bytes, headers: dict[str, str]) -> None:
+        with contextlib.suppress(httpx.HTTPError, RuntimeError):  # closed in the meantime
+            self._superlink.post(ANNOUNCED, content=body, headers=headers)
 
 
 class _Server(ThreadingHTTPServer):
