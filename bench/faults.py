@@ -128,7 +128,7 @@ class Played:
     outcomes: dict[str, int]
 
 
-def play(name: str, nodes: int, hop: int, config: str) -> Played:
+def play(name: str, nodes: int, hop: int, config: str, logs: Path | None) -> Played:
     """One run with something going wrong at a hop."""
     scenario = SCENARIOS[name]
     with (
@@ -143,6 +143,8 @@ def play(name: str, nodes: int, hop: int, config: str) -> Played:
         seconds = time.monotonic() - began
         saboteur.over.set()
         saboteur.join(30)
+        if logs is not None:
+            fleet.keep_logs(logs / f"{name}-{hop}")
         print(f"{name}: {problem or 'finished'} after {seconds:.0f} s", flush=True)
         folder = Path(runs) / name
         finished = problem is None and saboteur.acted.is_set()
@@ -206,6 +208,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=SCENARIOS, default=list(SCENARIOS))
     parser.add_argument("--config", default='budget=8 max-leg=2 partition="iid"')
     parser.add_argument("--results", type=Path, help="file to add results to, one a line")
+    parser.add_argument("--keep-logs", type=Path, help="copy the processes' logs there")
     options = parser.parse_args()
     end_tidily_on_signals()
     played: list[Played] = []
@@ -214,7 +217,7 @@ def main() -> int:
         played = [Played(**json.loads(line)) for line in lines]
     for name in options.only:
         for hop in range(options.first_hop, options.first_hop + options.repeat):
-            played.append(play(name, options.nodes, hop, options.config))
+            played.append(play(name, options.nodes, hop, options.config, options.keep_logs))
             if options.results:
                 with options.results.open("a") as file:
                     file.write(json.dumps(asdict(played[-1])) + "\n")
