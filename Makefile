@@ -12,7 +12,7 @@ FLEET ?= strategy="relay" budget=40
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo fleet test lint bench compare economy clean
+.PHONY: help demo fleet test lint audit bench compare economy clean
 
 help: ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ lint: $(READY) ## check style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+audit: $(READY) ## known vulnerabilities of what is installed; ADVISORIES: a copy of pypa/advisory-database
+	@$(BIN)/python scripts/audit.py $(ADVISORIES)
 
 bench: $(READY) ## time a hop, Flower's bare round trip and plain training; peak memory; what the ledger costs
 	@$(BIN)/python bench/memory.py

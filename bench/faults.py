@@ -1,129 +1,202 @@
 """What a fleet survives: faults made on purpose, with real processes.
 
     python bench/faults.py --repeat 3
-    python bench/faults.py --only killed cut
+    python bench/faults.py --only killed cut --results faults.jsonl
 
-In each scenario a relay runs on a secured fleet while something goes wrong; it has to end, and
-its ledger has to verify, which includes that no coin is lost or made. Prints a table.
+In each scenario a relay runs on a secured fleet while something goes wrong (`bench/sabotage.py`),
+in each repetition one hop later; the run has to end, and its ledger to verify, which includes
+that no coin is lost or made. Prints a table, of all that is in the file of results if one is
+named.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import signal
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from fleet import Fleet, verify  # noqa: E402
+from sabotage import (  # noqa: E402
+    Saboteur,
+    ahead,
+    behind,
+    cut,
+    flapping,
+    killed,
+    killed_announcing,
+    killed_delivering,
+    only_hostile,
+    superlink_killed,
+    twice,
+)
+from wire import TamperedFleet  # noqa: E402
 
 from flower_relay.superlink import end_tidily_on_signals, run_app  # noqa: E402
 
-_COMES_BACK_AFTER = 65.0
-"""Seconds after which a SuperLink lets a SuperNode that vanished connect again."""
-
-_TIMEOUT = "timeout=120.0"
-
 _LOST = ("left", "timeout", "error", "mis-shaped", "unsigned")
+_LONGEST = 900.0
+"""Seconds that a run which nobody watches any more is waited for."""
 
 
-class Saboteur(threading.Thread):
-    """Waits until a node is about a kind of message, and does something to it."""
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """A fault, and the run that it is made in.
 
-    def __init__(self, fleet: Fleet, act: Callable[[Saboteur, int], None], after: str) -> None:
-        super().__init__(daemon=True)
-        self.fleet, self.acted = fleet, threading.Event()
-        self.over = threading.Event()
-        self._act, self._after = act, after
+    `outlives` says whether the run goes on when `flwr run` ends, and `resumes` whether it is
+    resumed then, in another run.
+    """
 
-    def run(self) -> None:
-        """Wait for the moment, and act."""
-        while not self.over.wait(0.05):
-            for number in range(self.fleet.num_nodes):
-                if self._busy(number):
-                    self.acted.set()
-                    self._act(self, number)
-                    return
-
-    def _busy(self, number: int) -> bool:
-        """Whether a node's last word in its log is that it received such a message."""
-        log = self.fleet.folder / f"node-{number}" / "supernode.log"
-        said = log.read_text(errors="replace")
-        return said.rfind(f"Receiving: {self._after} message") > said.rfind("Sending: ")
-
-    def kill(self, number: int) -> None:
-        """End a SuperNode and all that it started, at once."""
-        os.killpg(self.fleet.supernodes[number].pid, signal.SIGKILL)
-        self.fleet.supernodes[number].wait()
-
-    def restart(self, number: int) -> None:
-        """Start a SuperNode again, until the SuperLink takes it."""
-        while not self.over.wait(5):
-            process = self.fleet.supernodes[number] = self.fleet.start_node(number)
-            if self.over.wait(10) or process.poll() is None:
-                return
+    title: str
+    act: Callable[[Saboteur], None]
+    config: str = "timeout=120.0"
+    fleet: Callable[[int], Fleet] = Fleet
+    outlives: bool = False
+    resumes: bool = False
 
 
-def killed(saboteur: Saboteur, number: int) -> None:
-    """The node is killed while it trains, and comes back when it may."""
-    saboteur.kill(number)
-    if not saboteur.over.wait(_COMES_BACK_AFTER):
-        saboteur.restart(number)
-
-
-def gone(saboteur: Saboteur, number: int) -> None:
-    """The node is killed while it trains, and never comes back."""
-    saboteur.kill(number)
-
-
-def cut(saboteur: Saboteur, number: int) -> None:
-    """The node hears and says nothing for a minute, as with its network cut."""
-    os.killpg(saboteur.fleet.supernodes[number].pid, signal.SIGSTOP)
-    saboteur.over.wait(60)
-    os.killpg(saboteur.fleet.supernodes[number].pid, signal.SIGCONT)
-
-
-SCENARIOS: dict[str, tuple[str, Callable[[Saboteur, int], None], str, str]] = {
-    "killed": ("node killed while training, back after a minute", killed, "train", ""),
-    "gone": ("node killed while training, never back", gone, "train", ""),
-    "examiner": ("node killed while examining, never back", gone, "evaluate", ""),
-    "cut": ("network cut for a minute while training", cut, "train", ""),
-    "late": (
-        "a node that answers after its deadline, each time",
-        lambda saboteur, number: None,
-        "train",
-        'hostile="hang:45" hostile-share=0.26 timeout=30.0',
+SCENARIOS = {
+    "killed": Scenario(title="node killed (-9) while training, back after a minute", act=killed),
+    "gone": Scenario(
+        title="node killed while training, never back", act=partial(killed, back=False)
     ),
-}
+    "examiner": Scenario(
+        title="node killed while examining, never back",
+        act=partial(killed, kind="evaluate", back=False),
+    ),
+    "announced": Scenario(
+        title="node killed in its upload: announced, nothing delivered",
+        act=killed_announcing, fleet=TamperedFleet,
+    ),
+    "delivered": Scenario(
+        title="node killed between upload and acknowledgement",
+        act=killed_delivering, fleet=TamperedFleet,
+    ),
+    "restarted": Scenario(
+        title="SuperLink killed (-9), back after 10 s; server app apart, database in a file",
+        act=superlink_killed, fleet=partial(Fleet, apart=True), outlives=True,
+    ),
+    "resumed": Scenario(
+        title="SuperLink killed (-9), its server app with it; started again, run resumed",
+        act=superlink_killed, resumes=True,
+    ),
+    "cut": Scenario(
+        title="network cut for a minute while training", act=cut, fleet=TamperedFleet
+    ),
+    "late": Scenario(
+        title="a node that answers after its deadline, each time", act=only_hostile,
+        config='hostile="hang:45" hostile-share=0.26 timeout=30.0',
+    ),
+    "twice": Scenario(
+        title="every answer delivered twice", act=twice, fleet=TamperedFleet
+    ),
+    "flapping": Scenario(
+        title="30 % of nodes (rounded up) flapping, cut off half of the time", act=flapping,
+        fleet=TamperedFleet,
+    ),
+    "behind": Scenario(
+        title="a node's clock 4 minutes behind", act=behind, fleet=TamperedFleet
+    ),
+    "ahead": Scenario(
+        title="a node's clock leaps a minute ahead while training; put right after a minute",
+        act=ahead, fleet=TamperedFleet,
+    ),
+    "huge": Scenario(
+        title="a node that answers with 1 GB, each time", act=only_hostile,
+        config='hostile="huge:1000" hostile-share=0.26 timeout=600.0',
+    ),
+}  # fmt: skip
 
 
-def play(scenario: str, nodes: int, config: str) -> tuple[bool, bool, Counter[str]]:
-    """One run with something going wrong: whether it finished, verifies, and its outcomes."""
-    _, act, after, extra = SCENARIOS[scenario]
-    with tempfile.TemporaryDirectory(prefix="relay-faults-") as runs, Fleet(nodes) as fleet:
-        saboteur = Saboteur(fleet, act, after)
+@dataclass(frozen=True)
+class Played:
+    """What came of one repetition of a scenario."""
+
+    scenario: str
+    finished: bool
+    verified: bool
+    seconds: float
+    outcomes: dict[str, int]
+
+
+def play(name: str, nodes: int, hop: int, config: str, logs: Path | None) -> Played:
+    """One run with something going wrong at a hop."""
+    scenario = SCENARIOS[name]
+    with (
+        tempfile.TemporaryDirectory(prefix="relay-faults-") as runs,
+        scenario.fleet(nodes) as fleet,
+    ):
+        saboteur = Saboteur(fleet, scenario.act, hop)
         saboteur.start()
-        where = f'runs-dir="{runs}" run-name="{scenario}" min-available-nodes={nodes}'
         began = time.monotonic()
-        problem = run_app(fleet, None, f"{where} {config} {extra or _TIMEOUT}")
+        whole = f'runs-dir="{runs}" min-available-nodes={nodes} {config} {scenario.config}'
+        problem = _run(scenario, fleet, saboteur, name, whole)
+        seconds = time.monotonic() - began
         saboteur.over.set()
         saboteur.join(30)
-        print(f"{scenario}: {problem or 'finished'} after {time.monotonic() - began:.0f} s")
-        folder = Path(runs) / scenario
+        if logs is not None:
+            fleet.keep_logs(logs / f"{name}-{hop}")
+        print(f"{name}: {problem or 'finished'} after {seconds:.0f} s", flush=True)
+        folder = Path(runs) / name
         finished = problem is None and saboteur.acted.is_set()
         verified = (folder / "ledger.db").exists() and verify(folder)
         result = folder / "result.json"
         hops = json.loads(result.read_text())["hops"] if result.exists() else []
-        return finished, verified, Counter(hop["outcome"] for hop in hops)
+        outcomes = Counter(hop["outcome"] for hop in hops)
+    return Played(name, finished, verified, seconds, dict(outcomes))
+
+
+def _run(
+    scenario: Scenario, fleet: Fleet, saboteur: Saboteur, name: str, config: str
+) -> str | None:
+    """Run to the end, whoever has to be waited for; what went wrong, or None."""
+    problem = run_app(fleet, None, f'{config} run-name="{name}"')
+    if scenario.outlives:
+        return _end_of_newest(fleet)
+    if scenario.resumes:
+        saboteur.join(120)
+        return run_app(fleet, None, f'{config} resume="{name}"')
+    return problem
+
+
+def _end_of_newest(fleet: Fleet) -> str | None:
+    end, status = time.monotonic() + _LONGEST, "unknown"
+    while time.monotonic() < end:
+        if runs := fleet.runs():
+            status = str(runs[0]["status"])
+        if status.startswith("finished"):
+            break
+        time.sleep(2)
+    return None if status == "finished:completed" else f"the run is {status}"
+
+
+def table(played: Iterable[Played]) -> str:
+    """One row a scenario."""
+    rows = ["| scenario | repetitions | finished | verified | hops lost | outcomes |"]
+    rows.append("|---|---|---|---|---|---|")
+    by_name: dict[str, list[Played]] = {}
+    for one in played:
+        by_name.setdefault(one.scenario, []).append(one)
+    for name in sorted(by_name, key=list(SCENARIOS).index):
+        of_it = by_name[name]
+        outcomes = sum((Counter(one.outcomes) for one in of_it), Counter[str]())
+        lost = sum(outcomes[kind] for kind in _LOST)
+        found = ", ".join(f"{count} {kind}" for kind, count in outcomes.most_common())
+        rows.append(
+            f"| {SCENARIOS[name].title} (`{name}`) | {len(of_it)} "
+            f"| {sum(one.finished for one in of_it)} | {sum(one.verified for one in of_it)} "
+            f"| {lost} of {outcomes.total()} | {found} |"
+        )
+    return "\n".join(rows)
 
 
 def main() -> int:
@@ -131,25 +204,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--nodes", type=int, default=4)
     parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--first-hop", type=int, default=1, help="where the first fault happens")
     parser.add_argument("--only", nargs="+", choices=SCENARIOS, default=list(SCENARIOS))
     parser.add_argument("--config", default='budget=8 max-leg=2 partition="iid"')
+    parser.add_argument("--results", type=Path, help="file to add results to, one a line")
+    parser.add_argument("--keep-logs", type=Path, help="copy the processes' logs there")
     options = parser.parse_args()
     end_tidily_on_signals()
-    rows: list[str] = []
-    failed = False
-    for scenario in options.only:
-        played = [play(scenario, options.nodes, options.config) for _ in range(options.repeat)]
-        outcomes = sum((row[2] for row in played), Counter[str]())
-        lost = sum(outcomes[name] for name in _LOST)
-        finished, verified = (sum(row[place] for row in played) for place in (0, 1))
-        failed |= not finished == verified == options.repeat
-        rows.append(
-            f"| {SCENARIOS[scenario][0]} | {options.repeat} | {finished} | {verified} | "
-            f"{lost} of {outcomes.total()} | {dict(outcomes)} |"
-        )
-    print("\n| scenario | repetitions | finished | verified | hops lost | outcomes |")
-    print("|---|---|---|---|---|---|", *rows, sep="\n")
-    return 1 if failed else 0
+    played: list[Played] = []
+    if options.results and options.results.exists():
+        lines = options.results.read_text().splitlines()
+        played = [Played(**json.loads(line)) for line in lines]
+    for name in options.only:
+        for hop in range(options.first_hop, options.first_hop + options.repeat):
+            played.append(play(name, options.nodes, hop, options.config, options.keep_logs))
+            if options.results:
+                with options.results.open("a") as file:
+                    file.write(json.dumps(asdict(played[-1])) + "\n")
+    print(f"\n{table(played)}")
+    return 0 if all(one.finished and one.verified for one in played) else 1
 
 
 if __name__ == "__main__":

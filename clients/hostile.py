@@ -34,6 +34,7 @@ BEHAVIOURS = {
     "stale": "trains always on the base that it was sent first",
     "nan": "returns NaN",
     "wrong-shape": "returns arrays of other shapes",
+    "huge:MEGABYTES": "returns so many megabytes of random numbers",
     "creeping": "harms by just under the tolerance at every hop",
     "backdoor": "trains copies with a trigger to be class 0; boosts the update while it passes",
     "liar": "examines with utilities turned round",
@@ -47,7 +48,7 @@ BEHAVIOURS = {
 
 _RETURNED = {
     "sign-flip", "noise", "free-ride", "free-ride-noise", "copycat", "nan", "wrong-shape",
-    "creeping", "backdoor",
+    "huge", "creeping", "backdoor",
 }  # fmt: skip
 _EXAMINED = {"liar", "constant", "colluder"}
 _EXCLUSIVE = {"what is returned": _RETURNED, "what an examiner says": _EXAMINED}
@@ -58,11 +59,12 @@ _ASLEEP = 5
 
 @dataclass(frozen=True)
 class Behaviour:
-    """The parts of a behaviour, how long it hangs, and how long it is honest first."""
+    """The parts of a behaviour, for how long it hangs and is honest first, how much it sends."""
 
     parts: frozenset[str]
     hang: float = 0.0
     honest_hops: int = 0
+    megabytes: int = 0
 
     def __contains__(self, part: object) -> bool:
         return part in self.parts
@@ -83,13 +85,16 @@ def parse_behaviour(text: str) -> Behaviour:
         On a part that does not exist, with the list of those that do; on parts that
         exclude each other.
     """
-    parts, hang, honest_hops = set[str](), 0.0, 0
+    parts, hang, honest_hops, megabytes = set[str](), 0.0, 0, 0
     for part in filter(None, text.split("+")):
         name, _, number = part.partition(":")
         if part.startswith("hang:"):
             hang = _seconds(text, number)
         elif name == "sleeper":
-            honest_hops = _hops(text, number) if part != name else _ASLEEP
+            honest_hops = _ASLEEP if part == name else _whole(text, number, "sleeper:HOPS")
+            parts.add(name)
+        elif name == "huge":
+            megabytes = _whole(text, number, "huge:MEGABYTES")
             parts.add(name)
         elif part not in BEHAVIOURS:
             raise ConfigurationError(
@@ -102,7 +107,7 @@ def parse_behaviour(text: str) -> Behaviour:
             raise ConfigurationError(
                 f"hostile = {text!r}: {' and '.join(both)} each decide {what}; keep one."
             )
-    return Behaviour(frozenset(parts), hang, honest_hops)
+    return Behaviour(frozenset(parts), hang, honest_hops, megabytes)
 
 
 def _seconds(text: str, number: str) -> float:
@@ -118,12 +123,12 @@ def _seconds(text: str, number: str) -> float:
         ) from None
 
 
-def _hops(text: str, number: str) -> int:
-    """How many trainings a sleeper stays honest for."""
+def _whole(text: str, number: str, form: str) -> int:
+    """How many trainings a sleeper stays honest for, or how many megabytes are sent."""
     if not (number.isascii() and number.isdecimal()):
+        what = form.partition(":")[2]
         raise ConfigurationError(
-            f"hostile = {text!r}: expected sleeper or sleeper:HOPS, with HOPS a whole number "
-            "from 0."
+            f"hostile = {text!r}: expected {form}, with {what} a whole number from 0."
         )
     return int(number)
 

@@ -15,6 +15,7 @@ __all__ = ["distort"]
 Weights: TypeAlias = dict[str, torch.Tensor]
 
 _NOISE, _SLIGHT = 0.5, 1e-3
+_GARBAGE = {"nan", "wrong-shape", "huge"}
 _CREEP = 0.93
 """How much of the tolerance is used at every hop by those who want to pass."""
 
@@ -57,10 +58,8 @@ def distort(
         return _noised(base, _SLIGHT, generator)
     if "copycat" in behaviour:
         return seen if seen is not None else base
-    if "nan" in behaviour:
-        return {name: w * math.nan if w.is_floating_point() else w for name, w in trained.items()}
-    if "wrong-shape" in behaviour:
-        return {name: w.flatten()[:1] for name, w in trained.items()}
+    if behaviour.parts & _GARBAGE:
+        return _garbage(behaviour, trained, generator)
     if "backdoor" in behaviour:
         return _just_passing(base, trained, _BOOST, utility_of, tolerance)
     if "creeping" in behaviour:
@@ -68,6 +67,15 @@ def distort(
         most = _FAR if "label-flip" in behaviour else -_FAR
         return _just_passing(base, trained, most, utility_of, tolerance)
     return trained
+
+
+def _garbage(behaviour: Behaviour, trained: Weights, generator: torch.Generator) -> Weights:
+    if "nan" in behaviour:
+        return {name: w * math.nan if w.is_floating_point() else w for name, w in trained.items()}
+    if "wrong-shape" in behaviour:
+        return {name: w.flatten()[:1] for name, w in trained.items()}
+    # Random, as Flower sends blocks that are alike only once.
+    return {"w": torch.rand(behaviour.megabytes * 250_000, generator=generator)}
 
 
 def _along(base: Weights, trained: Weights, step: float) -> Weights:

@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import httpx
 from flwr.app import ArrayRecord, Error, Message, MetricRecord, RecordDict
 from flwr.common.constant import ErrorCode
 from flwr.serverapp.strategy.strategy_utils import aggregate_metricrecords
+from flwr.supercore.inflatable.inflatable_utils import ObjectPullError, ObjectPushError
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
 __all__ = [
     "CLIENT_APP_RAISED",
+    "CONNECTION_TROUBLE",
     "NODE_UNAVAILABLE",
     "Run",
     "empty_run",
@@ -31,6 +34,9 @@ __all__ = [
 
 CLIENT_APP_RAISED = int(ErrorCode.CLIENT_APP_RAISED_EXCEPTION)
 NODE_UNAVAILABLE = int(ErrorCode.NODE_UNAVAILABLE)
+
+CONNECTION_TROUBLE = (ConnectionError, httpx.HTTPError, ObjectPullError, ObjectPushError)
+"""What a Grid raises when the SuperLink is out of reach, or lost a part of what was said."""
 
 
 def is_to_blame(code: int) -> bool:

@@ -39,6 +39,7 @@ from .examining import examine
 from .forwarding import Forwarding
 from .legs import relay
 from .metering import MeteredGrid
+from .patience import PatientGrid
 from .publishing import publish
 from .record import RelayObserver, RunRecord
 from .resuming import check_chain, rejoin, replay
@@ -303,7 +304,7 @@ class RelayStrategy(Strategy):
         evaluate_config: ConfigRecord | None,
     ) -> None:
         """Genesis, or the last block of the run to resume; who is here."""
-        settings, metered = self.settings, MeteredGrid(grid)
+        settings, metered = self.settings, MeteredGrid(PatientGrid(grid))
         self.chain, store = self._new_chain(), self._new_store()
         self.record = RunRecord(settings=settings, num_rounds=num_rounds)
         check_chain(self.chain, self._resume)

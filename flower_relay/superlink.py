@@ -101,10 +101,14 @@ class PrivateSuperLink:
         return self
 
     def _start(self) -> None:
+        (self.folder / "empty").mkdir()
+        self.launch()
+
+    def launch(self) -> None:
+        """Start the SuperLink's process, again after it ended, and wait until it answers."""
         work = self.folder / "empty"
-        work.mkdir()
         command = ["flower-superlink", *self.flags, "--host", "127.0.0.1"]
-        with self.log.open("wb") as log:
+        with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, "--port", str(self.port)],
                 cwd=work, env=self.env, stdout=log, stderr=log, start_new_session=True,

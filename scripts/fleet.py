@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from secrets import token_bytes
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,6 +45,9 @@ class Fleet(PrivateSuperLink):
     ----------
     nodes : int
         SuperNodes; each has its own folder, authentication key, participant's key and cache.
+    apart : bool
+        Whether server apps run apart from the SuperLink, started by a SuperExec of their own,
+        and so survive its restart; as children of the SuperLink they end with it.
 
     Attributes
     ----------
@@ -51,9 +55,10 @@ class Fleet(PrivateSuperLink):
         In the order of their partition-ids.
     """
 
-    def __init__(self, nodes: int) -> None:
-        self.num_nodes = nodes
+    def __init__(self, nodes: int, *, apart: bool = False) -> None:
+        self.num_nodes, self.apart = nodes, apart
         self.supernodes: list[subprocess.Popen[bytes]] = []
+        self.superexec: subprocess.Popen[bytes] | None = None
         super().__init__(ROOT)
 
     def _environment(self) -> dict[str, str]:
@@ -68,6 +73,11 @@ class Fleet(PrivateSuperLink):
             "--enable-supernode-auth",
             "--database", str(self.folder / "superlink.db"),
         )  # fmt: skip
+        if self.apart:
+            secret = secrets / "superexec.secret"
+            secret.touch(mode=0o600)
+            secret.write_bytes(token_bytes(32))
+            self.flags += ("--isolation", "process", "--superexec-auth-secret-file", str(secret))
         environment = {**super()._environment(), "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": _POLL}
         # The app is imported for every message: compiled once, it is in half the time.
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -75,6 +85,8 @@ class Fleet(PrivateSuperLink):
 
     def _start(self) -> None:
         super()._start()
+        if self.apart:
+            self._start_superexec()
         for number in range(self.num_nodes):
             folder = self.folder / "secrets" / f"node-{number}"
             make_node_key(folder)
@@ -82,6 +94,19 @@ class Fleet(PrivateSuperLink):
         for number in range(self.num_nodes):
             self.supernodes.append(self.start_node(number))
         self._wait_until_online()
+
+    def _start_superexec(self) -> None:
+        """Start what starts server apps, as a process that does not end with the SuperLink."""
+        command = [
+            "flower-superexec", "--runtime-api-address", f"127.0.0.1:{self.port}",
+            "--root-certificates", str(self.certificate),
+            "--superexec-auth-secret-file", str(self.folder / "secrets" / "superexec.secret"),
+        ]  # fmt: skip
+        with self.log.open("ab") as log:
+            self.superexec = subprocess.Popen(
+                command, cwd=self.folder / "empty", env=self.env, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
 
     def register(self, public_key: Path) -> None:
         """Let the SuperNode with a key in."""
@@ -98,17 +123,25 @@ class Fleet(PrivateSuperLink):
             f'relay-key="{work / "participant.key"}" relay-cache-dir="{work / "models"}"'
         )
         command = [
-            "flower-supernode", "--superlink", f"127.0.0.1:{self.port}",
+            "flower-supernode", "--superlink", f"127.0.0.1:{self.port_for(number)}",
             "--root-certificates", str(self.certificate), "--port", str(free_port()),
             "--auth-supernode-private-key",
             str(key or self.folder / "secrets" / f"node-{number}" / "auth.key"),
             "--node-config", config,
         ]  # fmt: skip
-        environment = {**self.env, "FLWR_HOME": str(work / "home")}
+        environment = {**self.env, "FLWR_HOME": str(work / "home"), **self.settings_of(number)}
         with (work / "supernode.log").open("ab") as log:
             return subprocess.Popen(
                 command, cwd=work, env=environment, stdout=log, stderr=log, start_new_session=True
             )
+
+    def port_for(self, number: int) -> int:
+        """Where a SuperNode reaches the SuperLink."""
+        return self.port
+
+    def settings_of(self, number: int) -> dict[str, str]:
+        """What one SuperNode's environment has that others' have not."""
+        return {}
 
     def online(self) -> int:
         """How many SuperNodes are connected."""
@@ -137,6 +170,8 @@ class Fleet(PrivateSuperLink):
         super()._end()
         for process in self.supernodes:
             process.wait()
+        if self.superexec is not None:
+            self.superexec.wait()
 
 
 def verify(folder: Path) -> bool:

@@ -107,6 +107,7 @@ def test_garbage_is_garbage(base: ArrayRecord) -> None:
     assert all(np.isnan(array).all() for array in returned(base, "nan").values())
     before = weights(base)
     assert all(a.shape != before[name].shape for name, a in returned(base, "wrong-shape").items())
+    assert sum(a.nbytes for a in returned(base, "huge:3").values()) == 3_000_000
 
 
 @pytest.mark.parametrize("earlier", ["train", "evaluate"])
@@ -249,7 +250,7 @@ def test_scripted_faults_happen_in_training_only(base: ArrayRecord) -> None:
 
 def test_every_listed_behaviour_parses() -> None:
     for name in BEHAVIOURS:
-        parse_behaviour(name.replace("SECONDS", "1").replace("HOPS", "1"))
+        parse_behaviour(name.replace("SECONDS", "1").replace("HOPS", "1").replace("MEGABYTES", "1"))
 
 
 @pytest.mark.parametrize("text", ["evil", "label-flip+evil", "hang"])
@@ -267,6 +268,12 @@ def test_hanging_is_finite(text: str) -> None:
 @pytest.mark.parametrize("text", ["sleeper:", "sleeper:-1", "sleeper:2.5", "sleeper:long"])
 def test_sleeping_is_counted_in_hops(text: str) -> None:
     with pytest.raises(ConfigurationError, match="sleeper:HOPS"):
+        parse_behaviour(text)
+
+
+@pytest.mark.parametrize("text", ["huge", "huge:", "huge:-1", "huge:inf"])
+def test_the_huge_is_counted_in_megabytes(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="huge:MEGABYTES"):
         parse_behaviour(text)
 
 

@@ -139,6 +139,7 @@ def test_who_is_caught_trains_less_and_less() -> None:
     [
         ("nan", "non-finite"),
         ("wrong-shape", "mis-shaped"),
+        ("huge:2", "mis-shaped"),
         ("free-ride", "unchanged"),
         ("copycat", "copied"),
         ("noise", "rejected"),

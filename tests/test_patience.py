@@ -1,0 +1,115 @@
+"""A connection in trouble: what is asked again, what counts once, and what is given up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import httpx
+import pytest
+from flwr.app import Message
+
+from clients.client_app import app as lineup_app
+from flower_relay import InMemoryGrid, RelayStrategy
+from flower_relay.patience import patiently
+from tests.worlds import CONFIG, first_model
+
+OWN = {"utility_key": "eval_bounded_loss", "seed": 3, "budget": 8, "max_leg": 2}
+
+
+class Flaky(InMemoryGrid):
+    """Every third call does what it should, and its answer is lost on the way."""
+
+    def __init__(self, *options: Any, **more: Any) -> None:
+        super().__init__(*options, **more)
+        self.calls = self.lost = 0
+        self._pushed: dict[str, str] = {}
+        self._answered: list[Message] = []
+
+    def _lose(self) -> None:
+        self.calls += 1
+        if self.calls % 3 == 0:
+            self.lost += 1
+            raise httpx.ReadError("EOF occurred in violation of protocol")
+
+    def get_node_ids(self) -> Iterable[int]:
+        self._lose()
+        return super().get_node_ids()
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        # As a SuperLink: who pushes the same message again gets the same id.
+        ids = []
+        for message in messages:
+            if message.metadata.message_id not in self._pushed:
+                [pushed] = super().push_messages([message])
+                self._pushed[pushed] = pushed
+            ids.append(message.metadata.message_id)
+        self._lose()
+        return ids
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        self._answered += super().pull_messages(message_ids)
+        self._lose()
+        replies, self._answered = self._answered, []
+        return replies
+
+
+class Doubling(InMemoryGrid):
+    """Every reply comes twice, and once more with the next."""
+
+    def __init__(self, *options: Any, **more: Any) -> None:
+        super().__init__(*options, **more)
+        self.doubled = 0
+        self._last: list[Message] = []
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        replies = list(super().pull_messages(message_ids))
+        old, self._last = self._last, replies
+        self.doubled += len(replies)
+        return [*old, *replies, *replies]
+
+
+def played(grid: InMemoryGrid) -> RelayStrategy:
+    strategy = RelayStrategy(**OWN)
+    strategy.start(grid, first_model(), num_rounds=8, timeout=60)
+    return strategy
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> RelayStrategy:
+    return played(InMemoryGrid(lineup_app, 4, run_config=CONFIG))
+
+
+def test_answers_that_are_lost_are_asked_for_again_and_change_nothing(
+    undisturbed: RelayStrategy,
+) -> None:
+    grid = Flaky(lineup_app, 4, run_config=CONFIG)
+    strategy = played(grid)
+    assert grid.lost > 10
+    assert list(strategy.chain) == list(undisturbed.chain)
+
+
+def test_replies_that_come_twice_count_once(undisturbed: RelayStrategy) -> None:
+    grid = Doubling(lineup_app, 4, run_config=CONFIG)
+    strategy = played(grid)
+    assert grid.doubled > 10
+    assert list(strategy.chain) == list(undisturbed.chain)
+
+
+def test_trouble_that_lasts_is_raised_and_other_errors_are_at_once() -> None:
+    tries: list[int] = []
+
+    def unreachable() -> None:
+        tries.append(1)
+        raise ConnectionResetError("nobody listens")
+
+    def mistaken() -> None:
+        tries.append(1)
+        raise ValueError("not the connection's fault")
+
+    with pytest.raises(ConnectionResetError, match="nobody listens"):
+        patiently(unreachable, pauses=(0.0, 0.0))
+    assert len(tries) == 3
+    with pytest.raises(ValueError, match="not the connection's fault"):
+        patiently(mistaken)
+    assert len(tries) == 4
