@@ -21,12 +21,22 @@ from torch.nn.functional import one_hot
 
 from clients.training import _batches
 
-from .world import BATCH, LR, NODES, Cases
+from .world import BATCH, LR, Cases
 
-__all__ = ["Plan", "by_division", "by_matching", "class_means", "planned", "psnr", "updates"]
+__all__ = [
+    "Plan",
+    "by_division",
+    "by_matching",
+    "class_means",
+    "nearest",
+    "planned",
+    "psnr",
+    "updates",
+]
 
 _SHAPES = ((64, 64), (64,), (10, 64), (10,))
 PRIOR = 0.1
+"""Weight of the mean squared distance from the class means, beside the relative error."""
 _CAP = 60.0
 """dB above which a reconstruction is called exact."""
 
@@ -43,6 +53,11 @@ class Plan:
     def truth(self) -> Tensor:
         """The cases themselves, (cases, 64)."""
         return self.x[self.mask]
+
+    def averaged(self, made: Tensor) -> Tensor:
+        """The mean of everybody's updates, weighted by cases as FedAvg does."""
+        sizes = self.mask.sum((1, 2)).float()
+        return sizes / sizes.sum() @ made
 
 
 def planned(clients: list[Cases], seeds: list[int], batch: int = BATCH) -> Plan:
@@ -95,28 +110,34 @@ def by_division(update: Tensor) -> Tensor:
 
 
 def by_matching(
-    base: Tensor, seen: Tensor, plan: Plan, means: Tensor, *, averaged: bool, steps: int = 300
-) -> Tensor:
+    base: Tensor, seen: Tensor, plan: Plan, means: Tensor, *, averaged: bool,
+    clip: float = math.inf, steps: int = 300,
+) -> Tensor:  # fmt: skip
     """Cases whose training comes closest to what was seen, (cases, 64).
 
     Parameters
     ----------
     seen : Tensor
-        (parties, weights); of (weights,) the mean over parties where `averaged`.
+        (parties, weights); their average, (weights,), where `averaged`.
     means : Tensor
         The mean case of each class, (classes, 64).
+    clip : float
+        Length to which updates were cut before they were seen.
     """
     start = means[plan.y]
     guess = start.clone().requires_grad_()
     optimizer = torch.optim.Adam([guess], lr=0.02)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    sizes = plan.mask.sum((1, 2))
     scale = seen.square().sum(-1).clamp(min=1e-20)
     for _ in range(steps):
         optimizer.zero_grad()
         made = updates(base, plan, guess)
-        off = (made.mean(0) if averaged else made) - seen
-        far = (guess - start).square().mean(3)[plan.mask].sum() / plan.mask[0].sum()
-        torch.autograd.backward((off.square().sum(-1) / scale).sum() + PRIOR * far)
+        if clip < math.inf:
+            made = made * (clip / made.norm(dim=1, keepdim=True)).clamp(max=1)
+        off = (plan.averaged(made) if averaged else made) - seen
+        far = ((guess - start).square().mean(3) * plan.mask).sum((1, 2)) / sizes
+        torch.autograd.backward((off.square().sum(-1) / scale).sum() + PRIOR * far.sum())
         optimizer.step()
         schedule.step()
         with torch.no_grad():

@@ -72,6 +72,12 @@ class World:
         """The first weights, flat."""
         return parameters_to_vector(build_model(self.model, (1, 8, 8), 10, self.seed).parameters())
 
+    @property
+    def shares(self) -> Tensor:
+        """Everybody's weight in an average."""
+        sizes = torch.tensor([float(len(cases)) for cases in self.clients])
+        return sizes / sizes.sum()
+
     @classmethod
     @functools.lru_cache(maxsize=2)
     def of(cls, seed: int, model: str = "mlp") -> World:
@@ -110,14 +116,14 @@ def likeness(weights: Tensor, near: Tensor) -> Tensor:
 
     Rounded array by array as shipped; here the model's arrays are one after another.
     """
-    shapes = [p.shape for p in build_model_parameters(len(weights))]
+    shapes = [p.shape for p in _parameters(len(weights))]
     arrays, reference = _arrays(weights, shapes), _arrays(near, shapes)
     shown = decode(encode(arrays, reference, "int8"), reference, "int8")
     return torch.cat([torch.from_numpy(shown[name]).flatten() for name in arrays])
 
 
 @functools.cache
-def build_model_parameters(size: int) -> list[Tensor]:
+def _parameters(size: int) -> list[Tensor]:
     """The parameters of the model that has so many weights."""
     for name in ("mlp", "cnn"):
         parameters = list(build_model(name, (1, 8, 8), 10, 0).parameters())
@@ -177,5 +183,4 @@ def stages_of(world: World) -> list[Stage]:
 
 def _round(world: World, average: Tensor, seed: int) -> Tensor:
     made = [local(world, average, cases, seed) for cases in world.clients]
-    sizes = torch.tensor([float(len(cases)) for cases in world.clients])
-    return (torch.stack(made) * (sizes / sizes.sum())[:, None]).sum(0)
+    return world.shares @ torch.stack(made)
