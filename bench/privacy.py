@@ -1,14 +1,14 @@
 """How much of a participant's data one hop gives away, beside FedAvg, and what noise costs.
 
     python bench/privacy.py                        # all parts, some twenty minutes on one core
-    python bench/privacy.py membership --seeds 8
+    python bench/privacy.py membership --seeds 5
     python bench/privacy.py inversion noise
 
 Parts: `membership` and `inversion` (attacks on what successor, examiners, FedAvg's server and
 the others see), `settings` (membership by local training and by a participant's cases),
-`noise` (both attacks under Flower's local differential privacy) and `accuracy` (what that
-costs). Tables are Markdown: medians over seeds and 95 % bootstrap intervals. The attacks are
-in `bench/leakage`, each with what its attacker is given.
+`noise` (both attacks under Flower's local differential privacy), `accuracy` (what that costs),
+`figure` (draws docs/privacy.png). Tables are Markdown: medians over seeds and 95 % bootstrap
+intervals. The attacks are in `bench/leakage`, each with what its attacker is given.
 """
 
 from __future__ import annotations
@@ -340,12 +340,56 @@ def _progress(seeds: range) -> Iterator[int]:
     print(file=sys.stderr)
 
 
+def figure(seeds: range) -> None:
+    """Draw what division recovers of six participants' cases, into docs/privacy.png."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    world = World.of(seeds[0])
+    stage = stages_of(world)[0]
+    rows = _pictures(world, stage)
+    chart, axes = pyplot.subplots(len(rows), 6, figsize=(7.5, 6.6))
+    for line, (name, pictures) in zip(axes, rows.items(), strict=True):
+        for place, picture in zip(line, pictures, strict=True):
+            place.imshow(picture.reshape(8, 8), cmap="gray_r", vmin=0, vmax=1)
+            place.set_xticks([])
+            place.set_yticks([])
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
+    chart.tight_layout()
+    chart.savefig(Path(__file__).resolve().parents[1] / "docs" / "privacy.png", dpi=110)
+
+
+def _pictures(world: World, stage: Stage) -> dict[str, Tensor]:
+    """The first case of six participants, and the nearest candidates in each view."""
+    seed, who = 10_000 * stage.hops, range(3, 9)
+    truth = torch.stack([world.clients[k].x[0].flatten() for k in who])
+    rows = {"the case": truth}
+    for amount in ("1 case, 1 step", "4 cases, 1 step", "1 epoch"):
+        plan, updates = _planned(world, stage.baton, amount, seed)
+        rounded = torch.stack(
+            [likeness(stage.baton + u, stage.shown) - stage.shown for u in updates]
+        )
+        views = {"hop": updates, "hop, 8 bits": rounded}
+        if amount == "1 epoch":
+            views["average of 20"] = plan.averaged(updates).expand(NODES, -1)
+        for view, seen in views.items():
+            found = [nearest(by_division(seen[k]), truth[i : i + 1]) for i, k in enumerate(who)]
+            rows[f"{view},\n{amount}"] = torch.cat(found)
+    rows["nothing:\nclass mean"] = class_means(world.pool)[
+        [int(world.clients[k].y[0]) for k in who]
+    ]
+    return rows
+
+
 PARTS: dict[str, Part] = {
     "membership": membership,
     "inversion": inversion,
     "settings": settings,
     "noise": noise,
     "accuracy": accuracy,
+    "figure": figure,
 }
 
 
