@@ -23,6 +23,7 @@ from clients.hostile import (
     parse_behaviour,
 )
 from clients.partition import partition, split_held_out
+from clients.privacy import private_if_asked
 from flower_relay.mods import make_relay_mod
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class _Node:
         return model
 
 
-@app.train()
+@app.train(mods=[private_if_asked])
 def train(message: Message, context: Context) -> Message:
     """Train on this node's cases, from the weights of the message."""
     import torch
@@ -117,7 +118,9 @@ def train(message: Message, context: Context) -> Message:
         "num-examples": len(node.shard.y),
         "partition-id": node.number,
     }
-    content = RecordDict({"arrays": ArrayRecord(trained), "metrics": MetricRecord(metrics)})
+    # In the order in which they came, which Flower's privacy mod insists on.
+    ordered = ArrayRecord({name: trained[name] for name in arrays})
+    content = RecordDict({"arrays": ordered, "metrics": MetricRecord(metrics)})
     return Message(content, reply_to=message)
 
 

@@ -105,6 +105,11 @@ def _check_clients(config: Mapping[str, Any]) -> None:
         raise ConfigurationError(
             f"model = {config['model']!r}: expected one of {', '.join(MODELS)}."
         )
+    if config["local-dp-epsilon"] and config["model"] == "resnet18":
+        raise ConfigurationError(
+            "local-dp-epsilon with model = 'resnet18': Flower's mod cannot add noise to the "
+            "whole numbers that BatchNorm counts; take resnet18-gn."
+        )
     data = str(config["data"])
     if data not in DATASETS and not Path(data).expanduser().exists():
         raise ConfigurationError(
@@ -131,12 +136,14 @@ def _check_numbers(config: Mapping[str, Any]) -> None:
         _at_least(config, key, 1)
     for key in ("budget", "seed", "num-malicious-nodes"):
         _at_least(config, key, 0)
-    for key in ("learning-rate", "timeout", "server-learning-rate", "eta"):
+    for key in ("learning-rate", "timeout", "server-learning-rate", "eta", "local-dp-clip"):
         _above_zero(config, key)
     for key in ("fraction-train", "hostile-share", "server-momentum"):
         _number(config, key, "a number from 0 to 1", lambda v: 0 <= v <= 1)
     _number(config, "trim", "a number from 0 to below 0.5", lambda v: 0 <= v < 0.5)
-    _number(config, "proximal-mu", "a number, at least 0", lambda v: v >= 0)
+    for key in ("proximal-mu", "local-dp-epsilon"):
+        _number(config, key, "a number, at least 0", lambda v: v >= 0)
+    _number(config, "local-dp-delta", "a number between 0 and 1", lambda v: 0 < v < 1)
 
 
 def _truth(config: Mapping[str, Any], key: str) -> bool:

@@ -19,6 +19,7 @@ from clients.data import load_dataset
 from clients.evaluation import initial_arrays, test_metrics
 from clients.models import MODELS, build_model
 from clients.training import evaluate_locally, train_locally
+from flower_relay import InMemoryGrid, RelayStrategy
 from flower_relay.adapter import identify_process
 from flower_relay.errors import ConfigurationError
 
@@ -53,6 +54,10 @@ def call(
     return returned, dict(reply.metric_records["metrics"])
 
 
+def flat(arrays: dict[str, np.ndarray]) -> np.ndarray:
+    return np.concatenate([arrays[name].ravel() for name in sorted(arrays)])
+
+
 def record(arrays: dict[str, np.ndarray]) -> ArrayRecord:
     return ArrayRecord({name: torch.from_numpy(a) for name, a in arrays.items()})
 
@@ -71,6 +76,25 @@ def test_training_is_the_same_twice_and_another_hop_is_not() -> None:
     assert not same(first, other)
     assert not same(first, seeded)
     assert metrics.keys() == {"train_loss", "num-examples", "partition-id"}
+
+
+def test_local_privacy_cuts_the_update_and_adds_noise_to_every_weight() -> None:
+    start = initial_arrays(RUN)
+    before = flat({name: array.numpy() for name, array in start.items()})
+    plain = flat(call("train", start)[0]) - before
+    cut = flat(call("train", start, context(local_dp_epsilon=1e9, local_dp_clip=0.1))[0]) - before
+    assert np.linalg.norm(cut) == pytest.approx(0.1, rel=1e-3)
+    assert cut @ plain == pytest.approx(0.1 * np.linalg.norm(plain), rel=1e-3)
+    # 2 · 0.1 · √(2 ln(1.25 / 10⁻⁵)) / 2 = 0.4845
+    noised = flat(call("train", start, context(local_dp_epsilon=2.0, local_dp_clip=0.1))[0])
+    assert np.std(noised - before - cut) == pytest.approx(0.4845, rel=0.1)
+
+
+def test_a_relay_hands_on_what_local_privacy_made_of_its_hops() -> None:
+    grid = InMemoryGrid(app, 4, run_config=RUN | {"local-dp-epsilon": 1e6})
+    strategy = RelayStrategy(budget=4, examiners=0)
+    strategy.start(grid, initial_arrays(RUN), num_rounds=4, timeout=10)
+    assert [hop.model is not None for hop in strategy.record.hops] == [True] * 4
 
 
 def test_a_message_overrides_the_run_config() -> None:

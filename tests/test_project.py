@@ -118,6 +118,8 @@ def test_every_strategy_can_be_built(tmp_path: Path) -> None:
         ({"tolerance": 2.0}, "tolerance = 2.0: expected a number from 0.001 to 1.0"),
         ({"tolerance": 0.0}, "tolerance = 0.0: expected a number from 0.001 to 1.0"),
         ({"rounds": 0}, "rounds = 0: expected a whole number, at least 1"),
+        ({"local-dp-delta": 0.0}, "local-dp-delta = 0.0: expected a number between 0 and 1"),
+        ({"local-dp-epsilon": 1.0, "model": "resnet18"}, "take resnet18-gn"),
         ({"learning-rate": 0.0}, "learning-rate = 0.0: expected a number above 0"),
     ],
 )
