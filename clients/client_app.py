@@ -119,7 +119,7 @@ def train(message: Message, context: Context) -> Message:
         "partition-id": node.number,
     }
     # In the order in which they came, which Flower's privacy mod insists on.
-    ordered = ArrayRecord({name: trained[name] for name in arrays})
+    ordered = ArrayRecord({name: trained[name] for name in arrays if name in trained} | trained)
     content = RecordDict({"arrays": ordered, "metrics": MetricRecord(metrics)})
     return Message(content, reply_to=message)
 
