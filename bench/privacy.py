@@ -133,8 +133,9 @@ def _print_scores(table: Table, title: str) -> None:
 
 
 def settings(seeds: range) -> None:
-    """Print membership against a successor by how much is trained, and by cases."""
+    """Print what a successor learns by how much is trained, and by a participant's cases."""
     table: Table = defaultdict(list)
+    close: Table = defaultdict(list)
     for seed in _progress(seeds):
         world = World.of(seed)
         for stage in stages_of(world):
@@ -146,7 +147,21 @@ def settings(seeds: range) -> None:
                     ("5 epochs", {"epochs": 5}),
                 ):
                     _setting_at(world, stage, name, training, table)
+                _by_size_at(world, stage, close)
     _print_scores(table, "Membership by local training: relay, successor")
+    print("\n### Cases that division brings to 20 dB from one epoch, by a participant's cases\n")
+    for key, values in close.items():
+        print(f"{', '.join(key)}: {median(values).shown('.2f')}")
+
+
+def _by_size_at(world: World, stage: Stage, close: Table) -> None:
+    plan, updates = _planned(world, stage.baton, "1 epoch", 10_000 * stage.hops)
+    found: dict[str, list[Tensor]] = defaultdict(list)
+    for update, x, mask in zip(updates, plan.x, plan.mask, strict=True):
+        size = "below 30 cases" if int(mask.sum()) < 30 else "30 cases or more"
+        found[size].append(psnr(nearest(by_division(update), x[mask]), x[mask]) >= 20)
+    for size, hits in found.items():
+        close[size, f"{stage.hops}"].append(float(torch.cat(hits).float().mean()))
 
 
 def _setting_at(
