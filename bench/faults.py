@@ -110,6 +110,10 @@ SCENARIOS = {
         title="a node's clock leaps a minute ahead while training; put right after a minute",
         act=ahead, fleet=TamperedFleet,
     ),
+    "large": Scenario(
+        title="a node that answers with 300 MB, each time", act=only_hostile,
+        config='hostile="huge:300" hostile-share=0.26 timeout=600.0',
+    ),
     "huge": Scenario(
         title="a node that answers with 1 GB, each time", act=only_hostile,
         config='hostile="huge:1000" hostile-share=0.26 timeout=600.0',
