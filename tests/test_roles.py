@@ -93,7 +93,8 @@ def test_cycles_end_when_those_who_train_have_had_their_turn(tmp_path: Path) -> 
 def test_a_federation_in_which_nobody_trains_stops_and_says_why(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    strategy = play(tmp_path, {n: "examine" for n in range(8)})
+    with caplog.at_level("WARNING", logger="flwr"):
+        strategy = play(tmp_path, {n: "examine" for n in range(8)})
     assert [type(block) for block in strategy.chain] == [Genesis]
     assert "nobody who trains is here" in caplog.text
 
