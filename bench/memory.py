@@ -1,5 +1,7 @@
 """Peak memory of the strategy itself: a 100 MB model over four lanes on the in-memory grid.
 
+    python bench/memory.py 44
+
 `bench/hop.py memory` measures the same under Flower's simulation, whose process also holds
 the simulated nodes' messages.
 """
@@ -22,11 +24,12 @@ from flower_relay import InMemoryGrid  # noqa: E402
 
 def main() -> None:
     """Run the memory bench in this process and print what it measured."""
+    megabytes = int(sys.argv[1]) if len(sys.argv) > 1 else 100
     with tempfile.TemporaryDirectory() as folder:
         config = {
             "what": "memory",
             "out": str(Path(folder) / "memory.json"),
-            "megabytes": 100,
+            "megabytes": megabytes,
             "lanes": 4,
         }
         grid = InMemoryGrid(visited.client, 8, run_config=config)

@@ -39,8 +39,9 @@ def measure_hop(grid: Grid, context: Context) -> dict[str, Any]:
     config = context.run_config
     clocked = ClockedGrid(grid)
     messages, hops = int(config["messages"]), int(config["hops"])
-    for kind in ("query", "query.ready"):
-        _bare(Courier(clocked, 5.0), grid, kind, messages)
+    courier = Courier(clocked, 5.0)
+    bare = _bare(courier, grid, "query", messages)
+    _bare(courier, grid, "query.ready", messages)
     flowers = [_flowers_own(grid, node) for node in _turns(grid, 3 * messages // 10)]
     strategy = RelayStrategy(examiners=0, max_leg=1, trail=0.0)
     strategy.start(clocked, initial_arrays(config), num_rounds=hops, timeout=120)
@@ -50,6 +51,7 @@ def measure_hop(grid: Grid, context: Context) -> dict[str, Any]:
         "table": {
             "hop, median s": statistics.median(taken),
             "hop, 95th percentile s": float(np.quantile(taken, 0.95)),
+            "bare message polled quickly, median s": statistics.median(bare),
             "bare message through send_and_receive, median s": statistics.median(flowers),
             **_fedavg(grid, context),
             "plain PyTorch training step, median s": statistics.median(_plain(context)),
@@ -93,9 +95,12 @@ def _turns(grid: Grid, count: int) -> list[int]:
     return [nodes[place] for place in np.concatenate(cycles)[:count]]
 
 
-def _bare(courier: Courier, grid: Grid, kind: str, count: int) -> None:
-    for node in _turns(grid, count):
-        courier.exchange([Message(RecordDict(), node, kind, ttl=120)], [kind], 120)
+def _bare(courier: Courier, grid: Grid, kind: str, count: int) -> list[float]:
+    """Seconds of messages without content, one after the other, as the courier has them."""
+    return [
+        courier.exchange([Message(RecordDict(), node, kind, ttl=120)], [kind], 120)[0].seconds
+        for node in _turns(grid, count)
+    ]
 
 
 def _flowers_own(grid: Grid, node: int) -> float:
