@@ -98,7 +98,8 @@ class LateGrid(InMemoryGrid):
 MOD = make_relay_mod(lasting_keys_only=True)
 World = dict[str, Any]
 WORLDS: dict[str, World] = {
-    "chain": {"max_leg": 3, "planted": 0.5, "deposit_unit": 0.0, "seed": 3},
+    "chain": {"max_leg": 3, "planted": 0.5, "deposit_unit": 0.0},
+    "voided": {"max_leg": 3, "planted": 0.5, "deposit_unit": 0.0, "seed": 3},
     "debts": {"nodes": 4, "lanes": 2, "tolerance": 1.0, "debt_scale": 0.01, "debt_allowance": 0.0},
     "ahead": {"max_leg": 2, "speculate": True, "nodes": 7, "rounds": 5},
     "late": {"max_leg": 2, "late": 7, "rounds": 3},
