@@ -192,7 +192,8 @@ class Exchange:
         for step in steps:
             if step.reference and not held.has(step.reference):
                 raise MissingError(step.reference)
-            model = recent(step.model)
+            # A node with a limit of its own looks at the size of whatever it is sent.
+            model = recent(step.model) if self.max_bytes is None else None
             if model is None:
                 arrays, data = taken(step, held.get, self.max_bytes)
                 model = remember(Model(name=step.model, arrays=arrays, data=data))

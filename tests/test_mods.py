@@ -25,6 +25,7 @@ from flower_relay.adapter import error, identify_process, stamp
 from flower_relay.errors import ConfigurationError, RefusedError
 from flower_relay.memory_grid import InMemoryGrid
 from flower_relay.mods import make_relay_mod, relay_mod
+from flower_relay.parcels import PARCEL, parcel_of, whole
 from flower_relay.statements import (
     Hello,
     Hop,
@@ -322,6 +323,24 @@ def test_a_model_above_the_limit_is_refused_before_it_is_unpacked() -> None:
             ask(tiny_app(mod), a_node(**limited), "evaluate", VOTE, packed(b"x" * size))
     allowed = a_node(relay_max_bytes=size)
     assert said(ask(tiny_app(), allowed, "train", TRAIN, arrays))["signature"]
+
+
+def test_a_limit_holds_for_what_another_node_of_the_process_has_unpacked() -> None:
+    arrays = weights(40)
+    data = canonical_bytes(arrays)
+
+    def evaluated(node: Context) -> Message:
+        told = {"relay-models": [name_of(40)], "relay-shown": [name_of(40)]}
+        asked = {"config": ConfigRecord({**VOTE, **told, "relay-arrays": "arrays"})}
+        content = RecordDict({**asked, PARCEL: parcel_of([whole(name_of(40), data)])})
+        identify_process(1)
+        reply = tiny_app()(stamp(Message(content, node.node_id, "evaluate"), "message-1"), node)
+        assert isinstance(reply, Message)
+        return reply
+
+    assert said(evaluated(a_node()))["utilities"] == [0.0]
+    with pytest.raises(RefusedError, match=f"{len(data)} bytes and {len(data) - 1} are accepted"):
+        evaluated(a_node(relay_max_bytes=len(data) - 1))
 
 
 @pytest.mark.parametrize("limit", ["big", 0, -1, True, 1.5])
