@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from flwr.app import Message, RecordDict
+from flwr.app import Message
 from flwr.serverapp import Grid
 
-from .adapter import Run
+from .passing import PassingGrid
 
 __all__ = ["MeteredGrid", "payload"]
 
 
-class MeteredGrid(Grid):
+class MeteredGrid(PassingGrid):
     """Passes everything on to `grid` and keeps count.
 
     Attributes
@@ -27,36 +27,12 @@ class MeteredGrid(Grid):
     """
 
     def __init__(self, grid: Grid) -> None:
-        self._grid = grid
+        super().__init__(grid)
         self.messages = 0
         self.bytes_sent = 0
         self.bytes_received = 0
         self.bytes_hops = 0
         self.bytes_tests = 0
-
-    def set_run(self, run: Run) -> None:
-        """Set the run of the grid behind."""
-        self._grid.set_run(run)
-
-    @property
-    def run(self) -> Run:
-        """The run of the grid behind."""
-        return self._grid.run
-
-    def create_message(
-        self,
-        content: RecordDict,
-        message_type: str,
-        dst_node_id: int,
-        group_id: str,
-        ttl: float | None = None,
-    ) -> Message:
-        """Have the grid behind make a message (`Message(...)` is the usual way)."""
-        return self._grid.create_message(content, message_type, dst_node_id, group_id, ttl)
-
-    def get_node_ids(self) -> Iterable[int]:
-        """Ids of the connected nodes."""
-        return self._grid.get_node_ids()
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         """Push, and count what was pushed."""

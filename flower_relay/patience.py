@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable
 from logging import WARNING
 from typing import TypeVar
 
-from flwr.app import Message, RecordDict
+from flwr.app import Message
 from flwr.common import log
-from flwr.serverapp import Grid
 
-from .adapter import CONNECTION_TROUBLE, Run
+from .adapter import CONNECTION_TROUBLE
+from .passing import PassingGrid
 
 __all__ = ["PatientGrid", "patiently"]
 
@@ -38,31 +38,11 @@ def patiently(call: Callable[[], Answer], pauses: Iterable[float] = _PAUSES) -> 
     return call()
 
 
-class PatientGrid(Grid):
-    """Passes everything on to `grid`, again and again while the connection is in trouble."""
+class PatientGrid(PassingGrid):
+    """Passes everything on to `grid`, again and again while the connection is in trouble.
 
-    def __init__(self, grid: Grid) -> None:
-        self._grid = grid
-
-    def set_run(self, run: Run) -> None:
-        """Set the run of the grid behind."""
-        self._grid.set_run(run)
-
-    @property
-    def run(self) -> Run:
-        """The run of the grid behind."""
-        return self._grid.run
-
-    def create_message(
-        self,
-        content: RecordDict,
-        message_type: str,
-        dst_node_id: int,
-        group_id: str,
-        ttl: float | None = None,
-    ) -> Message:
-        """Have the grid behind make a message (`Message(...)` is the usual way)."""
-        return self._grid.create_message(content, message_type, dst_node_id, group_id, ttl)
+    Except `send_and_receive`, which has a deadline of its own.
+    """
 
     def get_node_ids(self) -> Iterable[int]:
         """Ids of the connected nodes."""
@@ -77,9 +57,3 @@ class PatientGrid(Grid):
         """Pull; a reply that was lost on its way comes as an error that blames nobody."""
         wanted = list(message_ids)
         return patiently(lambda: list(self._grid.pull_messages(wanted)))
-
-    def send_and_receive(
-        self, messages: Iterable[Message], *, timeout: float | None = None
-    ) -> Iterable[Message]:
-        """Send and receive by the grid behind, once: it has a deadline of its own."""
-        return self._grid.send_and_receive(messages, timeout=timeout)

@@ -12,11 +12,12 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from flwr.app import Message, MessageType, RecordDict
+from flwr.app import Message, MessageType
 from flwr.serverapp import Grid
 
-from ..adapter import Run, metrics_of
+from ..adapter import metrics_of
 from ..metering import payload
+from ..passing import PassingGrid
 from .devices import Device
 
 __all__ = ["FleetClock", "FleetGrid", "Traffic"]
@@ -107,8 +108,10 @@ class _Answer:
     arrives: dict[str, float]
 
 
-class FleetGrid(Grid):
+class FleetGrid(PassingGrid):
     """Passes messages on, keeps the fleets' clocks, and counts.
+
+    Devices that are away count as connected: they are waited for.
 
     Parameters
     ----------
@@ -132,7 +135,7 @@ class FleetGrid(Grid):
     def __init__(
         self, grid: Grid, fleets: dict[str, Sequence[Device]], driving: str = "homogeneous"
     ) -> None:
-        self._grid = grid
+        super().__init__(grid)
         nodes = sorted(grid.get_node_ids())
         self.clocks = {
             name: FleetClock(dict(zip(nodes, devices, strict=True)))
@@ -149,19 +152,6 @@ class FleetGrid(Grid):
     def seconds(self) -> dict[str, float]:
         """What each fleet's clock shows."""
         return {name: clock.latest for name, clock in self.clocks.items()}
-
-    def set_run(self, run: Run) -> None:
-        """Set the run of the grid behind."""
-        self._grid.set_run(run)
-
-    @property
-    def run(self) -> Run:
-        """The run of the grid behind."""
-        return self._grid.run
-
-    def get_node_ids(self) -> Iterable[int]:
-        """Ids of the connected nodes: also those of devices that are away, who are waited for."""
-        return self._grid.get_node_ids()
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         """Push; every message is answered at once and its answer kept until it arrives."""
@@ -199,17 +189,6 @@ class FleetGrid(Grid):
             replies += pulled
             waiting -= {reply.metadata.reply_to_message_id for reply in pulled}
         return replies
-
-    def create_message(
-        self,
-        content: RecordDict,
-        message_type: str,
-        dst_node_id: int,
-        group_id: str,
-        ttl: float | None = None,
-    ) -> Message:
-        """Have the grid behind make a message (`Message(...)` is the usual way)."""
-        return self._grid.create_message(content, message_type, dst_node_id, group_id, ttl)
 
     def _answer(self, message: Message, down: int, message_id: str) -> _Answer | None:
         """Have a message answered; None for one that is met with silence."""
