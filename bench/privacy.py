@@ -14,7 +14,6 @@ intervals. The attacks are in `bench/leakage`, each with what its attacker is gi
 from __future__ import annotations
 
 import argparse
-import logging
 import math
 import os
 import sys
@@ -39,9 +38,17 @@ from bench.leakage.inversion import (
     planned,
     psnr,
 )
-from bench.leakage.membership import SCORES, Rates, attack, loss_only, shadows_of
-from bench.leakage.noise import exact_epsilon, mu_of, privately
-from bench.leakage.world import NODES, Cases, Stage, World, likeness, local, stages_of
+from bench.leakage.membership import Rates, attack, loss_only, shadows_of
+from bench.leakage.noise import privately
+from bench.leakage.tables import (
+    Table,
+    note_psnr,
+    note_rates,
+    print_accuracy,
+    print_likeness,
+    print_scores,
+)
+from bench.leakage.world import NODES, Cases, Stage, World, local, stages_of
 from flower_relay.comparison.statistics import median
 
 CLIP = 0.5
@@ -50,7 +57,6 @@ EPSILONS = (1e9, 1000.0, 300.0, 100.0, 30.0, 10.0)
 """By Flower's formula, a message; the first is clipping alone."""
 NOISED_STAGES, SETTINGS_STAGES = (4, 100), (4, 100)
 
-Table = dict[tuple[str, ...], list[float]]
 Part = Callable[[range], None]
 
 
@@ -65,13 +71,6 @@ def _shadows(world: World, at: Tensor, seed: int, **training: int) -> list[Tenso
         shadows_of(world, at, cases, seed + 100 * k, **training)
         for k, cases in enumerate(world.clients)
     ]
-
-
-def _note(table: Table, key: tuple[str, ...], found: list[dict[str, Rates]]) -> None:
-    """A seed's means over participants, score by score."""
-    for name in found[0]:
-        table[*key, name, "auc"].append(float(np.mean([one[name].auc for one in found])))
-        table[*key, name, "true"].append(float(np.mean([one[name].true for one in found])))
 
 
 def _attacked(
@@ -90,46 +89,28 @@ def membership(seeds: range, model: str = "mlp") -> None:
         world = World.of(seed, model)
         for stage in stages_of(world):
             _membership_at(world, stage, 10_000 * stage.hops, table)
-    _print_scores(table, f"Membership, {model}")
+    print_scores(table, f"Membership, {model}")
 
 
 def _membership_at(world: World, stage: Stage, seed: int, table: Table) -> None:
     hops, base, shown = f"{stage.hops}", stage.baton, stage.shown
     updates, shadows = _victims(world, base, seed), _shadows(world, base, seed + 50)
-    _note(table, ("relay: successor, exact", hops), _attacked(world, base, updates, shadows))
-    rounded = torch.stack([likeness(base + update, shown) - shown for update in updates])
-    found = _attacked(world, shown, rounded, shadows)
-    _note(table, ("relay: examiner, 8 bits", hops), found)
+    note_rates(table, ("relay: successor, exact", hops), _attacked(world, base, updates, shadows))
+    found = _attacked(world, shown, stage.rounded(updates), shadows)
+    note_rates(table, ("relay: examiner, 8 bits", hops), found)
     at = stage.average
     updates, shadows = _victims(world, at, seed), _shadows(world, at, seed + 50)
-    _note(table, ("FedAvg: server, one client's", hops), _attacked(world, at, updates, shadows))
+    note_rates(
+        table, ("FedAvg: server, one client's", hops), _attacked(world, at, updates, shadows)
+    )
     # Of the average the attacker imagines all twenty.
     mean = world.shares @ updates
     imagined = torch.einsum("k,ksw->sw", world.shares, torch.stack(shadows))
     found = _attacked(world, at, mean.expand(NODES, -1), [imagined] * NODES)
-    _note(table, (f"FedAvg: average of {NODES}", hops), found)
+    note_rates(table, (f"FedAvg: average of {NODES}", hops), found)
     for name, weights in zip(("relay", "FedAvg"), stage.published, strict=True):
         found = [{"loss": loss_only(world, cases, weights)} for cases in world.clients]
-        _note(table, (f"{name}: published model alone", hops), found)
-
-
-def _print_scores(table: Table, title: str) -> None:
-    """Area under the curve by score, and the best one with its true positives."""
-    print(f"\n### {title}\n\n| | " + " | ".join(SCORES) + " | best AUC | best TPR at 1 % FPR |")
-    print("|---" * (len(SCORES) + 3) + "|")
-    for key in dict.fromkeys(key[:-2] for key in table):
-        medians = {
-            name: median(table[*key, name, "auc"])
-            for name in SCORES
-            if (*key, name, "auc") in table
-        }
-        best = max(medians, key=lambda name: medians[name].median)
-        cells = [f"{medians[name].median:.3f}" if name in medians else "" for name in SCORES]
-        true = max((median(table[*key, name, "true"]) for name in medians), key=lambda i: i.median)
-        print(
-            f"| {', '.join(key)} | {' | '.join(cells)} | {medians[best].shown('.3f')} "
-            f"| {true.shown('.3f')} |"
-        )
+        note_rates(table, (f"{name}: published model alone", hops), found)
 
 
 def settings(seeds: range) -> None:
@@ -148,7 +129,7 @@ def settings(seeds: range) -> None:
                 ):
                     _setting_at(world, stage, name, training, table)
                 _by_size_at(world, stage, close)
-    _print_scores(table, "Membership by local training: relay, successor")
+    print_scores(table, "Membership by local training: relay, successor")
     print("\n### Cases that division brings to 20 dB from one epoch, by a participant's cases\n")
     for key, values in close.items():
         print(f"{', '.join(key)}: {median(values).shown('.2f')}")
@@ -171,11 +152,13 @@ def _setting_at(
     updates = _victims(world, stage.baton, seed, **training)
     shadows = _shadows(world, stage.baton, seed + 50, **training)
     found = _attacked(world, stage.baton, updates, shadows)
-    _note(table, (name, hops), found)
+    note_rates(table, (name, hops), found)
     if not training:
         order = np.argsort([len(cases) for cases in world.clients])
         for size, who in (("fewest", order[: NODES // 2]), ("most", order[NODES // 2 :])):
-            _note(table, (f"1 epoch, the ten with the {size} cases", hops), [found[k] for k in who])
+            note_rates(
+                table, (f"1 epoch, the ten with the {size} cases", hops), [found[k] for k in who]
+            )
 
 
 def inversion(seeds: range) -> None:
@@ -186,20 +169,18 @@ def inversion(seeds: range) -> None:
         for stage in stages_of(world):
             for amount in ("1 case, 1 step", "4 cases, 1 step", "1 epoch"):
                 _inversion_at(world, stage, amount, table)
-    _print_likeness(table, "Inversion")
+    print_likeness(table, "Inversion")
 
 
 def _inversion_at(world: World, stage: Stage, amount: str, table: Table) -> None:
-    hops, shown = f"{stage.hops}", stage.shown
-    seed = 10_000 * stage.hops
+    hops, seed = f"{stage.hops}", 10_000 * stage.hops
     plan, updates = _planned(world, stage.baton, amount, seed)
-    rounded = torch.stack([likeness(stage.baton + u, shown) - shown for u in updates])
     _, of_average = _planned(world, stage.average, amount, seed)
     mean = plan.averaged(of_average)
     means = class_means(world.pool)
     for view, at, seen in (
         ("relay: successor, exact", stage.baton, updates),
-        ("relay: examiner, 8 bits", shown, rounded),
+        ("relay: examiner, 8 bits", stage.shown, stage.rounded(updates)),
         ("FedAvg: server, one client's", stage.average, of_average),
         (f"FedAvg: average of {NODES}", stage.average, mean),
     ):
@@ -233,35 +214,18 @@ def _note_likeness(
                 for update, x, mask in zip(seen, plan.x, plan.mask, strict=True)
             ]
         )
-    _note_psnr(table, key, "matching", matched)
-    _note_psnr(table, key, "division", divided)
+    note_psnr(table, key, "matching", matched)
+    note_psnr(table, key, "division", divided)
 
 
 def _note_guesses(
     table: Table, key: tuple[str, ...], world: World, plan: Plan, means: Tensor
 ) -> None:
     """What is had without any update: class means, and the nearest of 64 cases of others."""
-    _note_psnr(table, key, "matching", psnr(means[plan.y][plan.mask], plan.truth))
+    note_psnr(table, key, "matching", psnr(means[plan.y][plan.mask], plan.truth))
     drawn = torch.randperm(len(world.pool), generator=torch.Generator().manual_seed(0))[:64]
     others = world.pool.x[drawn].flatten(1)
-    _note_psnr(table, key, "division", psnr(nearest(others, plan.truth), plan.truth))
-
-
-def _note_psnr(table: Table, key: tuple[str, ...], name: str, found: Tensor) -> None:
-    table[*key, name, "median"].append(float(found.median()))
-    table[*key, name, "close"].append(float((found >= 20).float().mean()))
-
-
-def _print_likeness(table: Table, title: str) -> None:
-    print(f"\n### {title}: median PSNR in dB (60: exact), and share of cases at 20 dB or more\n")
-    print("| | division, dB | ≥ 20 dB | matching, dB | ≥ 20 dB |\n|---|---|---|---|---|")
-    for key in dict.fromkeys(key[:-2] for key in table):
-        cells = [
-            median(table[*key, name, what]).shown(spelling)
-            for name in ("division", "matching")
-            for what, spelling in (("median", ".1f"), ("close", ".2f"))
-        ]
-        print(f"| {', '.join(key)} | {' | '.join(cells)} |")
+    note_psnr(table, key, "division", psnr(nearest(others, plan.truth), plan.truth))
 
 
 def noise(seeds: range) -> None:
@@ -276,8 +240,8 @@ def noise(seeds: range) -> None:
                 shadows = [_clipped(s) for s in _shadows(world, stage.baton, 50)]
                 for epsilon in EPSILONS:
                     _noised_at(world, stage, epsilon, shadows, told, close)
-    _print_scores(told, f"Membership under noise: relay, successor, clip {CLIP}")
-    _print_likeness(close, f"Inversion under noise: relay, successor, clip {CLIP}")
+    print_scores(told, f"Membership under noise: relay, successor, clip {CLIP}")
+    print_likeness(close, f"Inversion under noise: relay, successor, clip {CLIP}")
 
 
 def _noised_at(
@@ -285,7 +249,7 @@ def _noised_at(
 ) -> None:
     base, key = stage.baton, (_spelled(epsilon), f"{stage.hops}")
     noised = _privately(base, _victims(world, base, 10_000 * stage.hops), epsilon)
-    _note(told, key, _attacked(world, base, noised, shadows))
+    note_rates(told, key, _attacked(world, base, noised, shadows))
     for amount in ("1 case, 1 step", "1 epoch"):
         plan, updates = _planned(world, base, amount, 10_000 * stage.hops)
         seen, means = _privately(base, updates, epsilon), class_means(world.pool)
@@ -315,7 +279,6 @@ def accuracy(seeds: range) -> None:
     for seed in _progress(seeds):
         for epsilon in (0.0, *EPSILONS):
             for strategy in strategies:
-                logging.getLogger("flwr").setLevel(logging.ERROR)
                 cell = {
                     "strategy": strategy, "data": "digits", "partition": "dirichlet:0.3",
                     "attack": "", "share": 0.0, "seed": seed, "nodes": NODES, "budget": 200,
@@ -326,25 +289,7 @@ def accuracy(seeds: range) -> None:
                 records = play_in_memory(cell).found["records"][-3:]
                 final = float(np.mean([record["accuracy"] for record in records]))
                 table[f"{epsilon:g}", strategy].append(final)
-    _print_accuracy(table, strategies)
-
-
-def _print_accuracy(table: Table, strategies: tuple[str, ...]) -> None:
-    print(f"\n### Accuracy under noise, clip {CLIP}, 200 client-epochs (mean of last 3 records)\n")
-    print("| ε by the mod | σ a weight | ε exact | ten hops | " + " | ".join(strategies) + " |")
-    print("|---" * (4 + len(strategies)) + "|")
-    for epsilon in (0.0, *EPSILONS):
-        cells = [median(table[f"{epsilon:g}", name]).shown(".3f") for name in strategies]
-        spelled = ["off", "0", "–", "–"]
-        if epsilon:
-            one, ten = exact_epsilon(mu_of(epsilon)), exact_epsilon(mu_of(epsilon, messages=10))
-            spelled = [
-                f"{epsilon:g}",
-                f"{2 * CLIP / mu_of(epsilon):.2g}",
-                f"{one:.3g}",
-                f"{ten:.3g}",
-            ]
-        print(f"| {' | '.join(spelled + cells)} |")
+    print_accuracy(table, strategies, EPSILONS, CLIP)
 
 
 def _progress(seeds: range) -> Iterator[int]:
@@ -357,45 +302,15 @@ def _progress(seeds: range) -> Iterator[int]:
 
 def figure(seeds: range) -> None:
     """Draw what division recovers of six participants' cases, into docs/privacy.png."""
-    import matplotlib
-
-    matplotlib.use("agg")
-    from matplotlib import pyplot
+    from bench.leakage.pictures import draw
 
     world = World.of(seeds[0])
     stage = stages_of(world)[0]
-    rows = _pictures(world, stage)
-    chart, axes = pyplot.subplots(len(rows), 6, figsize=(7.5, 6.6))
-    for line, (name, pictures) in zip(axes, rows.items(), strict=True):
-        for place, picture in zip(line, pictures, strict=True):
-            place.imshow(picture.reshape(8, 8), cmap="gray_r", vmin=0, vmax=1)
-            place.set_xticks([])
-            place.set_yticks([])
-        line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
-    chart.tight_layout()
-    chart.savefig(Path(__file__).resolve().parents[1] / "docs" / "privacy.png", dpi=110)
-
-
-def _pictures(world: World, stage: Stage) -> dict[str, Tensor]:
-    """The first case of six participants, and the nearest candidates in each view."""
-    seed, who = 10_000 * stage.hops, range(3, 9)
-    truth = torch.stack([world.clients[k].x[0].flatten() for k in who])
-    rows = {"the case": truth}
-    for amount in ("1 case, 1 step", "4 cases, 1 step", "1 epoch"):
-        plan, updates = _planned(world, stage.baton, amount, seed)
-        rounded = torch.stack(
-            [likeness(stage.baton + u, stage.shown) - stage.shown for u in updates]
-        )
-        views = {"hop": updates, "hop, 8 bits": rounded}
-        if amount == "1 epoch":
-            views["average of 20"] = plan.averaged(updates).expand(NODES, -1)
-        for view, seen in views.items():
-            found = [nearest(by_division(seen[k]), truth[i : i + 1]) for i, k in enumerate(who)]
-            rows[f"{view},\n{amount}"] = torch.cat(found)
-    rows["nothing:\nclass mean"] = class_means(world.pool)[
-        [int(world.clients[k].y[0]) for k in who]
-    ]
-    return rows
+    views = {
+        amount: _planned(world, stage.baton, amount, 10_000 * stage.hops)
+        for amount in ("1 case, 1 step", "4 cases, 1 step", "1 epoch")
+    }
+    draw(world, stage, views)
 
 
 PARTS: dict[str, Part] = {

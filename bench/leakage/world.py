@@ -159,6 +159,11 @@ class Stage:
     average: Tensor
     published: tuple[Tensor, Tensor]
 
+    def rounded(self, updates: Tensor) -> Tensor:
+        """What examiners, who hold `shown`, see of updates of the baton (participants, weights)."""
+        seen = [likeness(self.baton + update, self.shown) - self.shown for update in updates]
+        return torch.stack(seen)
+
 
 def stages_of(world: World) -> list[Stage]:
     """Both runs, stopped at `STAGES`."""
