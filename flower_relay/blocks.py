@@ -108,6 +108,11 @@ class HopClaim:
         """The model that the trainer handed in."""
         return self.sent or self.model
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The models there are of this hop, as handed on and as handed in."""
+        return tuple(name for name in (self.model, self.sent) if name is not None)
+
 
 @dataclass(frozen=True, kw_only=True)
 class NonceHash:

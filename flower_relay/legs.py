@@ -311,10 +311,9 @@ def _part(run: Running, legs: list[_Leg], leg: _Leg, sent: str) -> str | None:
     return None if name in run.state.seen | _claimed(legs) else name
 
 
-def _claimed(legs: list[_Leg]) -> set[str | None]:
+def _claimed(legs: list[_Leg]) -> set[str]:
     """Models of this round's hops so far, as handed in and as handed on."""
-    claims = [hop.claim for leg in legs for hop in leg.hops]
-    return {name for claim in claims for name in (claim.model, claim.sent)}
+    return {name for leg in legs for hop in leg.hops for name in hop.claim.names}
 
 
 def _candidate(

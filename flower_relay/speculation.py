@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .blocks import HopClaim, Testing
-from .decisions import can_be_supposed, decide_ahead, fails
+from .blocks import Testing
+from .decisions import can_be_supposed, candidates, decide_ahead, fails
 from .errors import ConfigurationError
 from .legs import Claims, Legs
 from .publishing import StoredAverages
@@ -75,11 +75,7 @@ def with_rolled_back(run: Running, testing: Testing) -> Testing:
 
 def _handed_in(claims: Claims) -> Claims:
     """Hops that a model came of; for the others nobody is charged."""
-    return tuple(tuple(claim for claim in lane if _good(claim)) for lane in claims)
-
-
-def _good(claim: HopClaim) -> bool:
-    return claim.fault is None and claim.model is not None
+    return tuple(tuple(candidates(lane)) for lane in claims)
 
 
 class _Batons(StoredAverages):

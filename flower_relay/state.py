@@ -36,10 +36,10 @@ from .rules.rewards import audit_probability, faded
 from .rules.standing import leeway, stride_of, usual_margin
 from .rules.testing import weighted_median
 from .settings import RelaySettings
+from .standings import Standings
 
 __all__ = [
     "Lane",
-    "Standings",
     "State",
     "apply",
     "audited_with",
@@ -67,56 +67,6 @@ class Lane:
     trail: str
     opened: str
     accepted: int = 0
-
-
-@dataclass
-class Standings:
-    """One entry a participant, in the order of admission; amounts in units."""
-
-    names: list[str]
-    coins: NDArray[np.int64]
-    locked: NDArray[np.int64]
-    bond: NDArray[np.float64]
-    debt: NDArray[np.float64]
-    version: NDArray[np.int64]
-    waits_until: NDArray[np.int64]
-    had_turn: NDArray[np.bool_]
-    newcomer: NDArray[np.bool_]
-    trains: NDArray[np.bool_]
-    examines: NDArray[np.bool_]
-    income: NDArray[np.int64]
-    accepted: NDArray[np.int64]
-    rejected: NDArray[np.int64]
-    examined: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, names: tuple[str, ...], roles: tuple[str, ...], *, founders: bool) -> Standings:
-        """Fresh standings: founders have bond 1, newcomers 0; without roles all do both."""
-        size = len(names)
-        whole = {name: np.zeros(size, dtype=np.int64) for name in _WHOLE}
-        return cls(
-            names=list(names),
-            bond=np.full(size, float(founders)),
-            debt=np.zeros(size),
-            had_turn=np.zeros(size, dtype=np.bool_),
-            newcomer=np.full(size, not founders),
-            trains=np.array([role != "examine" for role in roles or names], dtype=np.bool_),
-            examines=np.array([role != "train" for role in roles or names], dtype=np.bool_),
-            **whole,
-        )
-
-    def extend(self, names: tuple[str, ...], roles: tuple[str, ...]) -> None:
-        """Admit newcomers at the end."""
-        fresh = Standings.of(names, roles, founders=False)
-        self.names += fresh.names
-        for name in (*_WHOLE, "bond", "debt", "had_turn", "newcomer", "trains", "examines"):
-            joined = np.concatenate([getattr(self, name), getattr(fresh, name)])
-            setattr(self, name, joined)
-
-
-_WHOLE = (
-    "coins", "locked", "version", "waits_until", "income", "accepted", "rejected", "examined",
-)  # fmt: skip
 
 
 @dataclass
@@ -237,7 +187,7 @@ def apply(state: State, block: Block) -> State:
             _apply_deposit(state, block)
         case Commitment():
             state.commitment = block
-            state.seen.update(name for lane in block.lanes for name in _names(lane))
+            state.seen.update(_names(block.lanes))
         case Testing():
             _apply_testing(state, block)
         case Settlement():
@@ -280,7 +230,7 @@ def _apply_deposit(state: State, block: Deposit) -> None:
 
 def _apply_testing(state: State, block: Testing) -> None:
     state.testing = block
-    state.seen.update(name for lane in block.ahead for name in _names(lane))
+    state.seen.update(_names(block.ahead))
     for model, row in zip(block.models, block.utilities, strict=True):
         known = state.known_utilities(model)
         known[list(block.committee)] = _row(row)
@@ -395,9 +345,9 @@ def _apply_publication(state: State, block: Publication) -> None:
     state.shown = {name: shown for name, shown in state.shown.items() if name in live}
 
 
-def _names(claims: tuple[HopClaim, ...]) -> list[str]:
-    """The models of a leg's hops, as handed in and as handed on."""
-    return [name for claim in claims for name in (claim.model, claim.sent) if name]
+def _names(lanes: Iterable[Iterable[HopClaim]]) -> list[str]:
+    """The models of the hops of legs."""
+    return [name for claims in lanes for claim in claims for name in claim.names]
 
 
 def _row(values: tuple[float | None, ...]) -> NDArray[np.float64]:

@@ -34,7 +34,7 @@ from .admission import (
 from .blocks import Commitment, Deposit, Settlement
 from .chain import Chain, MemoryChain, hash_of_genesis
 from .courier import GRACE, Courier
-from .decisions import decide_next_deposit, decide_settlement
+from .decisions import decide_next_deposit, decide_settlement, hops_left
 from .examining import examine
 from .forwarding import Forwarding
 from .legs import relay
@@ -279,8 +279,8 @@ class RelayStrategy(Strategy):
 
     def _deposit(self) -> bool:
         """Roles, auction and deposits of a new round; False when there will be none."""
-        run, hops, budget = self.running, self.running.progress.hops, self.settings.budget
-        used = budget is not None and hops >= budget
+        run, hops = self.running, self.running.progress.hops
+        used = hops_left(self.settings, hops) <= 0
         if not used:
             admit(self, run)
         present = np.flatnonzero(run.present()).tolist()

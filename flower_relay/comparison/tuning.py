@@ -174,21 +174,19 @@ def tune(
         if tuning_key(strategy, data, partition) not in known
     ]
     for step in range(max((len(search.steps) for search in searches), default=0)):
-        wanted = [(search, search.candidates(step)) for search in searches]
-        runs = {
-            (id(search), n): _cells(plan, search, settings)
-            for search, candidates in wanted
-            for n, settings in enumerate(candidates)
-        }
-        every = [cell for cells in runs.values() for cell in cells]
+        wanted = [
+            (search, settings, _cells(plan, search, settings))
+            for search in searches
+            for settings in search.candidates(step)
+        ]
+        every = [cell for _, _, cells in wanted for cell in cells]
         if on_step is not None:
             on_step(len(every))
         failures = play_cells(every, folder / "tuning", player, workers=workers, on_cell=on_cell)
-        for search, candidates in wanted:
-            for n, settings in enumerate(candidates):
-                found = read_cells(folder / "tuning", runs[id(search), n])
-                if found:
-                    search.tried.append(Tried.of(settings, found, targets))
+        for search, settings, cells in wanted:
+            if found := read_cells(folder / "tuning", cells):
+                search.tried.append(Tried.of(settings, found, targets))
+        for search in searches:
             _refuse_nothing(search, failures)
     write_tuning(folder, {tuning_key(s.strategy, s.data, s.partition): s.entry() for s in searches})
     return read_tuning(folder)

@@ -6,7 +6,7 @@ decide alike. `flower_relay.state.apply` folds the blocks that come out.
 
 from __future__ import annotations
 
-from .deposits import decide_deposits, decide_next_deposit
+from .deposits import decide_deposits, decide_next_deposit, hops_left
 from .publication import Averages, decide_publication
 from .randomness import generator, seed_from
 from .settlement import decide_settlement
@@ -15,6 +15,7 @@ from .tests import (
     AuditTerms,
     TestPlan,
     audit_terms,
+    candidates,
     decide_nonces,
     decide_tests,
     may_bring_nonces,
@@ -26,6 +27,7 @@ __all__ = [
     "TestPlan",
     "audit_terms",
     "can_be_supposed",
+    "candidates",
     "decide_ahead",
     "decide_deposits",
     "decide_next_deposit",
@@ -35,6 +37,7 @@ __all__ = [
     "decide_tests",
     "fails",
     "generator",
+    "hops_left",
     "may_bring_nonces",
     "seed_from",
 ]

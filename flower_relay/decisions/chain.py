@@ -146,8 +146,9 @@ def _judge(
         if outcome == "accepted":
             tally.welcome(hop.trainer)
     committee = state.testing.committee if state.testing else ()
+    tolerance = state.tolerance
     for place in (*verdict.culprits, *(range(verdict.kept) if committee else ())):
-        line = -state.tolerance * strides[place]
+        line = -tolerance * strides[place]
         tally.judge_votes(committee, rows[place + 1] - rows[place], verdict.votes[place], line)
 
 

@@ -18,12 +18,18 @@ from ..rules.auction import auction_order, match, owner_bids, trainer_bids
 from ..rules.coins import COIN, to_units
 from ..rules.roles import draw_trainers, next_cycle, turns_left
 from ..rules.standing import deposit_due
+from ..settings import RelaySettings
 from ..state import State
 from .randomness import generator
 
-__all__ = ["Turns", "decide_deposits", "decide_next_deposit"]
+__all__ = ["Turns", "decide_deposits", "decide_next_deposit", "hops_left"]
 
 Turns = Callable[[NDArray[Any], np.random.Generator], NDArray[np.int64]]
+
+
+def hops_left(settings: RelaySettings, hops: int) -> float:
+    """Hops that the budget still allows after so many; infinity without one."""
+    return math.inf if settings.budget is None else settings.budget - hops
 
 
 def decide_next_deposit(
@@ -46,7 +52,7 @@ def decide_next_deposit(
         None when the budget is used, or nobody who trains is there.
     """
     settings, number = state.settings, state.num_participants
-    left = math.inf if settings.budget is None else settings.budget - hops
+    left = hops_left(settings, hops)
     if left <= 0:
         return None
     here = np.zeros(number, dtype=np.bool_)

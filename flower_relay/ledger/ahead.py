@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from ..blocks import HopClaim, LaneTerms, Testing
 from ..decisions import decide_ahead, fails
 from ..state import State
+from .observed import check_stride
 from .problems import Differs
 
 __all__ = ["check_ahead"]
@@ -59,13 +60,11 @@ def _check_claim(path: str, supposed: State, claim: HopClaim, seen: set[str]) ->
     """A model that is new, and of who is in debt the one that it handed in."""
     if claim.fault is not None:
         raise Differs(f"{path}.fault", "none", claim.fault)
-    shortens = supposed.stride(claim.trainer) < 1
-    if shortens != (claim.sent is not None):
-        raise Differs(f"{path}.sent", "a model handed in" if shortens else "none", claim.sent)
+    check_stride(supposed, claim, f"{path}.sent")
     for name in (claim.model, claim.handed_in):
         if name is None or name in seen:
             raise Differs(f"{path}.model", "a model that is new", name)
-    seen.update(name for name in (claim.model, claim.sent) if name is not None)
+    seen.update(claim.names)
 
 
 class _AsStated:

@@ -17,7 +17,14 @@ from ..settings import RelaySettings
 from ..state import State
 from .problems import Differs, first_difference
 
-__all__ = ["check_admission", "check_commitment", "check_genesis", "check_present", "check_votes"]
+__all__ = [
+    "check_admission",
+    "check_commitment",
+    "check_genesis",
+    "check_present",
+    "check_stride",
+    "check_votes",
+]
 
 _FAULTS_WITHOUT_MODEL = (
     "timeout",
@@ -81,13 +88,13 @@ def check_commitment(state: State, deposit: Deposit, block: Commitment) -> None:
         for claims in block.lanes
         for claim in claims
         if claim.fault is None
-        for name in (claim.model, claim.sent)
+        for name in claim.names
     }
     for lane, (terms, claims) in enumerate(zip(deposit.lanes, block.lanes, strict=True)):
         _check_leg(f"commitment.lanes[{lane}]", terms, claims)
         for place, claim in enumerate(claims):
             path = f"commitment.lanes[{lane}][{place}].model"
-            _check_stride(state, claim, f"commitment.lanes[{lane}][{place}].sent")
+            check_stride(state, claim, f"commitment.lanes[{lane}][{place}].sent")
             if claim.fault is None and claim.model is not None:
                 if claim.model in state.seen or claim.model in fresh:
                     raise Differs(path, "a model that is new", f"{claim.model}, seen before")
@@ -99,7 +106,7 @@ def check_commitment(state: State, deposit: Deposit, block: Commitment) -> None:
                 raise Differs(path, "a copy of a model seen before", claim.model)
 
 
-def _check_stride(state: State, claim: HopClaim, path: str) -> None:
+def check_stride(state: State, claim: HopClaim, path: str) -> None:
     """Who is in debt has only a part of its way taken, and nobody else."""
     shortens = claim.fault is None and state.stride(claim.trainer) < 1
     if shortens != (claim.sent is not None):

@@ -27,6 +27,7 @@ from ..decisions import (
     decide_publication,
     decide_settlement,
     decide_tests,
+    hops_left,
 )
 from ..publishing import StoredAverages, StoredSteps
 from ..running import Progress
@@ -162,6 +163,8 @@ class Replay:
         state = self.progress.state
         check_present(state, block)
         expected = decide_next_deposit(state, block.present, self.progress.hops)
+        if expected is None and hops_left(state.settings, self.progress.hops) > 0:
+            raise Differs("deposit.present", "somebody who trains", list(block.present))
         if expected is None:
             used = f"no more, the budget of {state.settings.budget} being used"
             raise Differs("kind", used, "deposit")

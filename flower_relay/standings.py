@@ -1,0 +1,63 @@
+"""Where everybody stands: balances, bonds, debts and turns, an array each, over participants.
+
+What a run's state holds of people; `flower_relay.state.apply` alone writes to it. How bonds
+and debts move is in `flower_relay.rules.standing`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Standings"]
+
+_WHOLE = (
+    "coins", "locked", "version", "waits_until", "income", "accepted", "rejected", "examined",
+)  # fmt: skip
+
+
+@dataclass
+class Standings:
+    """One entry a participant, in the order of admission; amounts in units."""
+
+    names: list[str]
+    coins: NDArray[np.int64]
+    locked: NDArray[np.int64]
+    bond: NDArray[np.float64]
+    debt: NDArray[np.float64]
+    version: NDArray[np.int64]
+    waits_until: NDArray[np.int64]
+    had_turn: NDArray[np.bool_]
+    newcomer: NDArray[np.bool_]
+    trains: NDArray[np.bool_]
+    examines: NDArray[np.bool_]
+    income: NDArray[np.int64]
+    accepted: NDArray[np.int64]
+    rejected: NDArray[np.int64]
+    examined: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, names: tuple[str, ...], roles: tuple[str, ...], *, founders: bool) -> Standings:
+        """Fresh standings: founders have bond 1, newcomers 0; without roles all do both."""
+        size = len(names)
+        whole = {name: np.zeros(size, dtype=np.int64) for name in _WHOLE}
+        return cls(
+            names=list(names),
+            bond=np.full(size, float(founders)),
+            debt=np.zeros(size),
+            had_turn=np.zeros(size, dtype=np.bool_),
+            newcomer=np.full(size, not founders),
+            trains=np.array([role != "examine" for role in roles or names], dtype=np.bool_),
+            examines=np.array([role != "train" for role in roles or names], dtype=np.bool_),
+            **whole,
+        )
+
+    def extend(self, names: tuple[str, ...], roles: tuple[str, ...]) -> None:
+        """Admit newcomers at the end."""
+        fresh = Standings.of(names, roles, founders=False)
+        self.names += fresh.names
+        for name in (*_WHOLE, "bond", "debt", "had_turn", "newcomer", "trains", "examines"):
+            joined = np.concatenate([getattr(self, name), getattr(fresh, name)])
+            setattr(self, name, joined)
