@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
@@ -57,6 +58,15 @@ def descending(mods: Sequence[Any] = (relay_mod,)) -> ClientApp:
         return Message(RecordDict({"metrics": metrics}), reply_to=message)
 
     return app
+
+
+def fixed_keys(folder: Path, nodes: int) -> Path:
+    """A folder with the same keys at every run, and so with the same names and turns."""
+    for number in range(nodes):
+        key = Ed25519PrivateKey.from_private_bytes(bytes([number + 1]) * 32)
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        (folder / f"participant-{number}.key").write_bytes(pem)
+    return folder
 
 
 def play(app: App, keys: Path, *, rounds: int = 4, **options: Any) -> RelayStrategy:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from flower_relay.blocks import Testing as Examined  # pytest would take it for 
 from flower_relay.mods import relay_mod
 from flower_relay.statements import Hop, attests
 from tests.signers import OPTIONS as SIGNED
-from tests.signers import App, descending, found_in, genesis_of, verify, weights
+from tests.signers import App, descending, fixed_keys, found_in, genesis_of, verify, weights
 
 HONEST = [n for n in range(20) if n % 5 != 3]
 """Partitions of bench.kill's client that are not hostile."""
@@ -197,11 +196,6 @@ def test_where_tests_decide_more_than_pass_or_fail_speculation_is_refused(
 # Participants who sign.
 
 
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("keys")
-
-
 def backwards(message: Message, context: Context) -> Message:
     """A fifth of the way to 1; the third participant goes the other way."""
 
@@ -216,9 +210,12 @@ def backwards(message: Message, context: Context) -> Message:
 
 
 @pytest.fixture(scope="module")
-def signed(keys: Path) -> list[Block]:
+def signed(tmp_path_factory: pytest.TempPathFactory) -> list[Block]:
+    """The same at every run: fixed keys, and no nonces in the draws of who examines."""
+    keys = fixed_keys(tmp_path_factory.mktemp("keys"), 9)
     grid = Eager(backwards, 9, run_config={"relay-keys-dir": str(keys)})
-    return list(play(grid, rounds=8, **SIGNED | {"speculate": True, "max_leg": 3}).chain)
+    options = SIGNED | {"speculate": True, "max_leg": 3, "nonces": 0}
+    return list(play(grid, rounds=8, **options).chain)
 
 
 def at(blocks: Sequence[Block]) -> tuple[int, Examined]:
