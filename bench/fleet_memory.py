@@ -62,8 +62,8 @@ def _watch(folder: str, peaks: dict[str, int], over: list[bool]) -> None:
                     continue
                 words = (entry / "cmdline").read_bytes().split(b"\0")[:2]
                 name = Path(words[-1].decode()).name
-                if name in peaks:
-                    line = (entry / "status").read_text().partition("VmHWM:")[2]
+                line = (entry / "status").read_text().partition("VmHWM:")[2]
+                if name in peaks and line:  # a process that has ended has none
                     peaks[name] = max(peaks[name], int(line.split()[0]))
         time.sleep(0.2)
 

@@ -149,7 +149,9 @@ class RelaySettings(CheckedSettings):
         "what each generation back receives of what the next received (fan-out)",
         between(0.0, 0.99),
     )
-    examining_fee: float = setting(0.001, "coins for one test", at_least(0.0))
+    examining_fee: float = setting(
+        0.001, "coins for one test; in a chain as much of it as the vote weighs", at_least(0.0)
+    )
     deposit_unit: float = setting(
         0.1, "deposit in coins until a median income per cycle is known", at_least(0.0)
     )

@@ -118,9 +118,11 @@ def _pay_royalty(lineage: Lineage, tally: Tally, hop: HopResult) -> None:
 
 
 def _pay_examiners(state: State, tally: Tally) -> None:
-    """Count tests, judge votes on a planted model, and pay those who voted honestly.
+    """Count tests, judge votes on a planted model, and pay examiners as their votes weighed.
 
-    The fee is small beside a deposit: otherwise examining refills what cheats forfeit.
+    A liar agrees with the committee wherever nothing much happens, and that is most of the
+    time: it is its bond that tells, and a vote without weight earns nothing. The fee is small
+    beside a deposit: otherwise examining refills what cheats forfeit.
     """
     testing, commitment = state.testing, state.commitment
     if testing is None or commitment is None:
@@ -137,7 +139,8 @@ def _pay_examiners(state: State, tally: Tally) -> None:
     fan_out = state.settings.topology == "fan-out"
     for examiner in sorted(testing.committee):
         if fan_out or tally.agreed[examiner]:
-            tally.pay(examiner, fee * tally.examined[examiner], "examining")
+            weight = 1.0 if fan_out else float(state.who.bond[examiner])
+            tally.pay(examiner, int(fee * tally.examined[examiner] * weight), "examining")
 
 
 def _judge_planted(state: State, tally: Tally) -> None:
