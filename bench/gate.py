@@ -35,6 +35,7 @@ from flower_relay.rules.standing import (
     leeway,
     new_bonds,
     new_debt,
+    patience_with,
     stride_of,
     usual_margin,
     waiting_cycles,
@@ -64,11 +65,12 @@ class Gate:
     power: float = 0.25  # the utility is p ** power; 0: the bounded loss
     tolerance: float = 0.09
     relative: bool = True  # debts by what is usual, or by what is below zero
-    scale: float = 0.3
+    scale: float = 0.5
     allowance: float = 0.3
     leeway: bool = True  # the tolerance is wider where hops usually cost something
     bonds: float = 0.2  # what a clear vote moves its examiner's bond by
     strides: bool = True  # debts shorten hops
+    squared: bool = True  # tolerances shrink like a stride's square, or like the stride
     waits: str = "rejected"  # or "always": whoever is in debt waits
     whole_legs: bool = False  # only a leg's end is judged, all of it only where that fails
     gate: bool = True
@@ -84,6 +86,7 @@ VARIANTS = {
     "no debt": Gate(allowance=1.0),
     "no leeway": Gate(leeway=False),
     "no bonds": Gate(bonds=0.0),
+    "tolerance like the stride": Gate(squared=False),
     "debts by zero": Gate(relative=False, scale=1.0, allowance=0.2),
     "debts wait": Gate(strides=False, waits="always"),
     "debts wait, by zero": Gate(
@@ -259,13 +262,14 @@ class Relay:
         gate = self.gate
         committee = draw_committee(np.setdiff1d(np.arange(NODES), who), 15, self.draw)
         rows = np.array([self.utilities(model)[committee] for model in models])
+        patience = [patience_with(s) if gate.squared else s for s in strides]
         seen = rows.copy()
         tolerance = gate.tolerance * (leeway(usual_margin(self.margins)) if gate.leeway else 1.0)
         if gate.whole_legs:
             seen[1:-1] = np.nan
-            end = judge_leg(seen, self.bond[committee], tolerance, strides)
+            end = judge_leg(seen, self.bond[committee], tolerance, patience)
             seen = seen if end.passed else rows
-        verdict = judge_leg(seen, self.bond[committee], tolerance, strides)
+        verdict = judge_leg(seen, self.bond[committee], tolerance, patience)
         self.leg = min(4, self.leg + 1) if verdict.passed else max(1, self.leg // 2)
         for place in (*verdict.culprits, *range(verdict.kept)):
             i, accepted = who[place], place < verdict.kept

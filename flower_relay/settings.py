@@ -113,7 +113,7 @@ class RelaySettings(CheckedSettings):
 
     # Standing.
     debt_scale: float = setting(
-        0.3,
+        0.5,
         "how many tolerances below the usual a hop counts as whole harm",
         between(0.01, 10.0),
     )

@@ -12,6 +12,7 @@ from flower_relay.rules.standing import (
     leeway,
     new_bonds,
     new_debt,
+    patience_with,
     stride_of,
     usual_margin,
     waiting_cycles,
@@ -75,19 +76,23 @@ def test_attackers_below_half_get_into_debt_however_usual_they_are_among_themsel
         assert new_debt(0.0, attack, usual, 0.3, 0.3) == pytest.approx(0.7)
 
 
-def test_where_hops_usually_cost_something_half_of_that_is_allowed_for() -> None:
-    assert [leeway(usual) for usual in (0.4, 0.0, -1.0, -3.0, -9.0)] == [1.0, 1.0, 1.5, 2.5, 2.5]
+def test_what_hops_usually_cost_is_allowed_for_up_to_three_tolerances() -> None:
+    assert [leeway(usual) for usual in (0.4, 0.0, -1.0, -3.0, -9.0)] == [1.0, 1.0, 2.0, 4.0, 4.0]
 
 
 def test_waits_and_deposits_double_with_each_whole_debt() -> None:
-    assert [waiting_cycles(d) for d in (0.0, 0.99, 1.0, 2.5, 3.0)] == [0, 0, 1, 3, 7]
+    assert [waiting_cycles(d) for d in (0.0, 1.99, 2.0, 3.5, 4.0)] == [0, 0, 1, 3, 7]
     assert [deposit_due(d, 100) for d in (0.0, 0.99, 1.0, 2.5)] == [100, 100, 200, 400]
-    assert waiting_cycles(1e9) == 2**20 - 1
+    assert waiting_cycles(1e9) == 2**19 - 1
 
 
 def test_strides_halve_with_each_whole_debt() -> None:
     assert [stride_of(d) for d in (0.0, 0.99, 1.0, 2.5, 3.0)] == [1.0, 1.0, 0.5, 0.25, 0.125]
     assert stride_of(1e9) == 2.0**-20
+
+
+def test_a_hop_of_half_its_way_has_a_quarter_of_the_tolerance() -> None:
+    assert [patience_with(stride) for stride in (1.0, 0.5, 0.25)] == [1.0, 0.25, 0.0625]
 
 
 def test_who_votes_as_the_committee_does_gains_and_who_votes_against_it_loses() -> None:

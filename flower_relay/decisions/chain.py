@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..blocks import HopClaim, HopResult, LaneResult, LaneTerms
 from ..rules.settlement import compensation
+from ..rules.standing import patience_with
 from ..rules.testing import LegVerdict, judge_leg, weighted_median
 from ..state import Lane, State
 from .rewards import steps_of
@@ -31,11 +32,11 @@ def settle_lane(
     }
     committee = state.testing.committee if state.testing else ()
     rows = leg_utilities(state, committee, leg, terms.trainers) if leg else _base_row(state, lane)
-    strides = [state.stride(hop.trainer) for hop in leg]
-    verdict = _verdict(state, rows, committee, strides)
+    patience = [patience_with(state.stride(hop.trainer)) for hop in leg]
+    verdict = _verdict(state, rows, committee, patience)
     outcomes = _outcomes(verdict, len(leg))
     _move_deposits(tally, leg, outcomes, stakes, _ahead(state))
-    _judge(state, tally, leg, outcomes, verdict, rows, strides)
+    _judge(state, tally, leg, outcomes, verdict, rows, patience)
     gains = _gains(state, lane, rows, state.who.bond[list(committee)])
     steps = steps_of(state, lane, terms.trainers)
     for hop, outcome, vote, gain in zip(leg, outcomes, verdict.votes, gains, strict=True):
@@ -87,13 +88,13 @@ def _base_row(state: State, lane: Lane) -> NDArray[np.float64]:
 
 
 def _verdict(
-    state: State, rows: NDArray[np.float64], committee: tuple[int, ...], strides: list[float]
+    state: State, rows: NDArray[np.float64], committee: tuple[int, ...], patience: list[float]
 ) -> LegVerdict:
     num_hops = len(rows) - 1
     if state.settings.examiners == 0:  # a plain ring keeps whatever comes
         unknown = tuple(math.nan for _ in range(num_hops))
         return LegVerdict(passed=True, kept=num_hops, culprits=(), rises=unknown, votes=unknown)
-    return judge_leg(rows, state.who.bond[list(committee)], state.tolerance, strides)
+    return judge_leg(rows, state.who.bond[list(committee)], state.tolerance, patience)
 
 
 def _outcomes(verdict: LegVerdict, num_hops: int) -> list[str]:
@@ -136,7 +137,7 @@ def _judge(
     outcomes: list[str],
     verdict: LegVerdict,
     rows: NDArray[np.float64],
-    strides: list[float],
+    patience: list[float],
 ) -> None:
     """Debts of those who hopped, bonds of those who voted."""
     for hop, outcome, vote in zip(leg, outcomes, verdict.votes, strict=True):
@@ -148,7 +149,7 @@ def _judge(
     committee = state.testing.committee if state.testing else ()
     tolerance = state.tolerance
     for place in (*verdict.culprits, *(range(verdict.kept) if committee else ())):
-        line = -tolerance * strides[place]
+        line = -tolerance * patience[place]
         tally.judge_votes(committee, rows[place + 1] - rows[place], verdict.votes[place], line)
 
 

@@ -2,7 +2,7 @@
 
 Neither is a coin and neither can be handed on. Bonds make lying examiners weightless.
 Debts grow where somebody's hops do worse than is usual here and now; who is in debt takes
-shorter strides and is measured more finely, and waits once a hop of its is rejected. Departure
+shorter strides and is measured more finely, and waits when hops of its are rejected. Departure
 from the paper, which has no memory of behaviour: design, section 2, and docs/robustness.md.
 """
 
@@ -18,6 +18,7 @@ __all__ = [
     "leeway",
     "new_bonds",
     "new_debt",
+    "patience_with",
     "stride_of",
     "usual_margin",
     "waiting_cycles",
@@ -43,14 +44,14 @@ def usual_margin(margins: Sequence[float]) -> float:
 
 
 def leeway(usual: float) -> float:
-    """The tolerances that a hop has: 1 + ½ · min(3, max(0, −usual)).
+    """The tolerances that a hop has: 1 + min(3, max(0, −usual)).
 
     With one class of ten each, everybody's hop costs nine tenths of the others more than a
     tolerance at first, and a gate that knew only zero would reject all of them (measured: final
-    accuracy 0.10 instead of 0.95 at a learning rate of 0.2). Only half of what is usual is
-    given, and at most for three tolerances, so that falling together does not carry on.
+    accuracy 0.10 instead of 0.95 at a learning rate of 0.2). What is usual is given at most for
+    three tolerances, so that falling together does not carry on.
     """
-    return 1.0 + min(_MOST_USUAL, max(0.0, -usual)) / 2
+    return 1.0 + min(_MOST_USUAL, max(0.0, -usual))
 
 
 def new_debt(debt: float, margin: float, usual: float, scale: float, allowance: float) -> float:
@@ -75,7 +76,7 @@ def new_debt(debt: float, margin: float, usual: float, scale: float, allowance: 
 
 
 def stride_of(debt: float) -> float:
-    """The part of a hop that is taken, and the part of the tolerance it has: 2^−⌊d⌋.
+    """The part of a hop that is taken: 2^−⌊d⌋.
 
     An honest trainer with unusual data so goes on teaching what only it knows, without
     overthrowing what the others taught, and gets out of debt; an attacker's hops shrink.
@@ -83,9 +84,20 @@ def stride_of(debt: float) -> float:
     return float(2.0 ** -min(int(debt), _MOST_DOUBLINGS))
 
 
+def patience_with(stride: float) -> float:
+    """The part of the tolerance that a hop of so short a stride has: its square.
+
+    What a step in no direction in particular costs grows with the square of its length, and
+    what an honest step gains with its length. A tolerance that shrank like the stride would
+    let noise through as soon as it is short (measured: 33 of an attacker's 50 hops accepted,
+    and 1.5 points lost).
+    """
+    return stride**2
+
+
 def waiting_cycles(debt: float) -> int:
-    """Cycles to sit out after a hop that was rejected: 2^⌊d⌋ − 1."""
-    return int(2 ** min(int(debt), _MOST_DOUBLINGS) - 1)
+    """Cycles to sit out after a hop that was rejected: 2^⌊d − 1⌋ − 1, none below two."""
+    return int(2 ** max(0, min(int(debt), _MOST_DOUBLINGS) - 1) - 1)
 
 
 def deposit_due(debt: float, unit: int) -> int:

@@ -148,7 +148,7 @@ def judge_leg(
     utilities: NDArray[np.float64],
     weights: NDArray[np.float64],
     tolerance: float,
-    strides: Sequence[float],
+    patience: Sequence[float],
 ) -> LegVerdict:
     """Judge a leg from the utilities of its base and of each hop's model.
 
@@ -159,10 +159,10 @@ def judge_leg(
     weights : array of shape (examiners,)
         Bonds.
     tolerance : float
-        A hop passes when its vote is at least −tolerance times its stride, a leg (and each
+        A hop passes when its vote is at least −tolerance times its patience, a leg (and each
         prefix) when moreover its median rise is at least −2 · tolerance.
-    strides : sequence of float
-        The part of its tolerance that each hop has (`standing.stride_of`).
+    patience : sequence of float
+        The part of the tolerance that each hop has (`standing.patience_with`).
 
     Notes
     -----
@@ -180,10 +180,10 @@ def judge_leg(
         unknown = tuple(float("nan") for _ in range(num_hops))
         return LegVerdict(passed=None, kept=0, culprits=(), rises=rises, votes=unknown)
     votes = tuple(whole / num_hops if np.isnan(vote) else vote for vote in marginals)
-    fails = [vote < -tolerance * stride for vote, stride in zip(votes, strides, strict=True)]
+    fails = [vote < -tolerance * part for vote, part in zip(votes, patience, strict=True)]
     kept, culprits = num_hops, []
     while kept > 0 and (any(fails[:kept]) or rises[kept - 1] < -_LEG * tolerance):
-        kept = int(np.argmin([v / s for v, s in zip(votes[:kept], strides[:kept], strict=True)]))
+        kept = int(np.argmin([v / p for v, p in zip(votes[:kept], patience[:kept], strict=True)]))
         culprits.append(kept)
     return LegVerdict(
         passed=not culprits, kept=kept, culprits=tuple(culprits), rises=rises, votes=votes
