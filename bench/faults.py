@@ -115,7 +115,7 @@ SCENARIOS = {
         config='hostile="huge:300" hostile-share=0.26 timeout=600.0',
     ),
     "huge": Scenario(
-        title="a node that answers with 1 GB, each time", act=only_hostile,
+        title="a node that answers with 1 GB, each time", act=only_hostile, outlives=True,
         config='hostile="huge:1000" hostile-share=0.26 timeout=600.0',
     ),
 }  # fmt: skip
