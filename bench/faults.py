@@ -179,7 +179,7 @@ def _end_of_newest(fleet: Fleet) -> str | None:
             status = str(runs[0]["status"])
         if status.startswith("finished"):
             break
-        time.sleep(2)
+        time.sleep(10)  # asking takes a second of a core
     return None if status == "finished:completed" else f"the run is {status}"
 
 
