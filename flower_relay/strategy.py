@@ -30,6 +30,7 @@ from .admission import (
     holds_of,
     nonces_of,
     wait_for_nodes,
+    wait_for_return,
 )
 from .blocks import Commitment, Deposit, Settlement
 from .chain import Chain, MemoryChain, hash_of_genesis
@@ -284,6 +285,9 @@ class RelayStrategy(Strategy):
         if not used:
             admit(self, run)
         present = np.flatnonzero(run.present()).tolist()
+        if not (used or present):
+            wait_for_return(run.grid, run.timeout)
+            present = np.flatnonzero(run.present()).tolist()
         deposit = decide_next_deposit(run.state, present, hops, self.order_of_turns)
         if deposit is None:
             level, why = (

@@ -113,3 +113,36 @@ def test_trouble_that_lasts_is_raised_and_other_errors_are_at_once() -> None:
     with pytest.raises(ValueError, match="not the connection's fault"):
         patiently(mistaken)
     assert len(tries) == 4
+
+
+class Emptied(InMemoryGrid):
+    """After four trainings nobody is connected, as seen by whoever looks the next three times."""
+
+    trained = looked = 0
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        pushed = list(messages)
+        self.trained += sum(m.metadata.message_type == "train" for m in pushed)
+        return super().push_messages(pushed)
+
+    def get_node_ids(self) -> Iterable[int]:
+        self.looked += self.trained >= 4
+        return [] if 1 <= self.looked <= 3 else super().get_node_ids()
+
+
+def test_where_everybody_is_gone_at_once_their_return_is_waited_for() -> None:
+    strategy = RelayStrategy(**OWN)
+    grid = Emptied(lineup_app, 6, run_config=CONFIG)
+    strategy.start(grid, first_model(), num_rounds=20, timeout=30)
+    assert len(strategy.record.hops) == OWN["budget"]
+
+
+def test_but_not_for_longer_than_the_timeout() -> None:
+    class Deserted(Emptied):
+        def get_node_ids(self) -> Iterable[int]:
+            return [] if self.trained >= 4 else InMemoryGrid.get_node_ids(self)
+
+    strategy = RelayStrategy(**OWN)
+    grid = Deserted(lineup_app, 6, run_config=CONFIG)
+    strategy.start(grid, first_model(), num_rounds=20, timeout=3)
+    assert 4 <= len(strategy.record.hops) < OWN["budget"]
