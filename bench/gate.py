@@ -1,6 +1,6 @@
 """What the gate's parts are worth: a relay in plain numpy, fast enough to try many.
 
-    python bench/gate.py                 # all variants, 9 worlds, 12 seeds: some minutes
+    python bench/gate.py                 # all variants, 9 worlds, 6 seeds: some minutes
     python bench/gate.py shipped no-debt --seeds 3
 
 One lane, legs of up to four, digits and an MLP 64-64-10 on 20 participants, 400 hops; the
@@ -321,7 +321,7 @@ def main() -> None:
     """Print a row a variant: the median final accuracy over seeds, a column a world."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("variants", nargs="*", default=list(VARIANTS), metavar="VARIANT")
-    parser.add_argument("--seeds", type=int, default=12)
+    parser.add_argument("--seeds", type=int, default=6)
     options = parser.parse_args()
     if unknown := set(options.variants) - set(VARIANTS):
         parser.error(f"no variant {', '.join(unknown)}; there are {', '.join(VARIANTS)}")
