@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 
 import numpy as np
+from flwr.app import Array, ArrayRecord, Context, Message
 
-from flower_relay import RelaySettings, blocks
+from flower_relay import InMemoryGrid, RelaySettings, RelayStrategy, blocks
 from flower_relay.decisions import (
     audit_terms,
     decide_deposits,
@@ -14,8 +16,9 @@ from flower_relay.decisions import (
     decide_tests,
     generator,
 )
-from flower_relay.rules.coins import COIN
+from flower_relay.rules.coins import COIN, to_units
 from flower_relay.state import apply, begin
+from tests.signers import descending
 
 SETTINGS = RelaySettings(max_leg=1, examiners=4, planted=0.0, deposit_unit=0.0, mint=100.0)
 
@@ -104,3 +107,34 @@ def test_what_falls_and_rises_again_is_paid_once() -> None:
     for level in (0.6, 0.6, 0.6, 0.6, 0.56, 0.6, 0.58, 0.6):
         run.round(level=level, step=0.01)
     assert run.state.minted["contribution"] == 10 * COIN
+
+
+def test_an_examiner_is_paid_as_its_vote_weighs() -> None:
+    """The third participant says the opposite: its bond falls, and with it its fees."""
+
+    def opposite(message: Message, context: Context) -> Message:
+        reply = descending([])(message, context)
+        if message.metadata.message_type == "evaluate" and context.node_config["partition-id"] == 2:
+            reply.content["metrics"]["eval_loss"] = 1.0 - reply.content["metrics"]["eval_loss"]
+        return reply
+
+    strategy = RelayStrategy(seed=3, examiners=5, deposit_unit=0.0, examining_fee=0.001)
+    grid = InMemoryGrid(opposite, 7)
+    strategy.start(grid, ArrayRecord({"w": Array(np.zeros(4))}), num_rounds=14, timeout=20)
+    state, paid = begin(next(iter(strategy.chain))), Counter[int]()
+    for block in list(strategy.chain)[1:]:
+        if isinstance(block, blocks.Settlement):
+            for payment in block.payments:
+                if payment.rule == "examining":
+                    tests = next(
+                        s.examined for s in block.standings if s.participant == payment.participant
+                    )
+                    weight = state.who.bond[payment.participant]
+                    assert payment.units == int(to_units(0.001) * tests * weight)
+                    paid[payment.participant] += payment.units
+        apply(state, block)
+    [liar] = [i for i, name in enumerate(state.who.names) if name == "partition-id-2"]
+    others = [index for index in range(7) if index != liar]
+    assert state.who.bond[liar] < 0.5
+    assert state.who.bond[others].tolist() == [1.0] * 6
+    assert paid[liar] < min(paid[other] for other in others)
