@@ -286,6 +286,7 @@ class RelayStrategy(Strategy):
             admit(self, run)
         present = np.flatnonzero(run.present()).tolist()
         if not (used or present):
+            log(WARNING, "Nobody is connected; waiting up to %.0f s.", run.timeout)
             wait_for_return(run.grid, run.timeout)
             present = np.flatnonzero(run.present()).tolist()
         deposit = decide_next_deposit(run.state, present, hops, self.order_of_turns)
