@@ -46,7 +46,6 @@ __all__ = [
     "recognised",
     "roles_of",
     "wait_for_nodes",
-    "wait_for_return",
 ]
 
 _FIRST_CONTACT_SECONDS = 120.0
@@ -89,16 +88,6 @@ def wait_for_nodes(grid: Grid, least: int, timeout: float) -> list[int]:
             )
         time.sleep(_PAUSE)
     return nodes
-
-
-def wait_for_return(grid: Grid, timeout: float) -> None:
-    """Wait while nobody at all is connected, `timeout` seconds at most.
-
-    Nodes leave one by one; all at once they are gone when the SuperLink is in trouble.
-    """
-    end = time.monotonic() + timeout
-    while not list(grid.get_node_ids()) and time.monotonic() < end:
-        time.sleep(_PAUSE)
 
 
 def first_contact(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from logging import INFO, WARNING
 from typing import Any
@@ -30,12 +31,12 @@ from .admission import (
     holds_of,
     nonces_of,
     wait_for_nodes,
-    wait_for_return,
 )
 from .blocks import Commitment, Deposit, Settlement
 from .chain import Chain, MemoryChain, hash_of_genesis
 from .courier import GRACE, Courier
 from .decisions import decide_next_deposit, decide_settlement, hops_left
+from .errors import NotEnoughParticipantsError
 from .examining import examine
 from .forwarding import Forwarding
 from .legs import relay
@@ -281,23 +282,31 @@ class RelayStrategy(Strategy):
     def _deposit(self) -> bool:
         """Roles, auction and deposits of a new round; False when there will be none."""
         run, hops = self.running, self.running.progress.hops
-        used = hops_left(self.settings, hops) <= 0
-        if not used:
-            admit(self, run)
-        present = np.flatnonzero(run.present()).tolist()
-        if not (used or present):
-            log(WARNING, "Nobody is connected; waiting up to %.0f s.", run.timeout)
-            wait_for_return(run.grid, run.timeout)
-            present = np.flatnonzero(run.present()).tolist()
-        deposit = decide_next_deposit(run.state, present, hops, self.order_of_turns)
+        if hops_left(self.settings, hops) <= 0:
+            log(INFO, "Stopping: the budget is used.")
+            return False
+        deposit = decide_next_deposit(run.state, self._here(), hops, self.order_of_turns)
         if deposit is None:
-            level, why = (
-                (INFO, "the budget is used") if used else (WARNING, "nobody who trains is here")
-            )
-            log(level, "Stopping: %s.", why)
+            log(WARNING, "Stopping: nobody who trains is here.")
             return False
         run.record_block(deposit)
         return True
+
+    def _here(self) -> list[int]:
+        """Who is here, after letting in who came; where nobody is, who comes back is waited for.
+
+        Nodes leave one by one; all at once they are gone when the SuperLink is in trouble.
+        """
+        run = self.running
+        admit(self, run)
+        present = run.present()
+        if not present.any():
+            log(WARNING, "Nobody is connected; waiting up to %.0f s.", run.timeout)
+            with suppress(NotEnoughParticipantsError):
+                wait_for_nodes(run.grid, 1, run.timeout)
+            admit(self, run)
+            present = run.present()
+        return np.flatnonzero(present).tolist()
 
     def _begin(
         self,

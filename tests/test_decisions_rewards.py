@@ -121,17 +121,15 @@ def test_an_examiner_is_paid_as_its_vote_weighs() -> None:
     strategy = RelayStrategy(seed=3, examiners=5, deposit_unit=0.0, examining_fee=0.001)
     grid = InMemoryGrid(opposite, 7)
     strategy.start(grid, ArrayRecord({"w": Array(np.zeros(4))}), num_rounds=14, timeout=20)
-    state, paid = begin(next(iter(strategy.chain))), Counter[int]()
-    for block in list(strategy.chain)[1:]:
+    genesis, *rest = strategy.chain
+    state, paid = begin(genesis), Counter[int]()
+    for block in rest:
         if isinstance(block, blocks.Settlement):
-            for payment in block.payments:
-                if payment.rule == "examining":
-                    tests = next(
-                        s.examined for s in block.standings if s.participant == payment.participant
-                    )
-                    weight = state.who.bond[payment.participant]
-                    assert payment.units == int(to_units(0.001) * tests * weight)
-                    paid[payment.participant] += payment.units
+            tests = {each.participant: each.examined for each in block.standings}
+            for fee in (payment for payment in block.payments if payment.rule == "examining"):
+                weight = state.who.bond[fee.participant]
+                assert fee.units == int(to_units(0.001) * tests[fee.participant] * weight)
+                paid[fee.participant] += fee.units
         apply(state, block)
     [liar] = [i for i, name in enumerate(state.who.names) if name == "partition-id-2"]
     others = [index for index in range(7) if index != liar]

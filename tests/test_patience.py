@@ -12,7 +12,7 @@ from flwr.app import Message
 from clients.client_app import app as lineup_app
 from flower_relay import InMemoryGrid, RelayStrategy
 from flower_relay.patience import patiently
-from tests.worlds import CONFIG, first_model
+from tests.worlds import CONFIG, CountingGrid, first_model
 
 OWN = {"utility_key": "eval_bounded_loss", "seed": 3, "budget": 8, "max_leg": 2}
 
@@ -115,15 +115,10 @@ def test_trouble_that_lasts_is_raised_and_other_errors_are_at_once() -> None:
     assert len(tries) == 4
 
 
-class Emptied(InMemoryGrid):
+class Emptied(CountingGrid):
     """After four trainings nobody is connected, as seen by whoever looks the next three times."""
 
-    trained = looked = 0
-
-    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        pushed = list(messages)
-        self.trained += sum(m.metadata.message_type == "train" for m in pushed)
-        return super().push_messages(pushed)
+    looked = 0
 
     def get_node_ids(self) -> Iterable[int]:
         self.looked += self.trained >= 4
@@ -135,6 +130,24 @@ def test_where_everybody_is_gone_at_once_their_return_is_waited_for() -> None:
     grid = Emptied(lineup_app, 6, run_config=CONFIG)
     strategy.start(grid, first_model(), num_rounds=20, timeout=30)
     assert len(strategy.record.hops) == OWN["budget"]
+
+
+def test_who_comes_back_under_another_node_id_is_the_same_participant() -> None:
+    class Restarted(Emptied):
+        def get_node_ids(self) -> Iterable[int]:
+            nodes = list(super().get_node_ids())
+            if self.looked == 4:
+                for number, node in enumerate(nodes):
+                    self.leave(node)
+                    self.join(2000 + number, partition_id=number)
+                return super().get_node_ids()
+            return nodes
+
+    strategy = RelayStrategy(**OWN)
+    grid = Restarted(lineup_app, 6, run_config=CONFIG)
+    strategy.start(grid, first_model(), num_rounds=20, timeout=30)
+    assert len(strategy.record.hops) == OWN["budget"]
+    assert len(strategy.record.participants) == 6
 
 
 def test_but_not_for_longer_than_the_timeout() -> None:

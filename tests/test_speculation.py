@@ -19,6 +19,7 @@ from flower_relay.mods import relay_mod
 from flower_relay.statements import Hop, attests
 from tests.signers import OPTIONS as SIGNED
 from tests.signers import App, descending, fixed_keys, found_in, genesis_of, verify, weights
+from tests.worlds import CountingGrid
 
 HONEST = [n for n in range(20) if n % 5 != 3]
 """Partitions of bench.kill's client that are not hostile."""
@@ -81,19 +82,12 @@ def test_at_the_end_of_a_cycle_pay_decides_and_nothing_is_sent_ahead() -> None:
     assert strategy.record.hops_ahead == len(strategy.record.hops) - waiting
 
 
-class Late(Eager):
+class Late(CountingGrid, Eager):
     """Its last node connects once a few have trained, while legs are tested and sent ahead."""
-
-    trained = 0
 
     def get_node_ids(self) -> list[int]:
         nodes = list(super().get_node_ids())
         return nodes if self.trained >= 4 else nodes[:-1]
-
-    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        pushed = list(messages)
-        self.trained += sum(m.metadata.message_type == "train" for m in pushed)
-        return super().push_messages(pushed)
 
 
 def test_a_newcomer_changes_the_order_of_turns_and_nothing_is_lost_but_work() -> None:

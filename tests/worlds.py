@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -22,6 +22,17 @@ CONFIG: dict[str, Any] = {
     "hostile": "",
     "hostile-share": 0.0,
 }
+
+
+class CountingGrid(InMemoryGrid):
+    """Counts how often somebody was asked to train."""
+
+    trained = 0
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        pushed = list(messages)
+        self.trained += sum(m.metadata.message_type == "train" for m in pushed)
+        return super().push_messages(pushed)
 
 
 def digits_grid(num_nodes: int = 8, **config: Any) -> InMemoryGrid:
