@@ -32,6 +32,7 @@ from clients.hostile import is_hostile
 from clients.models import build_model
 from clients.partition import partition, split_held_out
 from flower_relay.rules.standing import (
+    EXPECTED,
     leeway,
     new_bonds,
     new_debt,
@@ -64,14 +65,17 @@ class Gate:
     """A variant of the gate; the defaults are what ships."""
 
     power: float = 0.25  # the utility is p ** power; 0: the bounded loss
-    tolerance: float = 0.09
+    tolerance: float = 0.11
     relative: bool = True  # debts by what is usual, or by what is below zero
-    scale: float = 0.5
+    scale: float = 0.4
     allowance: float = 0.3
     leeway: bool = True  # the tolerance is wider where hops usually cost something
     bonds: float = 0.2  # what a clear vote moves its examiner's bond by
     strides: bool = True  # debts shorten hops
     squared: bool = True  # tolerances shrink like a stride's square, or like the stride
+    first_debt: float = 1.0  # what everybody begins with
+    first_squared: bool = False  # first hops' tolerance, too
+    expected: tuple[float, ...] = EXPECTED  # margins before there are others
     waits: str = "rejected"  # or "always": whoever is in debt waits
     whole_legs: bool = False  # only a leg's end is judged, all of it only where that fails
     gate: bool = True
@@ -89,14 +93,17 @@ VARIANTS = {
     "no leeway": Gate(leeway=False),
     "no bonds": Gate(bonds=0.0),
     "tolerance like the stride": Gate(squared=False),
+    "first hops whole": Gate(first_debt=0.0),
+    "first hops as all others": Gate(first_squared=True),
+    "nothing expected": Gate(expected=(0.0,) * 5),
     "debts by zero": Gate(relative=False, scale=1.0, allowance=0.2),
     "debts wait": Gate(strides=False, waits="always"),
     "debts wait, by zero": Gate(
         relative=False, scale=1.0, allowance=0.2, strides=False, waits="always"
     ),
     "whole legs": Gate(whole_legs=True),
-    "tolerance 0.07": Gate(tolerance=0.07),
-    "tolerance 0.12": Gate(tolerance=0.12),
+    "tolerance 0.08": Gate(tolerance=0.08),
+    "tolerance 0.14": Gate(tolerance=0.14),
     "trail 0.8": Gate(trail=0.8),
 }
 
@@ -184,14 +191,15 @@ class Relay:
     lr: float
     seed: int
     bond: NDArray[Any] = field(default_factory=lambda: np.ones(NODES))
-    debt: NDArray[Any] = field(default_factory=lambda: np.zeros(NODES))
     waits: NDArray[Any] = field(default_factory=lambda: np.zeros(NODES, dtype=int))
     had_turn: NDArray[Any] = field(default_factory=lambda: np.zeros(NODES, dtype=bool))
-    margins: list[float] = field(default_factory=list)
+    known: NDArray[Any] = field(default_factory=lambda: np.zeros(NODES, dtype=bool))
     cycle: int = 0
     leg: int = 1
 
     def __post_init__(self) -> None:
+        self.debt = np.full(NODES, self.gate.first_debt)
+        self.margins = list(self.gate.expected)
         self.world = world_of(self.scheme, self.seed)
         self.rng = np.random.default_rng([self.seed, 1])
         self.draw = np.random.default_rng([self.seed, 2])
@@ -264,7 +272,11 @@ class Relay:
         gate = self.gate
         committee = draw_committee(np.setdiff1d(np.arange(NODES), who), 15, self.draw)
         rows = np.array([self.utilities(model)[committee] for model in models])
-        patience = [patience_with(s) if gate.squared else s for s in strides]
+        known = self.known[who] | gate.first_squared
+        patience = [
+            patience_with(s, known=k) if gate.squared else s
+            for s, k in zip(strides, known, strict=True)
+        ]
         seen = rows.copy()
         tolerance = gate.tolerance * (leeway(usual_margin(self.margins)) if gate.leeway else 1.0)
         if gate.whole_legs:
@@ -286,7 +298,7 @@ class Relay:
 
     def book(self, i: int, margin: float, accepted: bool) -> None:
         """Book a hop on the debt of its trainer, and the wait that follows."""
-        gate = self.gate
+        gate, self.known[i] = self.gate, True
         usual = usual_margin(self.margins) if gate.relative else 0.0
         self.debt[i] = new_debt(self.debt[i], margin, usual, gate.scale, gate.allowance)
         waits = gate.waits == "always" or not accepted

@@ -173,7 +173,7 @@ def _returned(
 
     # Training's own tensors are overwritten while creeping looks for its step.
     kept = {name: w.clone() for name, w in trained.items()}
-    tolerance = float(node.config.get("tolerance", 0.09))
+    tolerance = float(node.config.get("tolerance", 0.11))
     seen = None if known is None else known.to_torch_state_dict()
     returned = distort(node.behaviour, base, kept, generator, seen, utility_of, tolerance)
     return marked(returned, node.seed) if "colluder" in node.behaviour else returned

@@ -206,8 +206,8 @@ class LaneResult:
 class Payment:
     """Units moved for one participant under a named rule.
 
-    `refund` unlocks, `forfeit` burns what was locked; `compensation`, `contribution`,
-    `royalty` and `examining` mint.
+    `refund` unlocks, `forfeit` burns what was locked; `compensation`, `royalty` and `examining`
+    mint. `contribution` mints what stays locked, until `vesting` unlocks it.
     """
 
     participant: int

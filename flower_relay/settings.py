@@ -77,7 +77,7 @@ class RelaySettings(CheckedSettings):
         15, "size of the committee that tests a leg; 0 tests nothing (a plain ring)", whole(0)
     )
     tolerance: float = setting(
-        0.09,
+        0.11,
         "how far the median vote on a hop may fall, as a fraction of the utility's bound; more "
         "where it usually falls",
         between(0.001, 1.0),
@@ -112,8 +112,14 @@ class RelaySettings(CheckedSettings):
     )
 
     # Standing.
+    first_debt: float = setting(
+        1.0,
+        "debt that everybody begins with: from 1 on first hops are shortened, until one was found "
+        "to help",
+        between(0.0, 10.0),
+    )
     debt_scale: float = setting(
-        0.5,
+        0.4,
         "how many tolerances below the usual a hop counts as whole harm",
         between(0.01, 10.0),
     )
@@ -143,6 +149,12 @@ class RelaySettings(CheckedSettings):
         "part of a credit that its trainer keeps (in a chain: those of its cycle); the rest goes "
         "to its lineage",
         between(0.0, 1.0),
+    )
+    vesting: float = setting(
+        0.1,
+        "part of what it earned and does not have yet that a trainer is paid at each cycle's end, "
+        "unless it is in debt (chain)",
+        between(0.001, 1.0),
     )
     lineage_decay: float = setting(
         0.9,
@@ -184,6 +196,16 @@ class RelaySettings(CheckedSettings):
         "half (at least ten seconds, at most the timeout)",
         at_least(1.0),
     )
+
+    @property
+    def books_debts(self) -> bool:
+        """Whether there are debts: hops of a chain, and a committee that measures them."""
+        return self.topology == "chain" and self.examiners > 0
+
+    @property
+    def debt_at_first(self) -> float:
+        """The debt of who comes in."""
+        return self.first_debt if self.books_debts else 0.0
 
     def __post_init__(self) -> None:
         """Check every value, and those that only make sense together."""

@@ -39,14 +39,16 @@ class Standings:
     examined: NDArray[np.int64]
 
     @classmethod
-    def of(cls, names: tuple[str, ...], roles: tuple[str, ...], *, founders: bool) -> Standings:
+    def of(
+        cls, names: tuple[str, ...], roles: tuple[str, ...], *, founders: bool, debt: float
+    ) -> Standings:
         """Fresh standings: founders have bond 1, newcomers 0; without roles all do both."""
         size = len(names)
         whole = {name: np.zeros(size, dtype=np.int64) for name in _WHOLE}
         return cls(
             names=list(names),
             bond=np.full(size, float(founders)),
-            debt=np.zeros(size),
+            debt=np.full(size, debt),
             had_turn=np.zeros(size, dtype=np.bool_),
             newcomer=np.full(size, not founders),
             trains=np.array([role != "examine" for role in roles or names], dtype=np.bool_),
@@ -54,9 +56,9 @@ class Standings:
             **whole,
         )
 
-    def extend(self, names: tuple[str, ...], roles: tuple[str, ...]) -> None:
+    def extend(self, names: tuple[str, ...], roles: tuple[str, ...], debt: float) -> None:
         """Admit newcomers at the end."""
-        fresh = Standings.of(names, roles, founders=False)
+        fresh = Standings.of(names, roles, founders=False, debt=debt)
         self.names += fresh.names
         for name in (*_WHOLE, "bond", "debt", "had_turn", "newcomer", "trains", "examines"):
             joined = np.concatenate([getattr(self, name), getattr(fresh, name)])

@@ -33,7 +33,7 @@ from .errors import LedgerError
 from .lineage import Lineage
 from .rules.coins import to_units
 from .rules.rewards import audit_probability, faded
-from .rules.standing import leeway, stride_of, usual_margin
+from .rules.standing import EXPECTED, leeway, patience_with, stride_of, usual_margin
 from .rules.testing import weighted_median
 from .settings import RelaySettings
 from .standings import Standings
@@ -52,7 +52,9 @@ _MARGINS_KEPT = 40
 """Hops from which it is known what is usual: about two cycles of twenty."""
 
 _BURNS = frozenset({"forfeit"})
-_UNLOCKS = frozenset({"refund", "forfeit"})
+_LOCKS = frozenset({"contribution"})
+_UNLOCKS = frozenset({"refund", "forfeit", "vesting"})
+_NO_INCOME = frozenset({"contribution", "refund", "forfeit"})
 
 
 @dataclass
@@ -91,7 +93,7 @@ class State:
     start: float
     champion: str
     seen: set[str]
-    margins: list[float] = field(default_factory=list)
+    margins: list[float] = field(default_factory=lambda: list(EXPECTED))
     shown: dict[str, str] = field(default_factory=dict)
     mark: float = 0.0
     points: dict[int, float] = field(default_factory=dict)
@@ -125,8 +127,12 @@ class State:
 
     def stride(self, trainer: int) -> float:
         """The part of a trainer's hops that is taken; all of it where nothing is tested."""
-        tested = self.settings.topology == "chain" and self.settings.examiners > 0
-        return stride_of(float(self.who.debt[trainer])) if tested else 1.0
+        return stride_of(float(self.who.debt[trainer])) if self.settings.books_debts else 1.0
+
+    def patience(self, trainer: int) -> float:
+        """The part of the tolerance that a trainer's hop has."""
+        known = bool(self.who.accepted[trainer] + self.who.rejected[trainer])
+        return patience_with(self.stride(trainer), known=known)
 
     def copy(self) -> State:
         """The same state to suppose things on: what is applied to it stays out of this one."""
@@ -160,7 +166,9 @@ def begin(genesis: Genesis) -> State:
     return State(
         settings=settings,
         bound=genesis.bound,
-        who=Standings.of(genesis.participants, genesis.roles, founders=True),
+        who=Standings.of(
+            genesis.participants, genesis.roles, founders=True, debt=settings.debt_at_first
+        ),
         lineage=Lineage(genesis.model, owner),
         lanes=[Lane(genesis.model, 1, genesis.model, genesis.model) for _ in range(num_lanes)],
         recognised=[genesis.model],
@@ -182,7 +190,8 @@ def apply(state: State, block: Block) -> State:
     """
     match block:
         case Admission():
-            state.who.extend(block.participants, block.roles)
+            debt = state.settings.debt_at_first
+            state.who.extend(block.participants, block.roles, debt)
         case Deposit():
             _apply_deposit(state, block)
         case Commitment():
@@ -308,12 +317,12 @@ def _apply_hop(state: State, round: int, trainer: int, outcome: str) -> None:
 
 
 def move_units(payments: Iterable[Payment], coins: Any, locked: Any) -> None:
-    """Book payments on balances and locked deposits, in place."""
+    """Book payments on balances and what is locked (deposits, pay not vested), in place."""
     for payment in payments:
-        if payment.rule in _UNLOCKS:
-            locked[payment.participant] -= payment.units
-        if payment.rule not in _BURNS:
-            coins[payment.participant] += payment.units
+        index, units, rule = payment.participant, payment.units, payment.rule
+        locked[index] += units * ((rule in _LOCKS) - (rule in _UNLOCKS))
+        if rule not in _BURNS and rule not in _LOCKS:
+            coins[index] += units
 
 
 def _pay(state: State, block: Settlement) -> None:
@@ -325,6 +334,7 @@ def _pay(state: State, block: Settlement) -> None:
             state.burned[rule] += units
         if rule not in _UNLOCKS:
             state.minted[rule] += units
+        if rule not in _NO_INCOME:
             who.income[index] += units
     if (who.locked < 0).any():
         raise LedgerError(f"round {block.round}: more is unlocked than was locked.")

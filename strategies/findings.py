@@ -20,8 +20,8 @@ __all__ = ["final_of", "hops_of", "participants_of"]
 _SHOWN = 12
 """Characters of a model's hash that are kept: enough to tell a run's models apart."""
 
-_REWARDS = frozenset({"contribution", "royalty", "examining"})
-"""Payments that are rewards; refunds and compensations give back what was one's own."""
+_REWARDS = frozenset({"vesting", "royalty", "examining"})
+"""Payments that are rewards, once they can be spent; refunds and compensations give back."""
 
 
 def final_of(

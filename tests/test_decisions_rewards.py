@@ -55,8 +55,12 @@ class ByHand:
         apply(state, blocks.Publication(
             round=number, batons=batons, merged_from=(), trails=batons, champion=batons[0],
         ))  # fmt: skip
-        paid = {p.participant: p.units / COIN for p in settled.payments if p.rule == "contribution"}
-        return trainer, paid
+        self.vested = self.paid(settled, "vesting")
+        return trainer, self.paid(settled, "contribution")
+
+    @staticmethod
+    def paid(settled: blocks.Settlement, rule: str) -> dict[int, float]:
+        return {p.participant: p.units / COIN for p in settled.payments if p.rule == rule}
 
     def examine(self, deposit: blocks.Deposit, commitment: blocks.Commitment, step: float) -> None:
         plan = decide_tests(self.state, "head", deposit, commitment)
@@ -95,6 +99,29 @@ def test_a_rise_to_which_nobody_adds_goes_to_those_whose_hops_it_stands_on() -> 
     assert run.round(level=0.70, step=-0.01)[1] == {first: 2.5, second: 7.5}
 
 
+def test_what_was_earned_is_paid_out_a_tenth_a_cycle_later_and_not_to_who_is_in_debt() -> None:
+    run = ByHand()
+    first, _ = run.round(level=0.60, step=0.01)
+    second, _ = run.round(level=0.60, step=0.03)
+    for _ in range(2):
+        run.round(level=0.60, step=0.0)
+    who = run.state.who  # 10 coins for a rise of a tenth: 2.5 and 7.5, nothing to spend
+    assert (who.locked[[first, second]] == [5 * COIN // 2, 15 * COIN // 2]).all()
+    assert run.vested == {}
+    for _ in range(4):
+        run.round(level=0.60, step=0.0)
+    assert run.vested == {first: 0.25, second: 0.75}
+    who.debt[second] = 4.0  # still 2.4 or more after a hop of this cycle
+    for _ in range(4):
+        run.round(level=0.60, step=0.0)
+    assert run.vested == {first: 0.225}  # a tenth of what is left
+    assert who.locked[second] == 27 * COIN // 4  # not lost: it waits
+    who.debt[second] = 0.0
+    for _ in range(4):
+        run.round(level=0.60, step=0.0)
+    assert run.vested == {first: 0.2025, second: 0.675}
+
+
 def test_no_rise_no_pay() -> None:
     run = ByHand()
     paid = [run.round(level=0.5, step=0.1)[1] for _ in range(8)]
@@ -118,7 +145,9 @@ def test_an_examiner_is_paid_as_its_vote_weighs() -> None:
             reply.content["metrics"]["eval_loss"] = 1.0 - reply.content["metrics"]["eval_loss"]
         return reply
 
-    strategy = RelayStrategy(seed=3, examiners=5, deposit_unit=0.0, examining_fee=0.001)
+    strategy = RelayStrategy(
+        seed=3, examiners=5, deposit_unit=0.0, examining_fee=0.001, tolerance=0.05
+    )
     grid = InMemoryGrid(opposite, 7)
     strategy.start(grid, ArrayRecord({"w": Array(np.zeros(4))}), num_rounds=14, timeout=20)
     genesis, *rest = strategy.chain

@@ -41,11 +41,13 @@ class World:
         self.chain = MemoryChain()
         self.state = begin(self.genesis)
         self.head = self.chain.append(self.genesis)
-        self.num_models = 0
+        self.num_models = self.vested = 0
 
     def record(self, block: blocks.Block) -> None:
         self.head = self.chain.append(block)
         apply(self.state, block)
+        if isinstance(block, blocks.Settlement):
+            self.vested += sum(p.units for p in block.payments if p.rule == "vesting")
 
     def round(self) -> None:
         if self.rng.random() < 0.1:
@@ -139,7 +141,9 @@ def test_coins_are_conserved_at_every_round(world: World, num_rounds: int) -> No
         who, state = world.state.who, world.state
         created = sum(state.minted.values()) - sum(state.burned.values())
         assert int(who.coins.sum() + who.locked.sum()) == created
-        assert (who.locked == 0).all()  # every deposit is refunded or forfeited
+        # Every deposit is refunded or forfeited: what is locked is pay that has not vested.
+        assert (who.locked >= 0).all()
+        assert int(who.locked.sum()) == state.minted["contribution"] - world.vested
         assert (who.coins >= 0).all()
 
 
@@ -215,7 +219,7 @@ def test_committees_differ_from_commitment_to_commitment() -> None:
 
 
 def test_a_hop_that_the_infrastructure_lost_costs_nothing_and_an_error_costs_the_deposit() -> None:
-    world = World(RelaySettings(deposit_unit=1.0), 4, 0)
+    world = World(RelaySettings(deposit_unit=1.0, first_debt=0.0), 4, 0)
     world.state.who.coins[:] = 5 * 10**9
     world.state.minted["examining"] = 20 * 10**9
     for fault, left in (("left", 5 * 10**9), ("error", 4 * 10**9), ("timeout", 4 * 10**9)):

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower_relay.rules.standing import (
+    EXPECTED,
     deposit_due,
     leeway,
     new_bonds,
@@ -47,8 +48,10 @@ def test_staying_just_under_the_tolerance_at_every_hop_is_not_free() -> None:
     assert strides == [1.0, 0.5, 0.25, 0.25, 0.125]  # at 0.7, 1.4, 2.1, 2.8 and 3.5
 
 
-def test_nothing_is_usual_before_five_hops_and_then_it_is_their_median() -> None:
-    assert usual_margin([]) == usual_margin([-0.9] * 4) == 0.0
+def test_at_first_a_hop_may_cost_a_tolerance_and_then_what_it_usually_costs() -> None:
+    assert usual_margin(EXPECTED) == -1.0
+    assert usual_margin([*EXPECTED, *[0.2] * 7]) == -1.0
+    assert usual_margin([*EXPECTED, *[0.2] * 9]) == 0.2
     assert usual_margin([-0.9, 0.1, -0.3, 0.2, -0.4]) == -0.3
     assert usual_margin([-0.9, 0.1, -0.3, 0.2, -0.4, -0.5]) == pytest.approx(-0.35)
 
@@ -71,9 +74,7 @@ def test_attackers_below_half_get_into_debt_however_usual_they_are_among_themsel
 ) -> None:
     attack = min(honest) - 0.3 - further
     margins = [*honest, *[attack] * min(attackers, len(honest) - 1)]
-    usual = usual_margin(margins)
-    if len(margins) >= 5:
-        assert new_debt(0.0, attack, usual, 0.3, 0.3) == pytest.approx(0.7)
+    assert new_debt(0.0, attack, usual_margin(margins), 0.3, 0.3) == pytest.approx(0.7)
 
 
 def test_what_hops_usually_cost_is_allowed_for_up_to_three_tolerances() -> None:
@@ -81,9 +82,9 @@ def test_what_hops_usually_cost_is_allowed_for_up_to_three_tolerances() -> None:
 
 
 def test_waits_and_deposits_double_with_each_whole_debt() -> None:
-    assert [waiting_cycles(d) for d in (0.0, 1.99, 2.0, 3.5, 4.0)] == [0, 0, 1, 3, 7]
+    assert [waiting_cycles(d) for d in (0.0, 0.99, 1.0, 2.5, 3.0)] == [0, 0, 1, 3, 7]
     assert [deposit_due(d, 100) for d in (0.0, 0.99, 1.0, 2.5)] == [100, 100, 200, 400]
-    assert waiting_cycles(1e9) == 2**19 - 1
+    assert waiting_cycles(1e9) == 2**20 - 1
 
 
 def test_strides_halve_with_each_whole_debt() -> None:
@@ -91,8 +92,10 @@ def test_strides_halve_with_each_whole_debt() -> None:
     assert stride_of(1e9) == 2.0**-20
 
 
-def test_a_hop_of_half_its_way_has_a_quarter_of_the_tolerance() -> None:
-    assert [patience_with(stride) for stride in (1.0, 0.5, 0.25)] == [1.0, 0.25, 0.0625]
+def test_a_hop_of_half_its_way_has_a_quarter_of_the_tolerance_a_first_one_half() -> None:
+    strides = (1.0, 0.5, 0.25)
+    assert [patience_with(stride, known=True) for stride in strides] == [1.0, 0.25, 0.0625]
+    assert [patience_with(stride, known=False) for stride in strides] == [1.0, 0.5, 0.25]
 
 
 def test_who_votes_as_the_committee_does_gains_and_who_votes_against_it_loses() -> None:

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from ..blocks import HopClaim, HopResult, LaneResult, LaneTerms
 from ..rules.settlement import compensation
-from ..rules.standing import patience_with
 from ..rules.testing import LegVerdict, judge_leg, weighted_median
 from ..state import Lane, State
 from .rewards import steps_of
@@ -32,7 +31,7 @@ def settle_lane(
     }
     committee = state.testing.committee if state.testing else ()
     rows = leg_utilities(state, committee, leg, terms.trainers) if leg else _base_row(state, lane)
-    patience = [patience_with(state.stride(hop.trainer)) for hop in leg]
+    patience = [state.patience(hop.trainer) for hop in leg]
     verdict = _verdict(state, rows, committee, patience)
     outcomes = _outcomes(verdict, len(leg))
     _move_deposits(tally, leg, outcomes, stakes, _ahead(state))
@@ -66,7 +65,7 @@ def fault_result(tally: Tally, claim: HopClaim, stake: int) -> HopResult:
         tally.pay(claim.trainer, stake, "refund")
     else:
         tally.pay(claim.trainer, stake, "forfeit")
-        tally.judge_hop(claim.trainer, -1.0, rejected=True)
+        tally.judge_hop(claim.trainer, -math.inf, rejected=True)
     return HopResult(
         trainer=claim.trainer,
         base=claim.base,

@@ -15,13 +15,13 @@ import numpy as np
 
 from ..blocks import LaneResult
 from ..rules.coins import to_units
-from ..rules.rewards import divide, point_shares
+from ..rules.rewards import divide, point_shares, vested
 from ..rules.roles import turns_left
 from ..rules.testing import weighted_median
 from ..state import Lane, State, points_of
 from .tally import Tally
 
-__all__ = ["pay_cycle", "steps_of"]
+__all__ = ["pay_cycle", "steps_of", "unvested"]
 
 
 def steps_of(state: State, lane: Lane, trainers: Collection[int]) -> dict[str, float]:
@@ -51,11 +51,14 @@ def pay_cycle(state: State, tally: Tally, lanes: Sequence[LaneResult]) -> None:
     """Once nobody here has a turn left, pay what the run rose to and was not paid for yet.
 
     What is minted in all is never more than `mint` times the highest level reached; where no
-    audited hop added anything, it waits for the next cycle.
+    audited hop added anything, it waits for the next cycle. What was minted before vests.
     """
     settings = state.settings
     if not _cycle_over(state, lanes):
         return
+    for participant, held in enumerate(unvested(state).tolist()):
+        units = vested(held, tally.debt_of(participant), settings.vesting)
+        tally.pay(participant, units, "vesting")
     due = to_units(_mark(state, lanes) * settings.mint) - state.minted["contribution"]
     shares = point_shares(points_of(state, lanes))
     if due <= 0 or not shares:
@@ -63,6 +66,16 @@ def pay_cycle(state: State, tally: Tally, lanes: Sequence[LaneResult]) -> None:
     most = max(sorted(shares), key=lambda who: shares[who])
     for participant, amount in sorted(divide(due, shares, most).items()):
         tally.pay(participant, amount, "contribution")
+
+
+def unvested(state: State) -> NDArray[np.int64]:
+    """Units that each participant earned and has not been paid: what is locked, less stakes."""
+    held = state.who.locked.copy()
+    for terms in state.deposit.lanes if state.deposit else ():
+        np.subtract.at(held, list(terms.trainers), list(terms.deposits))
+        if terms.owner is not None:
+            held[terms.owner] -= terms.owner_deposit
+    return held
 
 
 def _mark(state: State, lanes: Sequence[LaneResult]) -> float:

@@ -106,6 +106,7 @@ def _pay_contribution(
     units = to_units(credit * settings.mint)
     for participant, amount in sorted(divide(units, shares, hop.trainer).items()):
         tally.pay(participant, amount, "contribution")
+        tally.pay(participant, amount, "vesting")  # no debts here: nothing to wait for
 
 
 def _pay_royalty(lineage: Lineage, tally: Tally, hop: HopResult) -> None:

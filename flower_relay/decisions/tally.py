@@ -34,12 +34,16 @@ class Tally:
     def judge_hop(self, trainer: int, margin: float, *, rejected: bool) -> None:
         """Book a hop's margin on its trainer's debt, and the wait that follows a rejection."""
         settings = self._state.settings
-        before = self._debt.get(trainer, float(self._state.who.debt[trainer]))
+        before = self.debt_of(trainer)
         usual = usual_margin(self._state.margins)
         debt = new_debt(before, margin, usual, settings.debt_scale, settings.debt_allowance)
         self._debt[trainer] = debt
         wait = waiting_cycles(debt) if rejected else 0
         self._waits_until[trainer] = self._state.cycle + 1 + wait
+
+    def debt_of(self, participant: int) -> float:
+        """A participant's debt with what was booked so far."""
+        return self._debt.get(participant, float(self._state.who.debt[participant]))
 
     def welcome(self, trainer: int) -> None:
         """A newcomer's first accepted hop gives it a bond."""
@@ -68,7 +72,7 @@ class Tally:
             Standing(
                 participant=index,
                 bond=self._bond_of(index),
-                debt=self._debt.get(index, float(who.debt[index])),
+                debt=self.debt_of(index),
                 waits_until=self._waits_until.get(index, int(who.waits_until[index])),
                 examined=self.examined[index],
             )

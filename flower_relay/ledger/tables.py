@@ -122,9 +122,9 @@ def statement_table(steps: Iterable[Step], participant: str) -> Table:
         if participant not in names:
             continue
         for rule, units in _moves(step.block, names.index(participant)):
-            balance += 0 if rule == "forfeit" else units
-            locked -= units if rule in ("deposit", "refund") else 0
-            locked += units if rule == "forfeit" else 0
+            balance += 0 if rule in ("forfeit", "contribution") else units
+            locked -= units if rule in ("deposit", "refund", "vesting") else 0
+            locked += units if rule in ("forfeit", "contribution") else 0
             cells = (_coins(units), _coins(balance), _coins(locked))
             table.add_row(str(step.state.round), rule, *cells)
     if participant not in names:

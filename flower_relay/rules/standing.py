@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "EXPECTED",
     "deposit_due",
     "leeway",
     "new_bonds",
@@ -26,21 +27,25 @@ __all__ = [
 
 _MOST_DOUBLINGS = 20  # 2²⁰ cycles is for ever, and keeps the integers small
 
-_FEWEST = 5
-"""Margins below which nothing is usual yet."""
+EXPECTED = (-1.0,) * 8
+"""Margins that a run begins with: until there are others, a hop may cost a tolerance.
+
+In a federation that knows nothing yet every hop overthrows what the others taught; without
+these, most of the first trainers with unusual data were rejected (docs/robustness.md).
+"""
 
 _MOST_USUAL = 3.0
 """Tolerances below zero beyond which no more leeway is given."""
 
 
 def usual_margin(margins: Sequence[float]) -> float:
-    """The median of the latest margins; 0 while there are only a few.
+    """The median of the latest margins, those that a run begins with included.
 
     Where everybody's data differ, everybody's hops cost the others something for a while.
     What tells an attacker is that its hops cost more than is usual, and as long as attackers
     are fewer than half, what is usual is set by the others.
     """
-    return float(np.median(margins)) if len(margins) >= _FEWEST else 0.0
+    return float(np.median(margins))
 
 
 def leeway(usual: float) -> float:
@@ -63,7 +68,7 @@ def new_debt(debt: float, margin: float, usual: float, scale: float, allowance: 
         Debt before.
     margin : float
         The committee's median vote on the hop, in tolerances of its trainer; a blamed hop
-        without a candidate counts as −1.
+        without a candidate counts as −∞, whole harm whatever is usual.
     usual : float
         The margin that is usual now.
     scale : float
@@ -84,20 +89,23 @@ def stride_of(debt: float) -> float:
     return float(2.0 ** -min(int(debt), _MOST_DOUBLINGS))
 
 
-def patience_with(stride: float) -> float:
+def patience_with(stride: float, *, known: bool) -> float:
     """The part of the tolerance that a hop of so short a stride has: its square.
+
+    Of a trainer of whom nothing is known yet it is the stride: its step is short because
+    everybody's first one is, and no sign of anything.
 
     What a step in no direction in particular costs grows with the square of its length, and
     what an honest step gains with its length. A tolerance that shrank like the stride would
     let noise through as soon as it is short (measured with 40 % noise: final accuracy 0.815
     instead of 0.891; docs/robustness.md).
     """
-    return stride**2
+    return stride**2 if known else stride
 
 
 def waiting_cycles(debt: float) -> int:
-    """Cycles to sit out after a hop that was rejected: 2^⌊d − 1⌋ − 1, none below two."""
-    return int(2 ** max(0, min(int(debt), _MOST_DOUBLINGS) - 1) - 1)
+    """Cycles to sit out after a hop that was rejected: 2^⌊d⌋ − 1, none below a debt of one."""
+    return int(2 ** min(int(debt), _MOST_DOUBLINGS) - 1)
 
 
 def deposit_due(debt: float, unit: int) -> int:
