@@ -74,8 +74,8 @@ class Gate:
     strides: bool = True  # debts shorten hops
     squared: bool = True  # tolerances shrink like a stride's square, or like the stride
     first_debt: float = 1.0  # what everybody begins with
-    first_squared: bool = False  # first hops' tolerance, too
     expected: tuple[float, ...] = EXPECTED  # margins before there are others
+    whole: bool = True  # only whole hops tell what is usual
     waits: str = "rejected"  # or "always": whoever is in debt waits
     whole_legs: bool = False  # only a leg's end is judged, all of it only where that fails
     gate: bool = True
@@ -94,8 +94,8 @@ VARIANTS = {
     "no bonds": Gate(bonds=0.0),
     "tolerance like the stride": Gate(squared=False),
     "first hops whole": Gate(first_debt=0.0),
-    "first hops as all others": Gate(first_squared=True),
-    "nothing expected": Gate(expected=(0.0,) * 5),
+    "nothing expected": Gate(expected=(0.0,) * 3),
+    "all hops tell what is usual": Gate(whole=False),
     "debts by zero": Gate(relative=False, scale=1.0, allowance=0.2),
     "debts wait": Gate(strides=False, waits="always"),
     "debts wait, by zero": Gate(
@@ -193,7 +193,6 @@ class Relay:
     bond: NDArray[Any] = field(default_factory=lambda: np.ones(NODES))
     waits: NDArray[Any] = field(default_factory=lambda: np.zeros(NODES, dtype=int))
     had_turn: NDArray[Any] = field(default_factory=lambda: np.zeros(NODES, dtype=bool))
-    known: NDArray[Any] = field(default_factory=lambda: np.zeros(NODES, dtype=bool))
     cycle: int = 0
     leg: int = 1
 
@@ -272,11 +271,7 @@ class Relay:
         gate = self.gate
         committee = draw_committee(np.setdiff1d(np.arange(NODES), who), 15, self.draw)
         rows = np.array([self.utilities(model)[committee] for model in models])
-        known = self.known[who] | gate.first_squared
-        patience = [
-            patience_with(s, known=k) if gate.squared else s
-            for s, k in zip(strides, known, strict=True)
-        ]
+        patience = [patience_with(s) if gate.squared else s for s in strides]
         seen = rows.copy()
         tolerance = gate.tolerance * (leeway(usual_margin(self.margins)) if gate.leeway else 1.0)
         if gate.whole_legs:
@@ -298,12 +293,13 @@ class Relay:
 
     def book(self, i: int, margin: float, accepted: bool) -> None:
         """Book a hop on the debt of its trainer, and the wait that follows."""
-        gate, self.known[i] = self.gate, True
+        gate, whole = self.gate, stride_of(self.debt[i]) == 1
         usual = usual_margin(self.margins) if gate.relative else 0.0
         self.debt[i] = new_debt(self.debt[i], margin, usual, gate.scale, gate.allowance)
         waits = gate.waits == "always" or not accepted
         self.waits[i] = self.cycle + 1 + (waiting_cycles(self.debt[i]) if waits else 0)
-        self.margins = [*self.margins, margin][-40:]
+        if whole or not (gate.whole and gate.strides):
+            self.margins = [*self.margins, margin][-40:]
 
     def play(self) -> float:
         """Final accuracy: the mean of the champion's at the last three tenths of ten hops."""

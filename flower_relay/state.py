@@ -33,7 +33,7 @@ from .errors import LedgerError
 from .lineage import Lineage
 from .rules.coins import to_units
 from .rules.rewards import audit_probability, faded
-from .rules.standing import EXPECTED, leeway, patience_with, stride_of, usual_margin
+from .rules.standing import EXPECTED, leeway, stride_of, usual_margin
 from .rules.testing import weighted_median
 from .settings import RelaySettings
 from .standings import Standings
@@ -79,7 +79,7 @@ class State:
     until somebody has judged it. `shown` are the likenesses by which models are judged, as
     long as they may be judged again. `mark` is the highest level of a recognised model so far;
     `points` is what audited hops added to their references, by trainer, fading from cycle to
-    cycle. `margins` are those of the latest hops judged, from which it is known what is usual.
+    cycle. `margins` are those of the latest whole hops, from which it is known what is usual.
     """
 
     settings: RelaySettings
@@ -128,11 +128,6 @@ class State:
     def stride(self, trainer: int) -> float:
         """The part of a trainer's hops that is taken; all of it where nothing is tested."""
         return stride_of(float(self.who.debt[trainer])) if self.settings.books_debts else 1.0
-
-    def patience(self, trainer: int) -> float:
-        """The part of the tolerance that a trainer's hop has."""
-        known = bool(self.who.accepted[trainer] + self.who.rejected[trainer])
-        return patience_with(self.stride(trainer), known=known)
 
     def copy(self) -> State:
         """The same state to suppose things on: what is applied to it stays out of this one."""
@@ -256,6 +251,8 @@ def _apply_settlement(state: State, block: Settlement) -> None:
         for result in block.lanes
         for hop in result.hops
         if hop.outcome in ("accepted", "rejected") and hop.vote is not None
+        # What a shortened hop costs tells little of what a whole one does.
+        and state.stride(hop.trainer) == 1
     ]
     state.margins = [*state.margins, *margins][-_MARGINS_KEPT:]
     for result in block.lanes:

@@ -27,8 +27,8 @@ __all__ = [
 
 _MOST_DOUBLINGS = 20  # 2²⁰ cycles is for ever, and keeps the integers small
 
-EXPECTED = (-1.0,) * 8
-"""Margins that a run begins with: until there are others, a hop may cost a tolerance.
+EXPECTED = (-1.5,) * 3
+"""Margins that a run begins with: until there are others, a hop may cost so many tolerances.
 
 In a federation that knows nothing yet every hop overthrows what the others taught; without
 these, most of the first trainers with unusual data were rejected (docs/robustness.md).
@@ -39,7 +39,7 @@ _MOST_USUAL = 3.0
 
 
 def usual_margin(margins: Sequence[float]) -> float:
-    """The median of the latest margins, those that a run begins with included.
+    """The median of the latest margins of whole hops, those that a run begins with included.
 
     Where everybody's data differ, everybody's hops cost the others something for a while.
     What tells an attacker is that its hops cost more than is usual, and as long as attackers
@@ -89,18 +89,15 @@ def stride_of(debt: float) -> float:
     return float(2.0 ** -min(int(debt), _MOST_DOUBLINGS))
 
 
-def patience_with(stride: float, *, known: bool) -> float:
+def patience_with(stride: float) -> float:
     """The part of the tolerance that a hop of so short a stride has: its square.
-
-    Of a trainer of whom nothing is known yet it is the stride: its step is short because
-    everybody's first one is, and no sign of anything.
 
     What a step in no direction in particular costs grows with the square of its length, and
     what an honest step gains with its length. A tolerance that shrank like the stride would
     let noise through as soon as it is short (measured with 40 % noise: final accuracy 0.815
     instead of 0.891; docs/robustness.md).
     """
-    return stride**2 if known else stride
+    return stride**2
 
 
 def waiting_cycles(debt: float) -> int:
