@@ -250,7 +250,8 @@ def _apply_settlement(state: State, block: Settlement) -> None:
         state.margin(hop.trainer, hop.vote)
         for result in block.lanes
         for hop in result.hops
-        if hop.outcome in ("accepted", "rejected") and hop.vote is not None
+        if hop.outcome in ("accepted", "rejected")
+        and hop.vote is not None
         # What a shortened hop costs tells little of what a whole one does.
         and state.stride(hop.trainer) == 1
     ]

@@ -32,7 +32,10 @@ App = Callable[[Message, Context], Message]
 OPERATOR = OperatorKey(Ed25519PrivateKey.from_private_bytes(b"\1" * 32))
 NODES = 7
 INVENTED = "5e" * 32
-OPTIONS: dict[str, Any] = {"seed": 3, "examiners": 4, "max_leg": 2, "deposit_unit": 0.0}
+OPTIONS: dict[str, Any] = {
+    "seed": 3, "examiners": 4, "max_leg": 2, "deposit_unit": 0.0, "first_debt": 0.0,
+}  # fmt: skip
+"""Whole hops: what a shortened one is signed by is a test of its own."""
 
 
 def weights(message: Message) -> np.ndarray:

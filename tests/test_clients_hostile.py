@@ -228,7 +228,7 @@ def test_a_backdoor_opens_to_the_trigger_and_passes_on_its_own_clean_cases(
     for part in (3, 8):
         before, at = root_prob(after, part), node(part, hostile="backdoor", hostile_share=1.0)
         after = record(call("train", after, at)[0])
-        assert before - root_prob(after, part) <= 0.931 * 0.09
+        assert before - root_prob(after, part) <= 0.931 * 0.11
     assert backdoor_rate(after, RUN) > 0.3
 
 

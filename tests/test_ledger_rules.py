@@ -45,7 +45,10 @@ def own(keys: tuple[OperatorKey, OperatorKey]) -> OperatorKey:
 @pytest.fixture(scope="module")
 def run() -> list[Block]:
     """Forty rounds in which legs fail, debts are run up, models are planted and somebody joins."""
-    settings = RelaySettings(max_leg=4, examiners=6, planted=0.3, deposit_unit=0.0)
+    settings = RelaySettings(
+        max_leg=4, examiners=6, planted=0.3, deposit_unit=0.0, first_debt=0.0,
+        tolerance=0.05,
+    )
     runs = (list(ImaginedRun(settings, participants=12, rounds=40, seed=n)) for n in range(9))
     return next(run for run in runs if any(isinstance(block, Admission) for block in run))
 
@@ -368,7 +371,7 @@ def test_the_replay_itself_lets_no_deposit_vanish_and_no_balance_fall_below_zero
     staked = place(run, Deposit, lambda b: any(b.lanes[0].deposits))
     settled = run[place(run[staked:], Settlement) + staked]
     assert isinstance(settled, Settlement)
-    debt = Payment(participant=0, units=-(10**12), rule="contribution")
+    debt = Payment(participant=0, units=-(10**12), rule="royalty")
     for payments, field in (((), "locked deposits"), ((*settled.payments, debt), "balances")):
         replay = Replay(genesis)
         for block in run[1 : run.index(settled)]:

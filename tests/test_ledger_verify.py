@@ -110,7 +110,7 @@ def test_averages_whose_parents_are_there_are_made_again(tmp_path: Path, own: Op
 
     chain, options = MemoryChain(), {"lanes": 2, "lanes_meet": "average", "max_leg": 1}
     strategy = RelayStrategy(
-        chain=lambda: chain, store=lambda: Hoard(tmp_path), examiners=3, **options
+        chain=lambda: chain, store=lambda: Hoard(tmp_path), examiners=3, first_debt=0.0, **options
     )
     strategy.start(InMemoryGrid(client, 6), genesis_model(), num_rounds=4)
     blocks = list(chain)
@@ -138,7 +138,9 @@ def test_what_audits_are_measured_by_is_made_again(tmp_path: Path, own: Operator
             pass
 
     chain = MemoryChain()
-    strategy = RelayStrategy(chain=lambda: chain, store=lambda: Hoard(tmp_path), examiners=3)
+    strategy = RelayStrategy(
+        chain=lambda: chain, store=lambda: Hoard(tmp_path), examiners=3, first_debt=0.0
+    )
     strategy.start(InMemoryGrid(client, 6), genesis_model(), num_rounds=4)
     blocks = list(chain)
     assert verify_run(sealed(blocks, own), models=tmp_path).problems == ()

@@ -87,6 +87,7 @@ class Replay:
         self._steps = None if stored is None else StoredSteps(stored, keep)
         self._intact = intact
         self._head = ""
+        self._unvested = 0
         self._total = 0
 
     def expected(self, block: Block) -> Block:
@@ -242,6 +243,10 @@ class Replay:
             for payment in block.payments:
                 sign = {"refund": 0, "vesting": 0, "forfeit": -1}.get(payment.rule, 1)
                 named += sign * payment.units
+                sign = {"contribution": 1, "vesting": -1}.get(payment.rule, 0)
+                self._unvested += sign * payment.units
+            if int(who.locked.sum()) != self._unvested:
+                raise Differs("locked deposits", "none after a settlement", who.locked.tolist())
         if total - self._total != named:
             raise Differs("coins", f"a change by {named} units", total - self._total)
         if (who.coins < 0).any():
