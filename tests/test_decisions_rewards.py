@@ -162,4 +162,6 @@ def test_an_examiner_is_paid_as_its_vote_weighs() -> None:
     others = [index for index in range(7) if index != liar]
     assert state.who.bond[liar] < 0.8
     assert state.who.bond[others].tolist() == [1.0] * 6
-    assert paid[liar] < min(paid[other] for other in others)
+    a_test = {index: paid[index] / state.who.examined[index] for index in range(7)}
+    assert a_test[liar] < 0.8 * to_units(0.001)
+    assert all(a_test[other] == to_units(0.001) for other in others)
