@@ -258,7 +258,7 @@ def _apply_settlement(state: State, block: Settlement) -> None:
     state.margins = [*state.margins, *margins][-_MARGINS_KEPT:]
     for result in block.lanes:
         for hop in result.hops:
-            _apply_hop(state, block.round, hop.trainer, hop.outcome)
+            _apply_hop(state, hop.trainer, hop.outcome)
             if hop.outcome == "accepted" and hop.model is not None:
                 gain = math.nan if hop.gain is None else hop.gain
                 state.lineage.add(hop.model, hop.base, hop.trainer, version=block.round, gain=gain)
@@ -302,11 +302,11 @@ def points_of(state: State, lanes: Iterable[LaneResult]) -> dict[int, float]:
     return points
 
 
-def _apply_hop(state: State, round: int, trainer: int, outcome: str) -> None:
+def _apply_hop(state: State, trainer: int, outcome: str) -> None:
     who = state.who
     if outcome == "accepted":
         who.accepted[trainer] += 1
-        who.version[trainer] = round
+        who.version[trainer] = state.cycle if state.settings.topology == "chain" else state.round
         who.newcomer[trainer] = False
     elif outcome == "voided":
         who.had_turn[trainer] = False  # somebody else's fault: it may go again

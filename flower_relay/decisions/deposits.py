@@ -151,12 +151,12 @@ def _chain(
     had_turn, probation_used = who.had_turn, state.probation_used
     trainers = present & who.trains
     may = turns_left(trainers, had_turn, who.waits_until, cycle)
-    queue = _queue(state, may, turns, rng, purse, probation_used)
+    queue = _queue(state, cycle, may, turns, rng, purse, probation_used)
     if not queue:
         cycle = next_cycle(trainers, who.waits_until, cycle)
         unit = _income_unit(state)
         may = turns_left(trainers, np.zeros_like(had_turn), who.waits_until, cycle)
-        queue = _queue(state, may, turns, rng, purse, probation_used=False)
+        queue = _queue(state, cycle, may, turns, rng, purse, probation_used=False)
     room = _room(state, int(present.sum()), most_hops)
     lanes = _legs(state, queue, unit, room, purse)
     return _block(state, present, cycle, unit, tuple(lanes))
@@ -164,15 +164,22 @@ def _chain(
 
 def _queue(
     state: State,
+    cycle: int,
     may: NDArray[np.bool_],
     turns: Turns,
     rng: np.random.Generator,
     purse: NDArray[np.int64],
     probation_used: bool,
 ) -> list[int]:
-    """Who still has a turn, highest bid first; at most one newcomer a cycle."""
+    """Who still has a turn, highest bid first; at most one newcomer a cycle.
+
+    Staleness is counted in cycles, and bids are of whole coins: whoever trained in the last
+    cycle and can afford it bids the same, and the ties are shuffled. Counted in rounds, the
+    order of a cycle is that of the one before it, and a baton that always goes the same way
+    round forgets the same participants (one label each: 0.952 instead of 0.963).
+    """
     who = state.who
-    bids = trainer_bids(purse, who.version, state.round + 1, COIN)
+    bids = trainer_bids(purse // COIN * COIN, who.version, cycle, COIN)
     queue: list[int] = []
     for index in turns(bids, rng).tolist():
         if not may[index]:
