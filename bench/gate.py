@@ -76,6 +76,7 @@ class Gate:
     first_debt: float = 1.0  # what everybody begins with
     expected: tuple[float, ...] = EXPECTED  # margins before there are others
     whole: bool = True  # only whole hops tell what is usual
+    shuffled: bool = True  # each cycle in an order of its own, or by who waits longest
     waits: str = "rejected"  # or "always": whoever is in debt waits
     whole_legs: bool = False  # only a leg's end is judged, all of it only where that fails
     gate: bool = True
@@ -84,7 +85,7 @@ class Gate:
 
 VARIANTS = {
     "shipped": Gate(),
-    "untested": Gate(gate=False),
+    "untested": Gate(gate=False, strides=False),
     "bounded loss": Gate(power=0.0),
     "square root of p": Gate(power=0.5),
     "p itself": Gate(power=1.0),
@@ -105,6 +106,7 @@ VARIANTS = {
     "tolerance 0.08": Gate(tolerance=0.08),
     "tolerance 0.14": Gate(tolerance=0.14),
     "trail 0.8": Gate(trail=0.8),
+    "the same order": Gate(shuffled=False),
 }
 
 
@@ -193,7 +195,9 @@ class Relay:
     bond: NDArray[Any] = field(default_factory=lambda: np.ones(NODES))
     waits: NDArray[Any] = field(default_factory=lambda: np.zeros(NODES, dtype=int))
     had_turn: NDArray[Any] = field(default_factory=lambda: np.zeros(NODES, dtype=bool))
+    newest: NDArray[Any] = field(default_factory=lambda: np.zeros(NODES, dtype=int))
     cycle: int = 0
+    legs: int = 0
     leg: int = 1
 
     def __post_init__(self) -> None:
@@ -249,7 +253,13 @@ class Relay:
         """Who trains next, in order."""
         while not (may := np.flatnonzero(~self.had_turn & (self.waits <= self.cycle))).size:
             self.cycle, self.had_turn = self.cycle + 1, np.zeros(NODES, dtype=bool)
-        return self.rng.permutation(may)[: min(self.leg, left, NODES // 2)]
+        queue = self.rng.permutation(may)
+        if not self.gate.shuffled:
+            queue = queue[np.argsort(self.newest[queue], kind="stable")]
+        self.legs += 1
+        who = queue[: min(self.leg, left, NODES // 2)]
+        self.newest[who] = self.legs
+        return np.asarray(who)
 
     def round(self, baton: Weights, left: int) -> tuple[list[Weights], int]:
         """The kept models of a leg, and how many hops it had."""

@@ -48,7 +48,10 @@ class RoundRow:
 
 @dataclass(frozen=True, kw_only=True)
 class ParticipantRow:
-    """One participant's standing and balance (coins, not billionths)."""
+    """One participant's standing and balance (coins, not billionths).
+
+    `locked` is what it earned and has not been paid yet, and during a round its deposit.
+    """
 
     index: int
     name: str

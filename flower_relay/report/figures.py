@@ -165,11 +165,14 @@ def _draw_others(axes: Axes, hops: list[HopRow]) -> None:
 
 def _draw_coins(axes: Axes, record: RunRecord) -> None:
     coins = [row.coins for row in record.participants]
-    bars = axes.barh(range(len(coins)), coins, color="#999999", height=0.7)
+    locked = [row.locked for row in record.participants]
+    places, earned = range(len(coins)), [sum(both) for both in zip(coins, locked, strict=True)]
+    axes.barh(places, coins, color="#777777", height=0.7)
+    bars = axes.barh(places, locked, left=coins, color="#d5d5d5", height=0.7)
     if len(coins) <= _MOST_NAMES:
-        axes.bar_label(bars, [f"{value:.3g}" for value in coins], padding=3, fontsize=8)
-    axes.set_xlim(0, 1.35 * max(coins, default=0) or 1)  # room for the numbers
-    axes.set(title="Coins", xlabel="at the end")
+        axes.bar_label(bars, [f"{value:.3g}" for value in earned], padding=3, fontsize=8)
+    axes.set_xlim(0, 1.35 * max(earned, default=0) or 1)  # room for the numbers
+    axes.set(title="Coins", xlabel="paid, and (light)\nto vest")
     axes.xaxis.set_major_locator(MaxNLocator(3))
     axes.tick_params(axis="y", left=False, labelleft=False)
     axes.spines[["top", "right"]].set_visible(False)

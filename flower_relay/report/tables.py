@@ -86,7 +86,7 @@ def participants_table(outcome: RunOutcome) -> Table:
     """
     table = Table(title="Participants", title_justify="left")
     table.add_column("participant", overflow="fold")
-    for name in ("coins", "bond", "debt", "accepted", "rejected", "examined", "own data"):
+    for name in ("coins", "to vest", "bond", "debt", "accepted", "rejected", "examined", "own data"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in outcome.record.participants if outcome.record else []:
         own = outcome.participant_accuracy.get(row.name, math.nan)
@@ -95,6 +95,7 @@ def participants_table(outcome: RunOutcome) -> Table:
             # A name comes from a node: as Text it is shown, never read as markup.
             Text(short_name(row.name) + (" (hostile)" if hostile else "")),
             f"{row.coins:,.3f}",
+            f"{row.locked:,.3f}",
             f"{row.bond:.2f}",
             f"{row.debt:.2f}",
             str(row.accepted),
