@@ -100,7 +100,11 @@ World = dict[str, Any]
 WORLDS: dict[str, World] = {
     "chain": {"max_leg": 3, "planted": 0.5, "deposit_unit": 0.0},
     "voided": {
-        "max_leg": 3, "planted": 0.5, "deposit_unit": 0.0, "seed": 3, "first_debt": 0.0,
+        "max_leg": 3,
+        "planted": 0.5,
+        "deposit_unit": 0.0,
+        "seed": 3,
+        "first_debt": 0.0,
         "tolerance": 0.05,
     },
     "debts": {"nodes": 4, "lanes": 2, "tolerance": 1.0, "debt_scale": 0.01, "debt_allowance": 0.0},
