@@ -61,7 +61,8 @@ def test_a_receipt_states_what_the_ledger_says(
     state, last = after_the_last_settlement(run)
     index = state.who.names.index(WHO)
     assert (receipt.participant, receipt.round, receipt.position) == (WHO, 12, index)
-    assert (receipt.balance, receipt.locked) == (state.who.coins[index], 0)
+    assert (receipt.balance, receipt.locked) == (state.who.coins[index], state.who.locked[index])
+    assert receipt.locked > 0  # pay that has not vested
     assert receipt.bond == state.who.bond[index]
     assert (receipt.block, receipt.block_hash) == (last, ledger[last].hash)
     assert (receipt.head_block, receipt.head) == (len(ledger) - 1, ledger[-1].hash)

@@ -84,7 +84,7 @@ def participants_table(outcome: RunOutcome) -> Table:
     outcome : RunOutcome
         Without a record of a relay the table has no rows.
     """
-    table = Table(title="Participants", title_justify="left")
+    table = Table(title="Participants", title_justify="left", pad_edge=False)
     table.add_column("participant", overflow="fold")
     for name in (
         "coins",
@@ -103,8 +103,8 @@ def participants_table(outcome: RunOutcome) -> Table:
         table.add_row(
             # A name comes from a node: as Text it is shown, never read as markup.
             Text(short_name(row.name) + (" (hostile)" if hostile else "")),
-            f"{row.coins:,.3f}",
-            f"{row.locked:,.3f}",
+            f"{row.coins:,.2f}",
+            f"{row.locked:,.2f}",
             f"{row.bond:.2f}",
             f"{row.debt:.2f}",
             str(row.accepted),
