@@ -88,7 +88,7 @@ def participants_table(outcome: RunOutcome) -> Table:
     table.add_column("participant", overflow="fold")
     for name in (
         "coins",
-        "to vest",
+        "vests",
         "bond",
         "debt",
         "accepted",
