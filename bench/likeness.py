@@ -3,7 +3,7 @@
     python bench/likeness.py
 
 Digits, 20 nodes in memory, 100 hops; the utility is on the common test set, as a share of
-its bound, beside which stand the tolerance (0.09) and the median size of a vote.
+its bound, beside which stand the tolerance (0.11) and the median size of a vote.
 """
 
 from __future__ import annotations

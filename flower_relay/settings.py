@@ -199,7 +199,7 @@ class RelaySettings(CheckedSettings):
 
     @property
     def books_debts(self) -> bool:
-        """Whether there are debts: hops of a chain, and a committee that measures them."""
+        """Whether debts shorten hops: in a chain, with a committee that measures them."""
         return self.topology == "chain" and self.examiners > 0
 
     @property

@@ -79,7 +79,8 @@ class State:
     until somebody has judged it. `shown` are the likenesses by which models are judged, as
     long as they may be judged again. `mark` is the highest level of a recognised model so far;
     `points` is what audited hops added to their references, by trainer, fading from cycle to
-    cycle. `margins` are those of the latest whole hops, from which it is known what is usual.
+    cycle. `paid_in` is the latest cycle at whose end contributions were paid. `margins` are those
+    of the latest whole hops, from which it is known what is usual.
     """
 
     settings: RelaySettings
@@ -96,6 +97,7 @@ class State:
     margins: list[float] = field(default_factory=lambda: list(EXPECTED))
     shown: dict[str, str] = field(default_factory=dict)
     mark: float = 0.0
+    paid_in: int = -1
     points: dict[int, float] = field(default_factory=dict)
     round: int = 0
     cycle: int = 0
@@ -332,6 +334,8 @@ def _pay(state: State, block: Settlement) -> None:
             state.burned[rule] += units
         if rule not in _UNLOCKS:
             state.minted[rule] += units
+        if rule in ("contribution", "vesting"):
+            state.paid_in = state.cycle
         if rule not in _NO_INCOME:
             who.income[index] += units
     if (who.locked < 0).any():

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import asdict
 
 import numpy as np
+import pytest
 from flwr.app import Array, ArrayRecord, Context, Message
 
 from flower_relay import InMemoryGrid, RelaySettings, RelayStrategy, blocks
@@ -17,6 +18,7 @@ from flower_relay.decisions import (
     generator,
 )
 from flower_relay.rules.coins import COIN, to_units
+from flower_relay.rules.standing import EXPECTED
 from flower_relay.state import apply, begin
 from tests.signers import descending
 
@@ -34,11 +36,14 @@ class ByHand:
         self.state = begin(genesis)
         self.level = {"genesis": 0.5}
 
-    def round(self, level: float, step: float) -> tuple[int, dict[int, float]]:
+    def round(
+        self, level: float, step: float, present: tuple[int, ...] = (0, 1, 2, 3)
+    ) -> tuple[int, dict[int, float]]:
         """Play a round; the trainer, and the coins that contribution paid."""
         state, number = self.state, self.state.round + 1
         draw = generator(0, number, "deposits")
-        apply(state, decide_deposits(state, np.ones(4, bool), draw, most_hops=9))
+        here = np.isin(np.arange(4), present)
+        apply(state, decide_deposits(state, here, draw, most_hops=9))
         deposit, model = state.deposit, f"model {number}"
         assert deposit is not None
         ((trainer,),) = (terms.trainers for terms in deposit.lanes)
@@ -65,7 +70,7 @@ class ByHand:
     def examine(self, deposit: blocks.Deposit, commitment: blocks.Commitment, step: float) -> None:
         plan = decide_tests(self.state, "head", deposit, commitment)
         audits = len(audit_terms(self.state, commitment, plan.audited))
-        assert audits == 1  # of four participants all are audited
+        assert audits == 1  # of so few participants all are audited
         seen = {name: self.level[name] for name in plan.models}
         seen |= {"reference": 0.5, "probe": 0.5 + step}
         apply(self.state, blocks.Testing(
@@ -120,6 +125,65 @@ def test_what_was_earned_is_paid_out_a_tenth_a_cycle_later_and_not_to_who_is_in_
     for _ in range(4):
         run.round(level=0.60, step=0.0)
     assert run.vested == {first: 0.2025, second: 0.675}
+
+
+def test_who_connects_late_does_not_have_pay_vest_twice_in_a_cycle() -> None:
+    run = ByHand()
+    for _ in range(3):
+        run.round(level=0.60, step=0.01, present=(0, 1, 2))
+    assert run.state.minted["contribution"] == 10 * COIN
+    run.round(level=0.60, step=0.01)  # the fourth has its turn in a cycle that was over
+    assert (run.state.cycle, run.vested) == (0, {})
+    for _ in range(3):
+        run.round(level=0.60, step=0.01, present=(0, 1, 2))
+    assert run.state.cycle == 1
+    assert sum(run.vested.values()) == pytest.approx(1.0)
+    run.round(level=0.60, step=0.01)
+    assert (run.state.cycle, run.vested) == (1, {})
+
+
+def test_income_is_what_can_be_spent() -> None:
+    run = ByHand()
+    for _ in range(4):
+        run.round(level=0.60, step=0.01)
+    fees = run.state.minted["examining"]
+    assert run.state.minted["contribution"] == 10 * COIN
+    assert run.state.who.income.sum() == fees
+    for _ in range(4):
+        run.round(level=0.60, step=0.0)
+    assert run.state.who.income.sum() == COIN + run.state.minted["examining"] - fees
+
+
+def test_everybody_begins_in_debt_of_one_where_hops_are_measured() -> None:
+    state = ByHand().state
+    apply(state, blocks.Admission(round=1, participants=("e",)))
+    assert state.who.debt.tolist() == [1.0] * 5
+    assert [state.stride(index) for index in range(5)] == [0.5] * 5
+    untested = asdict(SETTINGS) | {"examiners": 0}
+    genesis = blocks.Genesis(
+        settings=untested, model="genesis", bound=1.0, participants=("a",), utilities=(0.5,)
+    )
+    assert begin(genesis).who.debt.tolist() == [0.0]
+
+
+def test_only_whole_hops_tell_what_is_usual() -> None:
+    run = ByHand()
+    for _ in range(4):  # everybody's first hop is half a hop
+        run.round(level=0.60, step=0.0)
+    assert run.state.margins == list(EXPECTED)
+    run.round(level=0.71, step=0.0)
+    assert run.state.margins == pytest.approx([*EXPECTED, 1.0])
+
+
+def test_a_cycle_has_an_order_of_its_own_among_those_who_can_pay_as_much() -> None:
+    orders = set()
+    for seed in range(6):
+        run = ByHand()
+        run.state.who.coins[:] = np.array([12, 15, 17, 19]) * COIN // 10
+        draw = generator(seed, 1, "deposits")
+        deposit = decide_deposits(run.state, np.ones(4, bool), draw, most_hops=9)
+        orders.add(deposit.lanes[0].trainers)
+    assert len(orders) > 1  # 1.9 coins bid no more than 1.2
 
 
 def test_no_rise_no_pay() -> None:

@@ -57,9 +57,7 @@ def pay_cycle(state: State, tally: Tally, lanes: Sequence[LaneResult]) -> None:
     settings = state.settings
     if not _cycle_over(state, lanes):
         return
-    for participant, held in enumerate(unvested(state).tolist()):
-        units = vested(held, tally.debt_of(participant), settings.vesting)
-        tally.pay(participant, units, "vesting")
+    _vest(state, tally)
     due = to_units(_mark(state, lanes) * settings.mint) - state.minted["contribution"]
     shares = point_shares(points_of(state, lanes))
     if due <= 0 or not shares:
@@ -67,6 +65,19 @@ def pay_cycle(state: State, tally: Tally, lanes: Sequence[LaneResult]) -> None:
     most = max(sorted(shares), key=lambda who: shares[who])
     for participant, amount in sorted(divide(due, shares, most).items()):
         tally.pay(participant, amount, "contribution")
+
+
+def _vest(state: State, tally: Tally) -> None:
+    """Unlock a share of what was earned in earlier cycles, once a cycle.
+
+    Who connects late reopens a cycle that was over, and it is over once more: by then, what this
+    cycle earned is locked beside the rest.
+    """
+    if state.paid_in >= state.cycle:
+        return
+    for participant, held in enumerate(unvested(state).tolist()):
+        units = vested(held, tally.debt_of(participant), state.settings.vesting)
+        tally.pay(participant, units, "vesting")
 
 
 def unvested(state: State) -> NDArray[np.int64]:

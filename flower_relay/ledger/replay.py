@@ -246,7 +246,8 @@ class Replay:
                 sign = {"contribution": 1, "vesting": -1}.get(payment.rule, 0)
                 self._unvested += sign * payment.units
             if int(who.locked.sum()) != self._unvested:
-                raise Differs("locked deposits", "none after a settlement", who.locked.tolist())
+                expected = f"none after a settlement, and {self._unvested} units not vested"
+                raise Differs("locked deposits", expected, int(who.locked.sum()))
         if total - self._total != named:
             raise Differs("coins", f"a change by {named} units", total - self._total)
         if (who.coins < 0).any():

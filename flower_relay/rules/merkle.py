@@ -2,7 +2,7 @@
 
 The tree is RFC 6962's: leaves and nodes are hashed under different prefixes, so that
 neither passes for the other, and an odd one out moves up unchanged. A leaf is a
-participant's name, balance, locked deposit and bond in canonical JSON.
+participant's name, balance, what it has locked, and bond in canonical JSON.
 """
 
 from __future__ import annotations
