@@ -42,6 +42,7 @@ from flower_relay.rules.standing import (
     waiting_cycles,
 )
 from flower_relay.rules.testing import draw_committee, judge_leg
+from flower_relay.settings import RelaySettings
 
 Weights = NDArray[np.float32]
 NODES, HOPS, CLASSES, BATCH = 20, 400, 10, 16
@@ -60,27 +61,31 @@ WORLDS = (
 """Partition, attack (whose examiners lie), hostile share, learning rate."""
 
 
+SHIPPED = RelaySettings()
+"""Whose defaults the shipped gate has."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Gate:
     """A variant of the gate; the defaults are what ships."""
 
     power: float = 0.25  # the utility is p ** power; 0: the bounded loss
-    tolerance: float = 0.11
+    tolerance: float = SHIPPED.tolerance
     relative: bool = True  # debts by what is usual, or by what is below zero
-    scale: float = 0.4
-    allowance: float = 0.3
+    scale: float = SHIPPED.debt_scale
+    allowance: float = SHIPPED.debt_allowance
     leeway: bool = True  # the tolerance is wider where hops usually cost something
-    bonds: float = 0.2  # what a clear vote moves its examiner's bond by
+    bonds: float = SHIPPED.bond_gain  # what a clear vote moves its examiner's bond by
     strides: bool = True  # debts shorten hops
     squared: bool = True  # tolerances shrink like a stride's square, or like the stride
-    first_debt: float = 1.0  # what everybody begins with
+    first_debt: float = SHIPPED.first_debt  # what everybody begins with
     expected: tuple[float, ...] = EXPECTED  # margins before there are others
     whole: bool = True  # only whole hops tell what is usual
     shuffled: bool = True  # each cycle in an order of its own, or by who waits longest
     waits: str = "rejected"  # or "always": whoever is in debt waits
     whole_legs: bool = False  # only a leg's end is judged, all of it only where that fails
     gate: bool = True
-    trail: float = 0.9
+    trail: float = SHIPPED.trail
 
 
 VARIANTS = {

@@ -44,6 +44,7 @@ __all__ = [
     "apply",
     "audited_with",
     "begin",
+    "effect_of",
     "move_units",
     "points_of",
 ]
@@ -51,10 +52,17 @@ __all__ = [
 _MARGINS_KEPT = 40
 """Hops from which it is known what is usual: about two cycles of twenty."""
 
-_BURNS = frozenset({"forfeit"})
-_LOCKS = frozenset({"contribution"})
-_UNLOCKS = frozenset({"refund", "forfeit", "vesting"})
-_NO_INCOME = frozenset({"contribution", "refund", "forfeit"})
+_EFFECTS = {
+    "deposit": (-1, 1),
+    "refund": (1, -1),
+    "forfeit": (0, -1),
+    "contribution": (0, 1),
+    "vesting": (1, -1),
+}
+"""What a unit under a rule adds to the balance and to what is locked, where it is not (1, 0).
+
+Rules that add up to something mint it, or burn it where that is below zero.
+"""
 
 
 @dataclass
@@ -316,13 +324,17 @@ def _apply_hop(state: State, trainer: int, outcome: str) -> None:
         who.rejected[trainer] += 1
 
 
+def effect_of(rule: str) -> tuple[int, int]:
+    """What a unit under a rule adds to the balance, and to what is locked."""
+    return _EFFECTS.get(rule, (1, 0))
+
+
 def move_units(payments: Iterable[Payment], coins: Any, locked: Any) -> None:
     """Book payments on balances and what is locked (deposits, pay not vested), in place."""
     for payment in payments:
-        index, units, rule = payment.participant, payment.units, payment.rule
-        locked[index] += units * ((rule in _LOCKS) - (rule in _UNLOCKS))
-        if rule not in _BURNS and rule not in _LOCKS:
-            coins[index] += units
+        to_balance, to_locked = effect_of(payment.rule)
+        coins[payment.participant] += to_balance * payment.units
+        locked[payment.participant] += to_locked * payment.units
 
 
 def _pay(state: State, block: Settlement) -> None:
@@ -330,14 +342,15 @@ def _pay(state: State, block: Settlement) -> None:
     move_units(block.payments, who.coins, who.locked)
     for payment in block.payments:
         index, units, rule = payment.participant, payment.units, payment.rule
-        if rule in _BURNS:
+        to_balance, to_locked = effect_of(rule)
+        if to_balance + to_locked < 0:
             state.burned[rule] += units
-        if rule not in _UNLOCKS:
+        elif to_balance + to_locked > 0:
             state.minted[rule] += units
         if rule in ("contribution", "vesting"):
             state.paid_in = state.cycle
-        if rule not in _NO_INCOME:
-            who.income[index] += units
+        if rule != "refund":  # that was its own
+            who.income[index] += to_balance * units
     if (who.locked < 0).any():
         raise LedgerError(f"round {block.round}: more is unlocked than was locked.")
 

@@ -63,6 +63,10 @@ class ByHand:
         self.vested = self.paid(settled, "vesting")
         return trainer, self.paid(settled, "contribution")
 
+    def cycle(self, *steps: float) -> list[int]:
+        """Play a round at 0.60 for each step, four of nothing by default; who trained."""
+        return [self.round(0.60, step)[0] for step in steps or (0.0,) * 4]
+
     @staticmethod
     def paid(settled: blocks.Settlement, rule: str) -> dict[int, float]:
         return {p.participant: p.units / COIN for p in settled.payments if p.rule == rule}
@@ -95,10 +99,7 @@ def test_a_cycles_rise_is_paid_at_its_end_by_what_steps_added() -> None:
 
 def test_a_rise_to_which_nobody_adds_goes_to_those_whose_hops_it_stands_on() -> None:
     run = ByHand()
-    first, _ = run.round(level=0.60, step=0.01)
-    second, _ = run.round(level=0.60, step=0.03)
-    for _ in range(2):
-        run.round(level=0.60, step=0.0)
+    first, second, *_ = run.cycle(0.01, 0.03, 0.0, 0.0)
     for _ in range(3):
         assert run.round(level=0.60, step=0.0)[1] == {}
     assert run.round(level=0.70, step=-0.01)[1] == {first: 2.5, second: 7.5}
@@ -106,24 +107,18 @@ def test_a_rise_to_which_nobody_adds_goes_to_those_whose_hops_it_stands_on() -> 
 
 def test_what_was_earned_is_paid_out_a_tenth_a_cycle_later_and_not_to_who_is_in_debt() -> None:
     run = ByHand()
-    first, _ = run.round(level=0.60, step=0.01)
-    second, _ = run.round(level=0.60, step=0.03)
-    for _ in range(2):
-        run.round(level=0.60, step=0.0)
+    first, second, *_ = run.cycle(0.01, 0.03, 0.0, 0.0)
     who = run.state.who  # 10 coins for a rise of a tenth: 2.5 and 7.5, nothing to spend
     assert (who.locked[[first, second]] == [5 * COIN // 2, 15 * COIN // 2]).all()
     assert run.vested == {}
-    for _ in range(4):
-        run.round(level=0.60, step=0.0)
+    run.cycle()
     assert run.vested == {first: 0.25, second: 0.75}
     who.debt[second] = 4.0  # still 2.4 or more after a hop of this cycle
-    for _ in range(4):
-        run.round(level=0.60, step=0.0)
+    run.cycle()
     assert run.vested == {first: 0.225}  # a tenth of what is left
     assert who.locked[second] == 27 * COIN // 4  # not lost: it waits
     who.debt[second] = 0.0
-    for _ in range(4):
-        run.round(level=0.60, step=0.0)
+    run.cycle()
     assert run.vested == {first: 0.2025, second: 0.675}
 
 
@@ -144,13 +139,11 @@ def test_who_connects_late_does_not_have_pay_vest_twice_in_a_cycle() -> None:
 
 def test_income_is_what_can_be_spent() -> None:
     run = ByHand()
-    for _ in range(4):
-        run.round(level=0.60, step=0.01)
+    run.cycle(*[0.01] * 4)
     fees = run.state.minted["examining"]
     assert run.state.minted["contribution"] == 10 * COIN
     assert run.state.who.income.sum() == fees
-    for _ in range(4):
-        run.round(level=0.60, step=0.0)
+    run.cycle()
     assert run.state.who.income.sum() == COIN + run.state.minted["examining"] - fees
 
 
@@ -168,8 +161,7 @@ def test_everybody_begins_in_debt_of_one_where_hops_are_measured() -> None:
 
 def test_only_whole_hops_tell_what_is_usual() -> None:
     run = ByHand()
-    for _ in range(4):  # everybody's first hop is half a hop
-        run.round(level=0.60, step=0.0)
+    run.cycle()  # everybody's first hop is half a hop
     assert run.state.margins == list(EXPECTED)
     run.round(level=0.71, step=0.0)
     assert run.state.margins == pytest.approx([*EXPECTED, 1.0])

@@ -46,12 +46,7 @@ def own(keys: tuple[OperatorKey, OperatorKey]) -> OperatorKey:
 def run() -> list[Block]:
     """Forty rounds in which legs fail, debts are run up, models are planted and somebody joins."""
     settings = RelaySettings(
-        max_leg=4,
-        examiners=6,
-        planted=0.3,
-        deposit_unit=0.0,
-        first_debt=0.0,
-        tolerance=0.05,
+        max_leg=4, examiners=6, planted=0.3, deposit_unit=0.0, first_debt=0.0, tolerance=0.05
     )
     runs = (list(ImaginedRun(settings, participants=12, rounds=40, seed=n)) for n in range(9))
     return next(run for run in runs if any(isinstance(block, Admission) for block in run))

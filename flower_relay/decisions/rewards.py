@@ -22,7 +22,7 @@ from ..rules.testing import weighted_median
 from ..state import Lane, State, points_of
 from .tally import Tally
 
-__all__ = ["pay_cycle", "steps_of", "unvested"]
+__all__ = ["pay_cycle", "steps_of"]
 
 
 def steps_of(state: State, lane: Lane, trainers: Collection[int]) -> dict[str, float]:
@@ -75,12 +75,12 @@ def _vest(state: State, tally: Tally) -> None:
     """
     if state.paid_in >= state.cycle:
         return
-    for participant, held in enumerate(unvested(state).tolist()):
+    for participant, held in enumerate(_unvested(state).tolist()):
         units = vested(held, tally.debt_of(participant), state.settings.vesting)
         tally.pay(participant, units, "vesting")
 
 
-def unvested(state: State) -> NDArray[np.int64]:
+def _unvested(state: State) -> NDArray[np.int64]:
     """Units that each participant earned and has not been paid: what is locked, less stakes."""
     held = state.who.locked.copy()
     for terms in state.deposit.lanes if state.deposit else ():

@@ -18,6 +18,7 @@ from ..blocks import (
 )
 from ..errors import LedgerError
 from ..rules.coins import to_coins
+from ..state import effect_of
 from ..statements import short_name
 from .reading import Step
 from .verify import Verdict
@@ -122,10 +123,11 @@ def statement_table(steps: Iterable[Step], participant: str) -> Table:
         if participant not in names:
             continue
         for rule, units in _moves(step.block, names.index(participant)):
-            balance += 0 if rule in ("forfeit", "contribution") else units
-            locked -= units if rule in ("deposit", "refund", "vesting") else 0
-            locked += units if rule in ("forfeit", "contribution") else 0
-            cells = (_coins(units), _coins(balance), _coins(locked))
+            to_balance, to_locked = effect_of(rule)
+            balance += to_balance * units
+            locked += to_locked * units
+            shown = -units if rule in ("deposit", "forfeit") else units
+            cells = (_coins(shown), _coins(balance), _coins(locked))
             table.add_row(str(step.state.round), rule, *cells)
     if participant not in names:
         raise LedgerError(f"nobody is called {participant!r}; there are: {', '.join(names)}.")
@@ -133,19 +135,18 @@ def statement_table(steps: Iterable[Step], participant: str) -> Table:
 
 
 def _moves(block: Block, participant: int) -> Iterator[tuple[str, int]]:
-    """What a block moves for a participant: out of its balance negative, into it positive."""
+    """What a block moves for a participant: rules, and units under each."""
     match block:
         case Deposit():
             for terms in block.lanes:
                 stakes = [*zip(terms.trainers, terms.deposits, strict=True)]
                 if terms.owner is not None:
                     stakes.append((terms.owner, terms.owner_deposit))
-                yield from (("deposit", -u) for index, u in stakes if index == participant and u)
+                yield from (("deposit", u) for index, u in stakes if index == participant and u)
         case Settlement():
             for payment in block.payments:
                 if payment.participant == participant:
-                    sign = -1 if payment.rule == "forfeit" else 1
-                    yield payment.rule, sign * payment.units
+                    yield payment.rule, payment.units
 
 
 def _coins(units: int) -> str:
