@@ -149,14 +149,16 @@ class ImaginedRun:
         references, probes = [], []
         for each in audit_terms(state, commitment, plan.audited):
             quality = self._quality
-            before = (quality[each.trail] + quality[each.opened]) / 2
-            references.append(self._model(before))
             step = 0.2 * (quality[each.model] - quality[each.base])
-            probes.append(self._model(before + step))
-        models = (*plan.models, *references, *probes, *([planted] if planted else []))
+            references.append(each.trail)
+            probes.append(self._model(quality[each.trail] + step))
+        models = dict.fromkeys(
+            (*plan.models, *references, *probes, *([planted] if planted else []))
+        )
         return Testing(
             round=deposit.round, committee=plan.committee, audited=plan.audited, planted=planted,
-            models=models, utilities=tuple(self._row(name, plan.committee) for name in models),
+            models=tuple(models),
+            utilities=tuple(self._row(name, plan.committee) for name in models),
             references=tuple(references),
             probes=tuple(probes),
         )  # fmt: skip

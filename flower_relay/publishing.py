@@ -42,11 +42,8 @@ class StoredSteps:
 
     def audit(self, terms: AuditTerms) -> tuple[str, str]:
         """The reference of a hop, and its probe: a step weighs what a fresh baton does."""
-        trails = [self._store.get(terms.opened), self._store.get(terms.trail)]
-        reference = weighted_average(trails, [0.5, 0.5])
-        base, model = self._store.get(terms.base), self._store.get(terms.model)
-        probe = transplant(reference, base, model, self._weight)
-        return self._store.put(reference), self._store.put(probe)
+        trail, base, model = map(self._store.get, (terms.trail, terms.base, terms.model))
+        return terms.trail, self._store.put(transplant(trail, base, model, self._weight))
 
 
 def publish(run: Running) -> None:
@@ -67,14 +64,12 @@ def collect(run: Running) -> None:
 def models_needed(progress: Progress) -> dict[str, str]:
     """Models that the run cannot go on without, and what each of them is.
 
-    Between rounds: what the next legs start from, and the trails that people may use, now
-    and as they were when the cycle began. In an open round also its candidates, for tests,
-    rollback and the averages to come.
+    Between rounds: what the next legs start from, and the trails that people may use. In an
+    open round also its candidates, for tests, rollback and the averages to come.
     """
     state = progress.state
     needed = {name: "a recognised model" for name in state.recognised}
     for number, lane in enumerate(state.lanes):
-        needed[lane.opened] = f"lane {number}'s trail when the cycle began"
         needed |= {lane.trail: f"lane {number}'s trail", lane.baton: f"lane {number}'s baton"}
     bases = state.recognised if state.settings.topology == "fan-out" else []
     for base in (*bases, *(lane.baton for lane in state.lanes)):

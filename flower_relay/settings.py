@@ -146,15 +146,23 @@ class RelaySettings(CheckedSettings):
     )
     trainer_share: float = setting(
         0.75,
-        "part of a credit that its trainer keeps (in a chain: those of its cycle); the rest goes "
-        "to its lineage",
+        "part of a credit that its trainer keeps; the rest goes to its lineage (fan-out)",
         between(0.0, 1.0),
     )
+    points_kept: float = setting(
+        0.75,
+        "what points count a cycle later: a rise is divided by what audited hops added, in its "
+        "own cycle and before (chain)",
+        between(0.0, 0.99),
+    )
     vesting: float = setting(
-        0.1,
+        0.2,
         "part of what it earned and does not have yet that a trainer is paid at each cycle's end, "
         "unless it is in debt (chain)",
         between(0.001, 1.0),
+    )
+    vesting_delay: int = setting(
+        2, "cycles that pay is locked before any of it is paid out (chain)", whole(0)
     )
     lineage_decay: float = setting(
         0.9,

@@ -67,15 +67,11 @@ Rules that add up to something mint it, or burn it where that is below zero.
 
 @dataclass
 class Lane:
-    """A lane between rounds: its baton, how many hops it may go untested, its trail.
-
-    `opened` is the trail as it was when the cycle began.
-    """
+    """A lane between rounds: its baton, how many hops it may go untested, its trail."""
 
     baton: str
     leg: int
     trail: str
-    opened: str
     accepted: int = 0
 
 
@@ -87,8 +83,9 @@ class State:
     until somebody has judged it. `shown` are the likenesses by which models are judged, as
     long as they may be judged again. `mark` is the highest level of a recognised model so far;
     `points` is what audited hops added to their references, by trainer, fading from cycle to
-    cycle. `paid_in` is the latest cycle at whose end contributions were paid. `margins` are those
-    of the latest whole hops, from which it is known what is usual.
+    cycle. `paid_in` is the latest cycle at whose end contributions were paid, `fresh` what was
+    earned in this cycle and those before it, latest first, and is not to vest yet. `margins` are
+    those of the latest whole hops, from which it is known what is usual.
     """
 
     settings: RelaySettings
@@ -107,6 +104,7 @@ class State:
     mark: float = 0.0
     paid_in: int = -1
     points: dict[int, float] = field(default_factory=dict)
+    fresh: list[Counter[int]] = field(default_factory=lambda: [Counter()])
     round: int = 0
     cycle: int = 0
     probation_used: bool = False
@@ -149,6 +147,7 @@ class State:
             utilities=self.utilities.copy(),
             seen=self.seen.copy(),
             shown=self.shown.copy(),
+            fresh=[earned.copy() for earned in self.fresh],
             minted=self.minted.copy(),
             burned=self.burned.copy(),
         )
@@ -175,7 +174,7 @@ def begin(genesis: Genesis) -> State:
             genesis.participants, genesis.roles, founders=True, debt=settings.debt_at_first
         ),
         lineage=Lineage(genesis.model, owner),
-        lanes=[Lane(genesis.model, 1, genesis.model, genesis.model) for _ in range(num_lanes)],
+        lanes=[Lane(genesis.model, 1, genesis.model) for _ in range(num_lanes)],
         recognised=[genesis.model],
         unit=to_units(settings.deposit_unit),
         utilities={genesis.model: _row(genesis.utilities)},
@@ -219,9 +218,8 @@ def _apply_deposit(state: State, block: Deposit) -> None:
         who.had_turn[:] = False
         who.income[:] = 0
         state.probation_used = False
-        state.points = faded(state.points, state.settings.trainer_share)
-        for lane in state.lanes:
-            lane.opened = lane.trail
+        state.points = faded(state.points, state.settings.points_kept)
+        state.fresh = [Counter(), *state.fresh][: 1 + state.settings.vesting_delay]
     state.round, state.cycle, state.unit = block.round, block.cycle, block.unit
     state.deposit = block
     state.commitment = state.testing = state.settlement = None
@@ -307,7 +305,7 @@ def points_of(state: State, lanes: Iterable[LaneResult]) -> dict[int, float]:
     probability = audited_with(state, state.deposit)
     for result in lanes:
         for hop in result.hops:
-            if hop.outcome == "accepted" and hop.step is not None and hop.step > 0:
+            if hop.outcome == "accepted" and hop.step is not None:
                 points[hop.trainer] = points.get(hop.trainer, 0.0) + hop.step / probability
     return points
 
@@ -316,12 +314,17 @@ def _apply_hop(state: State, trainer: int, outcome: str) -> None:
     who = state.who
     if outcome == "accepted":
         who.accepted[trainer] += 1
-        who.version[trainer] = state.cycle if state.settings.topology == "chain" else state.round
+        who.version[trainer] = version_now(state)
         who.newcomer[trainer] = False
     elif outcome == "voided":
         who.had_turn[trainer] = False  # somebody else's fault: it may go again
     elif outcome not in ("untested", "left"):
         who.rejected[trainer] += 1
+
+
+def version_now(state: State) -> int:
+    """What staleness is counted in: rounds, or in a chain cycles; from 1, 0 being never."""
+    return state.round if state.settings.topology == "fan-out" else state.cycle + 1
 
 
 def effect_of(rule: str) -> tuple[int, int]:
@@ -349,6 +352,8 @@ def _pay(state: State, block: Settlement) -> None:
             state.minted[rule] += units
         if rule in ("contribution", "vesting"):
             state.paid_in = state.cycle
+        if rule == "contribution" and state.settings.topology == "chain":
+            state.fresh[0][index] += units
         if rule != "refund":  # that was its own
             who.income[index] += to_balance * units
     if (who.locked < 0).any():

@@ -63,6 +63,12 @@ class ByHand:
         self.vested = self.paid(settled, "vesting")
         return trainer, self.paid(settled, "contribution")
 
+    def next_trainer(self) -> int:
+        """Who trains next, where all are there."""
+        draw = generator(0, self.state.round + 1, "deposits")
+        deposit = decide_deposits(self.state.copy(), np.ones(4, bool), draw, most_hops=9)
+        return deposit.lanes[0].trainers[0]
+
     def cycle(self, *steps: float) -> list[int]:
         """Play a round at 0.60 for each step, four of nothing by default; who trained."""
         return [self.round(0.60, step)[0] for step in steps or (0.0,) * 4]
@@ -102,39 +108,61 @@ def test_a_rise_to_which_nobody_adds_goes_to_those_whose_hops_it_stands_on() -> 
     first, second, *_ = run.cycle(0.01, 0.03, 0.0, 0.0)
     for _ in range(3):
         assert run.round(level=0.60, step=0.0)[1] == {}
-    assert run.round(level=0.70, step=-0.01)[1] == {first: 2.5, second: 7.5}
+    assert run.round(level=0.70, step=0.0)[1] == {first: 2.5, second: 7.5}
 
 
-def test_what_was_earned_is_paid_out_a_tenth_a_cycle_later_and_not_to_who_is_in_debt() -> None:
+def test_who_undoes_what_it_added_is_not_paid_for_it() -> None:
+    run = ByHand()
+    first, second, third, fourth = run.cycle(0.02, 0.01, 0.04, -0.01)
+    # 10 coins for a rise of a tenth, by points of 2, 1 and 4; the fourth has no share.
+    locked = run.state.who.locked[[first, second, third, fourth]] / COIN
+    assert locked == pytest.approx(np.array([20, 10, 40, 0]) / 7)
+    steps = {first: -0.03, second: 0.01, third: -0.01, fourth: 0.0175}
+    for _ in range(3):
+        run.round(level=0.60, step=steps[run.next_trainer()])
+    _, paid = run.round(level=0.80, step=steps[run.next_trainer()])
+    # Three quarters of 2, 1, 4 and -1, and this cycle's: -1.5, 1.75, 2 and 1.
+    assert paid == pytest.approx({second: 20 * 7 / 19, third: 20 * 8 / 19, fourth: 20 * 4 / 19})
+
+
+def test_what_was_earned_vests_a_fifth_a_cycle_from_the_third_on_and_not_to_who_is_in_debt() -> (
+    None
+):
     run = ByHand()
     first, second, *_ = run.cycle(0.01, 0.03, 0.0, 0.0)
     who = run.state.who  # 10 coins for a rise of a tenth: 2.5 and 7.5, nothing to spend
     assert (who.locked[[first, second]] == [5 * COIN // 2, 15 * COIN // 2]).all()
-    assert run.vested == {}
+    for _ in range(2):
+        run.cycle()
+        assert run.vested == {}
     run.cycle()
-    assert run.vested == {first: 0.25, second: 0.75}
-    who.debt[second] = 4.0  # still 2.4 or more after a hop of this cycle
+    assert run.vested == {first: 0.5, second: 1.5}
+    who.debt[second] = 2.1  # 0.5 after a hop of this cycle, which helps nobody
     run.cycle()
-    assert run.vested == {first: 0.225}  # a tenth of what is left
-    assert who.locked[second] == 27 * COIN // 4  # not lost: it waits
+    assert run.vested == {first: 0.4}  # a fifth of what is left
+    assert who.locked[second] == 6 * COIN  # not lost: it waits
     who.debt[second] = 0.0
     run.cycle()
-    assert run.vested == {first: 0.2025, second: 0.675}
+    assert run.vested == {first: 0.32, second: 1.2}
 
 
 def test_who_connects_late_does_not_have_pay_vest_twice_in_a_cycle() -> None:
     run = ByHand()
-    for _ in range(3):
-        run.round(level=0.60, step=0.01, present=(0, 1, 2))
+
+    def cycle() -> None:
+        for _ in range(3):
+            run.round(level=0.60, step=0.01, present=(0, 1, 2))
+
+    cycle()
     assert run.state.minted["contribution"] == 10 * COIN
-    run.round(level=0.60, step=0.01)  # the fourth has its turn in a cycle that was over
-    assert (run.state.cycle, run.vested) == (0, {})
-    for _ in range(3):
-        run.round(level=0.60, step=0.01, present=(0, 1, 2))
-    assert run.state.cycle == 1
-    assert sum(run.vested.values()) == pytest.approx(1.0)
+    for number in range(3):
+        run.round(level=0.60, step=0.01)  # the fourth has its turn in a cycle that was over
+        assert (run.state.cycle, run.vested) == (number, {})
+        cycle()
+    assert run.state.cycle == 3
+    assert sum(run.vested.values()) == pytest.approx(2.0)
     run.round(level=0.60, step=0.01)
-    assert (run.state.cycle, run.vested) == (1, {})
+    assert (run.state.cycle, run.vested) == (3, {})
 
 
 def test_income_is_what_can_be_spent() -> None:
@@ -143,8 +171,11 @@ def test_income_is_what_can_be_spent() -> None:
     fees = run.state.minted["examining"]
     assert run.state.minted["contribution"] == 10 * COIN
     assert run.state.who.income.sum() == fees
+    for _ in range(2):
+        run.cycle()
+    fees = run.state.minted["examining"]
     run.cycle()
-    assert run.state.who.income.sum() == COIN + run.state.minted["examining"] - fees
+    assert run.state.who.income.sum() == 2 * COIN + run.state.minted["examining"] - fees
 
 
 def test_everybody_begins_in_debt_of_one_where_hops_are_measured() -> None:

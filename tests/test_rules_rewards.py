@@ -29,11 +29,11 @@ def test_where_nothing_was_added_nobody_is_paid() -> None:
     assert point_shares({0: 0.0, 1: 0.0}) == {}
 
 
-def test_points_of_earlier_cycles_count_a_quarter_of_the_next() -> None:
-    points = faded(faded({0: 0.16}, own=0.75), own=0.75)  # 0.01 after two cycles
+def test_points_of_earlier_cycles_count_less_than_those_of_the_next() -> None:
+    points = faded(faded({0: 0.16}, kept=0.25), kept=0.25)  # 0.01 after two cycles
     points[1] = 0.03
     assert point_shares(points) == {0: pytest.approx(0.25), 1: pytest.approx(0.75)}
-    assert faded({0: 0.2}, own=1.0) == {0: 0.0}
+    assert faded({0: 0.2}, kept=0.0) == {0: 0.0}
 
 
 def test_in_small_federations_at_least_six_hops_of_a_cycle_are_audited() -> None:

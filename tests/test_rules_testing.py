@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower_relay.rules.testing import (
+    bounded_mean,
     LegVerdict,
     bounded_utility,
     draw_committee,
@@ -148,6 +149,25 @@ def test_a_committee_is_drawn_without_repeats_from_the_eligible(
     committee = draw_committee(eligible, size, np.random.default_rng(seed)).tolist()
     assert len(set(committee)) == len(committee) == min(size, num_eligible)
     assert set(committee) <= set(eligible.tolist())
+
+
+def test_a_step_that_helps_a_few_much_is_worth_more_than_one_that_costs_nobody_anything() -> None:
+    unusual = np.array([0.05, -0.01, -0.01, -0.01, -0.01])
+    assert weighted_median(unusual, np.ones(5)) < 0
+    assert bounded_mean(unusual, np.ones(5)) == pytest.approx(0.002)
+    assert bounded_mean(np.zeros(5), np.ones(5)) == 0
+
+
+def test_of_those_who_vote_on_a_step_nobody_counts_more_than_eight_medians() -> None:
+    honest = [-0.01] * 9
+    assert bounded_mean(np.array([*honest, 1.0]), np.ones(10)) == pytest.approx(-0.001)
+    assert bounded_mean(np.array([*honest, 1.0]), np.array([1.0] * 9 + [0.0])) == -0.01
+
+
+def test_the_mean_knows_abstentions_and_committees_without_weight() -> None:
+    assert bounded_mean(np.array([np.nan, 0.5]), np.array([9.0, 1.0])) == 0.5
+    assert math.isnan(bounded_mean(np.array([np.nan]), np.ones(1)))
+    assert bounded_mean(np.array([0.2, 0.4]), np.zeros(2)) == pytest.approx(0.3)
 
 
 def rows(*medians: float) -> np.ndarray:

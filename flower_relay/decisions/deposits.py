@@ -180,7 +180,7 @@ def _queue(
     docs/robustness.md).
     """
     who = state.who
-    bids = trainer_bids(purse // COIN * COIN, who.version, cycle, COIN)
+    bids = trainer_bids(purse // COIN * COIN, who.version, cycle + 1, COIN)
     queue: list[int] = []
     for index in turns(bids, rng).tolist():
         if not may[index]:

@@ -2,9 +2,8 @@
 
 Whoever trains at the right time, or after strangers, finds it easy to improve the baton. So
 hops are not compared on batons, but on a reference that all hops of a cycle have about in
-common: halfway between the trail and what it was when the cycle began. An audited hop's
-step, weighed as the trail weighs a fresh baton, is added to it, and the committee says what
-that does. docs/contribution.md has the numbers.
+common: their lane's trail. An audited hop's step, weighed as the trail weighs a fresh baton,
+is added to it, and the committee says what that does. docs/contribution.md has the numbers.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from ..blocks import LaneResult
 from ..rules.coins import to_units
 from ..rules.rewards import divide, point_shares, vested
 from ..rules.roles import turns_left
-from ..rules.testing import weighted_median
+from ..rules.testing import bounded_mean
 from ..state import Lane, State, points_of
 from .tally import Tally
 
@@ -28,8 +27,8 @@ __all__ = ["pay_cycle", "steps_of"]
 def steps_of(state: State, lane: Lane, trainers: Collection[int]) -> dict[str, float]:
     """What each audited hop adds to its reference, by its model.
 
-    The committee's weighted median of differences, those who trained in the leg left out;
-    hops that nobody judged are not in it.
+    The committee's bounded mean of differences, those who trained in the leg left out; hops
+    that nobody judged are not in it.
     """
     testing, commitment = state.testing, state.commitment
     if testing is None or commitment is None:
@@ -44,7 +43,7 @@ def steps_of(state: State, lane: Lane, trainers: Collection[int]) -> dict[str, f
     for model, reference, probe in audited:
         rise = (state.known_utilities(probe) - state.known_utilities(reference))[committee]
         if model in of_lane:
-            steps[model] = weighted_median(np.where(others, rise, np.nan), weights)
+            steps[model] = bounded_mean(np.where(others, rise, np.nan), weights)
     return {model: step for model, step in steps.items() if not np.isnan(step)}
 
 
@@ -81,8 +80,12 @@ def _vest(state: State, tally: Tally) -> None:
 
 
 def _unvested(state: State) -> NDArray[np.int64]:
-    """Units that each participant earned and has not been paid: what is locked, less stakes."""
+    """Units that each participant earned long enough ago and was not paid: what is locked, less
+    stakes and what is fresh.
+    """
     held = state.who.locked.copy()
+    for earned in state.fresh:
+        np.subtract.at(held, list(earned), list(earned.values()))
     for terms in state.deposit.lanes if state.deposit else ():
         np.subtract.at(held, list(terms.trainers), list(terms.deposits))
         if terms.owner is not None:

@@ -1,8 +1,8 @@
 """Which models are tested and by whom, drawn after the commitment.
 
 One committee serves all lanes of a round, and tests all hops of their legs. For pay, a
-random few hops are audited: a reference is tested that all hops of the cycle have about in
-common, and a probe, the reference with the hop's step added.
+random few hops are audited: a reference is tested that the hops of a cycle have about in
+common, their lane's trail, and a probe, the trail with the hop's step added.
 """
 
 from __future__ import annotations
@@ -50,10 +50,9 @@ class TestPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class AuditTerms:
-    """What the reference and the probe of an audited hop are made of."""
+    """What the reference (the lane's trail) and the probe of an audited hop are made of."""
 
     trail: str
-    opened: str
     base: str
     model: str
 
@@ -135,7 +134,6 @@ def audit_terms(state: State, commitment: Commitment, audited: Collection[str]) 
     return [
         AuditTerms(
             trail=state.lanes[lane].trail,
-            opened=state.lanes[lane].opened,
             base=hop.base,
             model=hop.model,
         )

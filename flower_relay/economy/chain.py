@@ -248,7 +248,7 @@ class ChainEconomy:
         that the noise is that fraction of what it is between models.
         """
         performance, weight = self._performance, 1 - self.state.settings.trail
-        reference = (performance[terms.trail] + performance[terms.opened]) / 2
+        reference = performance[terms.trail]
         step = weight * (performance[terms.model] - performance[terms.base])
         before, after = accuracy(reference + np.array([0.0, step]))
         noise = self.settings.examiner_noise * rng.standard_normal((2, len(plan.committee)))
@@ -275,7 +275,7 @@ class ChainEconomy:
                 champion=champion,
             ),
         )  # fmt: skip
-        live = {*batons, *self.state.recognised, *(lane.opened for lane in self.state.lanes)}
+        live = {*batons, *self.state.recognised}
         self._performance = {m: p for m, p in self._performance.items() if m in live}
         self._version = {m: number for m, number in self._version.items() if m in live}
         self._maker = {m: who for m, who in self._maker.items() if m in live}

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from .coins import COIN
-from .standing import stride_of
 
 __all__ = [
     "audit_probability",
@@ -28,6 +27,9 @@ __all__ = [
     "royalties",
     "vested",
 ]
+
+_SOLVENT = 0.5
+"""The debt from which nothing is paid out: less than one wholly harmful hop leaves."""
 
 _LEAST_AUDITED = 6
 """Hops of a cycle that are audited, where there are as many: one alone would take it all."""
@@ -64,25 +66,25 @@ def point_shares(points: Mapping[int, float]) -> dict[int, float]:
     return {who: each / total for who, each in earned.items()}
 
 
-def faded(points: Mapping[int, float], own: float) -> dict[int, float]:
-    """Points one cycle later: of a rise, `own` goes by the cycle that brought it, and the
-    rest by what it stands on, the further back the less.
+def faded(points: Mapping[int, float], kept: float) -> dict[int, float]:
+    """Points one cycle later: a rise is divided by the steps that it stands on, too, the
+    further back the less.
 
     Points are compared across cycles as they are, so that a cycle in which next to nothing
     was added decides next to nothing.
     """
-    return {who: each * (1 - own) for who, each in points.items()}
+    return {who: each * kept for who, each in points.items()}
 
 
 def vested(held: int, debt: float, share: float) -> int:
-    """What is paid out, at a cycle's end, of units that were earned and are locked still.
+    """What is paid out, at a cycle's end, of units that were earned and have waited long enough.
 
-    A share of it, and nothing to who is in debt of 1 or more, whose hops are shortened. Most of
-    what a federation learns it learns in its first cycles: paid at once, whoever is honest for
-    so long and then turns has nearly all that it would ever have had (measured: 0.79 of its
-    head-count share). It is not lost to who gets out of debt.
+    A share of it, and nothing to who is in debt by half a hop or more. Most of what a
+    federation learns it learns in its first cycles: paid at once, whoever is honest for so long
+    and then turns has nearly all that it would ever have had (measured: 0.79 of its head-count
+    share). It is not lost to who gets out of debt.
     """
-    return 0 if stride_of(debt) < 1.0 else math.ceil(held * share)
+    return 0 if debt >= _SOLVENT else math.ceil(held * share)
 
 
 def divide(units: int, shares: Mapping[int, float], remainder_to: int) -> dict[int, int]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "LegVerdict",
+    "bounded_mean",
     "bounded_utility",
     "draw_committee",
     "fault_of",
@@ -27,6 +28,9 @@ Arrays = Mapping[str, NDArray[Any]]
 
 _LEG = 2.0
 """Tolerances by which a whole leg may fall: its hops may each fall by one, but not add up."""
+
+_MOST_MEDIANS = 8.0
+"""Of those who vote on an audit, in the size of the median vote, how much one can say."""
 
 _STILL = 1e-6
 """A change smaller than this part of the weights is none: it takes a few low bits to look new."""
@@ -102,12 +106,9 @@ def weighted_median(votes: NDArray[np.float64], weights: NDArray[np.float64]) ->
     Abstentions (NaN) do not count. Where nobody who voted has weight (a committee of
     newcomers only) all weigh the same. At an exact half the two neighbours are averaged.
     """
-    voted = ~np.isnan(votes)
-    if not voted.any():
+    values, mass = _voted(votes, weights)
+    if not len(values):
         return float("nan")
-    values, mass = votes[voted], weights[voted]
-    if mass.sum() <= 0:
-        mass = np.ones_like(values)
     order = np.argsort(values, kind="stable")
     values, below = values[order], np.cumsum(mass[order]) / mass.sum()
     first = int(np.searchsorted(below, 0.5 - 1e-12))
@@ -115,6 +116,34 @@ def weighted_median(votes: NDArray[np.float64], weights: NDArray[np.float64]) ->
         heavier = first + 1 + int(np.argmax(mass[order][first + 1 :] > 0))
         return float((values[first] + values[heavier]) / 2)
     return float(values[first])
+
+
+def bounded_mean(votes: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    """The weighted mean of votes, none counted as more than eight times the median one.
+
+    What a step is worth to a federation, where a median says what it is worth to its middle:
+    with very unusual data an honest step helps a few examiners much and costs most of them a
+    little, and a free rider's costs nobody anything. The bound is for those who lie.
+
+    Returns
+    -------
+    float
+        NaN if nobody voted.
+    """
+    values, mass = _voted(votes, weights)
+    if not len(values):
+        return float("nan")
+    most = _MOST_MEDIANS * weighted_median(np.abs(values), mass)
+    return float(np.average(np.clip(values, -most, most), weights=mass))
+
+
+def _voted(
+    votes: NDArray[np.float64], weights: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The votes that are not abstentions, and their weights: alike where nobody has any."""
+    voted = ~np.isnan(votes)
+    values, mass = votes[voted], weights[voted]
+    return values, mass if mass.sum() > 0 else np.ones_like(values)
 
 
 @dataclass(frozen=True, kw_only=True)
