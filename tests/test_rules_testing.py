@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower_relay.rules.testing import (
-    bounded_mean,
     LegVerdict,
+    bounded_mean,
     bounded_utility,
     draw_committee,
     fault_of,
