@@ -64,7 +64,7 @@ class Sybils(RelayObserver):
 
     def _come_back(self, number: int) -> None:
         old, fresh = self._nodes.pop(number), number + self._size
+        node = max(self._grid.get_node_ids()) + self._size  # before: a known id has a name
         self._grid.leave(old)
-        node = max(self._grid.get_node_ids()) + self._size
         self._grid.join(node, partition_id=fresh)
         self._nodes[fresh] = node

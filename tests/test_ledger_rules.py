@@ -142,7 +142,8 @@ FORGERIES: dict[str, tuple[type, Change, Change, str]] = {
         "standings_root",
     ),
     "verdict turned": (
-        Settlement, lambda b: True, in_first_lane(passed=None), "lanes[0].passed",
+        Settlement, lambda b: b.lanes[0].passed is not None, in_first_lane(passed=None),
+        "lanes[0].passed",
     ),
     "other recognised model": (
         Settlement, lambda b: True, lambda b: replace(b, recognised=("m",)), "recognised[0]",

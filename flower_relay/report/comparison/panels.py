@@ -122,5 +122,6 @@ def palette_of(panels: Iterable[Panel]) -> Mapping[str, int]:
     everybody = {
         name for panel in panels for each in (panel.clean, *panel.attacked) for name in each.cells
     }
-    known = list(_TITLES)
+    # Who is not here needs no colour: there are a dozen.
+    known = [name for name in _TITLES if name in everybody]
     return {name: number for number, name in enumerate([*known, *sorted(everybody - set(known))])}
