@@ -8,7 +8,7 @@ sent and nothing else; a ledger does not depend on it.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -66,11 +66,18 @@ class Forwarding:
 
     def parcel(self, node: int, models: Iterable[str]) -> ConfigRecord:
         """The shortest parcel known by which a node comes to have these models."""
-        steps: dict[str, Step] = {}
-        for model in models:
+        wanted, steps = list(models), dict[str, Step]()
+        near = Counter(self._steps[model].reference for model in wanted if model in self._steps)
+        for model in wanted:
             way = self._way(node, model, steps)
-            for step in [self._whole(model)] if way is None else way:
-                steps[step.model] = step
+            if way is None:
+                last = self._steps.get(model)
+                # What several of them are near is sent whole, once, and not each of them.
+                shared = last is not None and near[last.reference] > 1
+                way = (
+                    [self._whole(last.reference), last] if last and shared else [self._whole(model)]
+                )
+            steps |= {step.model: step for step in way}
         return parcel_of(list(steps.values()))
 
     def parcel_near(self, node: int, model: str, near: str) -> ConfigRecord | None:

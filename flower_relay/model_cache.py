@@ -28,7 +28,9 @@ PREFIX = 16
 """Digits of a hash by which a node says what it holds."""
 
 _STATE = "relay-models"
-_MOST_MODELS = 8
+_MOST_MODELS = 16
+"""A test of a leg of four is of up to eleven models, and the next leg starts from any of them."""
+
 _IN_STATE, _IN_FOLDER = 64_000_000, 2_000_000_000
 """Bytes kept unless the node's config says otherwise (`relay-cache-bytes`)."""
 

@@ -108,16 +108,18 @@ def put(context: Context, *values: float) -> None:
 
 
 @pytest.mark.parametrize("folder", [False, True])
-def test_the_last_eight_models_are_kept_the_used_ones_longest(folder: bool, tmp_path: Path) -> None:
+def test_the_last_sixteen_models_are_kept_the_used_ones_longest(
+    folder: bool, tmp_path: Path
+) -> None:
     context = node(relay_cache_dir=str(tmp_path / "models")) if folder else node()
-    put(context, *range(8))
+    put(context, *range(16))
     first = name_of(model(0.0))
     found = cache_of(context).get(first)
     assert found is not None and found["w"].tolist() == [0.0] * 4
-    put(context, 8)
+    put(context, 16)
     held = cache_of(context).names()
-    assert len(held) == 8 and first in held and name_of(model(1.0)) not in held
-    assert held[-1] == name_of(model(8.0))
+    assert len(held) == 16 and first in held and name_of(model(1.0)) not in held
+    assert held[-1] == name_of(model(16.0))
     assert cache_of(context).get(name_of(model(1.0))) is None
 
 
@@ -183,6 +185,17 @@ def test_a_node_is_sent_what_it_lacks_and_no_more() -> None:
     assert sent(known, 9, 4) == []
     assert sent(known, 8, 3, 4) == [(three, "whole"), (four, "exact")]
     assert sent(known, 7, 1) == [(one, "whole")]
+
+
+def test_what_several_models_are_near_is_sent_whole_once() -> None:
+    known = forwarding(1, 2)
+    one, two, three = names(1, 2, 3)
+    known.store.put(model(3, 4000))
+    data = encode(model(3, 4000), model(1, 4000), "exact")
+    known.learn(difference_to(one, three, "exact", data))
+    known.note({8: ()})
+    assert sent(known, 8, 2, 3) == [(one, "whole"), (two, "exact"), (three, "exact")]
+    assert sent(known, 8, 3) == [(three, "whole")]
 
 
 def test_a_node_that_lacks_what_it_said_it_held_is_relied_upon_no_more() -> None:
