@@ -149,7 +149,7 @@ class ImaginedRun:
         references, probes = [], []
         for each in audit_terms(state, commitment, plan.audited):
             quality = self._quality
-            step = 0.2 * (quality[each.model] - quality[each.base])
+            step = (1 - state.settings.trail) * (quality[each.model] - quality[each.base])
             references.append(each.trail)
             probes.append(self._model(quality[each.trail] + step))
         models = dict.fromkeys(

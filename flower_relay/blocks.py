@@ -147,9 +147,9 @@ class Commitment:
 class Testing:
     """Who examined what: one row of utilities per model, one column per examiner.
 
-    `audited` names hops by their models. Tested for them are `references`, halfway between
-    their lane's trail and what it was when the cycle began, and `probes`, the same with the
-    hop's step added (`rules.averaging.transplant`); both in the order of the hops.
+    `audited` names hops by their models. Tested for them are `references`, their lane's trail,
+    and `probes`, the same with the hop's step added (`rules.averaging.transplant`); both in the
+    order of the hops.
 
     `signatures` has the same shape, None where the examiner does not sign or had said so
     before, and no rows where nobody signed. `nonces` are those that were opened in time.

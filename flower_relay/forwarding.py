@@ -8,6 +8,7 @@ sent and nothing else; a ledger does not depend on it.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 
 from .encoding import encode
+from .errors import ModelMissingError
 from .model_cache import PREFIX
 from .parcels import ONE_PIECE, PARCEL, Step, difference_to, parcel_of, whole
 from .store import ModelStore, canonical_bytes
@@ -66,19 +68,29 @@ class Forwarding:
 
     def parcel(self, node: int, models: Iterable[str]) -> ConfigRecord:
         """The shortest parcel known by which a node comes to have these models."""
-        wanted, steps = list(models), dict[str, Step]()
-        near = Counter(self._steps[model].reference for model in wanted if model in self._steps)
+        wanted = list(models)
+        steps = {near: self._whole(near) for near in self._worth_sending(node, wanted)}
         for model in wanted:
             way = self._way(node, model, steps)
-            if way is None:
-                last = self._steps.get(model)
-                # What several of them are near is sent whole, once, and not each of them.
-                shared = last is not None and near[last.reference] > 1
-                way = (
-                    [self._whole(last.reference), last] if last and shared else [self._whole(model)]
-                )
-            steps |= {step.model: step for step in way}
+            for step in [self._whole(model)] if way is None else way:
+                steps[step.model] = step
         return parcel_of(list(steps.values()))
+
+    def _worth_sending(self, node: int, models: Iterable[str]) -> list[str]:
+        """Models near several that a node has no way to: whole, they save sending each whole."""
+        saved: Counter[str] = Counter()
+        for model in models:
+            last = self._steps.get(model)
+            if last is not None and self._way(node, model, {}) is None:
+                saved[last.reference] += self._size(model) - len(last.data)
+        return [near for near in saved if saved[near] > self._size_if_there(near)]
+
+    def _size_if_there(self, model: str) -> float:
+        """Infinite for one that was only ever on the way, and is gone."""
+        try:
+            return self._size(model)
+        except ModelMissingError:
+            return math.inf
 
     def parcel_near(self, node: int, model: str, near: str) -> ConfigRecord | None:
         """The same for one model by way of another that a node may hold; None: send arrays."""

@@ -158,11 +158,11 @@ class RelaySettings(CheckedSettings):
     vesting: float = setting(
         0.2,
         "part of what it earned and does not have yet that a trainer is paid at each cycle's end, "
-        "unless it is in debt (chain)",
+        "unless it is in debt by a half or more (chain)",
         between(0.001, 1.0),
     )
     vesting_delay: int = setting(
-        2, "cycles that pay is locked before any of it is paid out (chain)", whole(0)
+        2, "cycles for which pay is locked before it begins to be paid out (chain)", whole(0)
     )
     lineage_decay: float = setting(
         0.9,

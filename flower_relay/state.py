@@ -82,10 +82,10 @@ class State:
     `start` is the median utility of the genesis model, from which levels are counted; NaN
     until somebody has judged it. `shown` are the likenesses by which models are judged, as
     long as they may be judged again. `mark` is the highest level of a recognised model so far;
-    `points` is what audited hops added to their references, by trainer, fading from cycle to
-    cycle. `paid_in` is the latest cycle at whose end contributions were paid, `fresh` what was
-    earned in this cycle and those before it, latest first, and is not to vest yet. `margins` are
-    those of the latest whole hops, from which it is known what is usual.
+    `points` is what audited hops added to their references, or undid, by trainer, fading from
+    cycle to cycle. `paid_in` is the latest cycle at whose end contributions were paid, `fresh`
+    what was earned in this cycle and those before it, latest first, and is not to vest yet.
+    `margins` are those of the latest whole hops, from which it is known what is usual.
     """
 
     settings: RelaySettings
@@ -314,7 +314,7 @@ def _apply_hop(state: State, trainer: int, outcome: str) -> None:
     who = state.who
     if outcome == "accepted":
         who.accepted[trainer] += 1
-        who.version[trainer] = version_now(state)
+        who.version[trainer] = _version_now(state)
         who.newcomer[trainer] = False
     elif outcome == "voided":
         who.had_turn[trainer] = False  # somebody else's fault: it may go again
@@ -322,7 +322,7 @@ def _apply_hop(state: State, trainer: int, outcome: str) -> None:
         who.rejected[trainer] += 1
 
 
-def version_now(state: State) -> int:
+def _version_now(state: State) -> int:
     """What staleness is counted in: rounds, or in a chain cycles; from 1, 0 being never."""
     return state.round if state.settings.topology == "fan-out" else state.cycle + 1
 

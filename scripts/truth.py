@@ -31,7 +31,7 @@ from strategies.truth import (
     ratio_interval,
 )
 
-_RULE = "a cycle's rise, by what each audited hop's step adds to the cycle's reference"
+_RULE = "a cycle's rise, by what each audited hop's step adds to its lane's trail"
 
 
 def main() -> None:

@@ -141,6 +141,11 @@ FORGERIES: dict[str, tuple[type, Change, Change, str]] = {
         Settlement, lambda b: True, lambda b: replace(b, standings_root="0" * 64),
         "standings_root",
     ),
+    "other reference": (
+        blocks.Testing, lambda b: b.references,
+        lambda b: replace(b, references=("m",) * len(b.references)),
+        "references[0]",
+    ),
     "verdict turned": (
         Settlement, lambda b: b.lanes[0].passed is not None, in_first_lane(passed=None),
         "lanes[0].passed",

@@ -187,15 +187,32 @@ def test_a_node_is_sent_what_it_lacks_and_no_more() -> None:
     assert sent(known, 7, 1) == [(one, "whole")]
 
 
-def test_what_several_models_are_near_is_sent_whole_once() -> None:
-    known = forwarding(1, 2)
-    one, two, three = names(1, 2, 3)
-    known.store.put(model(3, 4000))
-    data = encode(model(3, 4000), model(1, 4000), "exact")
-    known.learn(difference_to(one, three, "exact", data))
+def near_one(*values: float) -> Forwarding:
+    """A server that knows how models follow from model 1, and a node that holds nothing."""
+    known = forwarding(1)
+    before = model(1, 4000)
+    for value in values:
+        after = model(value, 4000)
+        data = encode(after, before, "exact")
+        known.learn(difference_to(name_of(before), known.store.put(after), "exact", data))
     known.note({8: ()})
+    return known
+
+
+def test_what_several_models_are_near_is_sent_whole_once() -> None:
+    known = near_one(2, 3)
+    one, two, three = names(1, 2, 3)
     assert sent(known, 8, 2, 3) == [(one, "whole"), (two, "exact"), (three, "exact")]
     assert sent(known, 8, 3) == [(three, "whole")]
+    known.note({8: (two[:PREFIX],)})
+    assert sent(known, 8, 2, 3) == [(three, "whole")]
+
+
+def test_what_several_models_are_near_may_be_gone() -> None:
+    known = near_one(2, 3)
+    _, two, three = names(1, 2, 3)
+    known.store.keep_only([two, three])
+    assert sent(known, 8, 2, 3) == [(two, "whole"), (three, "whole")]
 
 
 def test_a_node_that_lacks_what_it_said_it_held_is_relied_upon_no_more() -> None:

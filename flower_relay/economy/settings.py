@@ -31,7 +31,8 @@ _MOST_COINS = 1000.0
 
 _FAN_OUT_ONLY = (
     "least_recognised", "slots", "fraction_train", "testers", "owner_budget", "deposit_fee",
-    "hash_fee", "cases", "case_fee", "tested_fee", "settled_fee", "test_fee",
+    "hash_fee", "cases", "case_fee", "tested_fee", "settled_fee", "test_fee", "trainer_share",
+    "lineage_decay",
 )  # fmt: skip
 _CHAIN_ONLY = (
     "lanes", "max_leg", "examiners", "examiner_noise", "tolerance", "audit", "planted",

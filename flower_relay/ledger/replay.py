@@ -221,17 +221,15 @@ class Replay:
         )
 
     def _audits(self, block: Testing, terms: list[AuditTerms]) -> list[tuple[str, str]]:
-        """What a test states as references and probes; made again where their parts are there."""
+        """References as they must be, and probes as stated; made again where their parts are."""
         for name, stated in (("references", block.references), ("probes", block.probes)):
             if len(stated) != len(terms):
                 raise Differs(f"testing.{name}", f"{len(terms)} entries", len(stated))
         return [
             self._steps.audit(made_of)
             if self._steps is not None and self._intact.issuperset(astuple(made_of))
-            else stated
-            for made_of, stated in zip(
-                terms, zip(block.references, block.probes, strict=True), strict=True
-            )
+            else (made_of.trail, probe)
+            for made_of, probe in zip(terms, block.probes, strict=True)
         ]
 
     def _conserve(self, block: Block) -> None:

@@ -28,7 +28,7 @@ def trainer_bids(
         Version of the newest model each participant made; below 0 for none, which
         counts as version 0.
     round : int
-        The current round; in a chain, versions and this are cycles.
+        The current round; in a chain, versions and this are cycles, counted from 1.
     coin : int
         Units in a coin.
 

@@ -28,8 +28,8 @@ __all__ = [
     "vested",
 ]
 
-_SOLVENT = 0.5
-"""The debt from which nothing is paid out: less than one wholly harmful hop leaves."""
+_INSOLVENT = 0.5
+"""The debt from which nothing is paid out: by default less than one wholly harmful hop leaves."""
 
 _LEAST_AUDITED = 6
 """Hops of a cycle that are audited, where there are as many: one alone would take it all."""
@@ -54,7 +54,7 @@ def contribution_credit(level: Any, mark: Any) -> Any:
 
 
 def point_shares(points: Mapping[int, float]) -> dict[int, float]:
-    """Who is paid what part of a rise: points, at least 0, as fractions of their sum.
+    """Who is paid what part of a rise: points as fractions of their sum, none below 0.
 
     Returns
     -------
@@ -79,12 +79,12 @@ def faded(points: Mapping[int, float], kept: float) -> dict[int, float]:
 def vested(held: int, debt: float, share: float) -> int:
     """What is paid out, at a cycle's end, of units that were earned and have waited long enough.
 
-    A share of it, and nothing to who is in debt by half a hop or more. Most of what a
+    A share of it, and nothing to who has a debt of a half or more. Most of what a
     federation learns it learns in its first cycles: paid at once, whoever is honest for so long
     and then turns has nearly all that it would ever have had (measured: 0.79 of its head-count
     share). It is not lost to who gets out of debt.
     """
-    return 0 if debt >= _SOLVENT else math.ceil(held * share)
+    return 0 if debt >= _INSOLVENT else math.ceil(held * share)
 
 
 def divide(units: int, shares: Mapping[int, float], remainder_to: int) -> dict[int, int]:

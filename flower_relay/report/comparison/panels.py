@@ -122,6 +122,6 @@ def palette_of(panels: Iterable[Panel]) -> Mapping[str, int]:
     everybody = {
         name for panel in panels for each in (panel.clean, *panel.attacked) for name in each.cells
     }
-    # Who is not here needs no colour: there are a dozen.
-    known = [name for name in _TITLES if name in everybody]
+    # Who is not here needs no colour, as there are a dozen; but the first one is the relay's own.
+    known = [name for name in _TITLES if name in everybody | {RELAY}]
     return {name: number for number, name in enumerate([*known, *sorted(everybody - set(known))])}
