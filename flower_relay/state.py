@@ -250,6 +250,10 @@ def _apply_testing(state: State, block: Testing) -> None:
             state.start = _median(known)  # who signs its votes gives the first one here
         state.utilities[model] = known
     state.shown.update(zip(block.models, block.shown, strict=False))
+    committee = list(block.committee)
+    for reference, probe in zip(block.references, block.probes, strict=True):
+        seen = state.known_utilities(probe) - state.known_utilities(reference)
+        state.who.see_step(committee, seen[committee])
 
 
 def _apply_settlement(state: State, block: Settlement) -> None:

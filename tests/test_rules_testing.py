@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from flower_relay.rules.testing import (
     LegVerdict,
-    bounded_mean,
     bounded_utility,
     draw_committee,
     fault_of,
     judge_leg,
+    mean_step,
     shortened,
     weighted_median,
 )
@@ -152,22 +152,35 @@ def test_a_committee_is_drawn_without_repeats_from_the_eligible(
 
 
 def test_a_step_that_helps_a_few_much_is_worth_more_than_one_that_costs_nobody_anything() -> None:
-    unusual = np.array([0.05, -0.01, -0.01, -0.01, -0.01])
+    unusual, usual = np.array([0.05, -0.01, -0.01, -0.01, -0.01]), np.full(5, 0.02)
     assert weighted_median(unusual, np.ones(5)) < 0
-    assert bounded_mean(unusual, np.ones(5)) == pytest.approx(0.002)
-    assert bounded_mean(np.zeros(5), np.ones(5)) == 0
+    assert mean_step(unusual, np.ones(5), usual) == pytest.approx(0.002)
+    assert mean_step(np.zeros(5), np.ones(5), usual) == 0
 
 
-def test_of_those_who_vote_on_a_step_nobody_counts_more_than_eight_medians() -> None:
-    honest = [-0.01] * 9
-    assert bounded_mean(np.array([*honest, 1.0]), np.ones(10)) == pytest.approx(-0.001)
-    assert bounded_mean(np.array([*honest, 1.0]), np.array([1.0] * 9 + [0.0])) == -0.01
+def test_on_what_all_see_alike_the_mean_is_what_they_see() -> None:
+    assert mean_step(np.full(5, 0.03), np.ones(5), np.full(5, 0.02)) == pytest.approx(0.03)
 
 
-def test_the_mean_knows_abstentions_and_committees_without_weight() -> None:
-    assert bounded_mean(np.array([np.nan, 0.5]), np.array([9.0, 1.0])) == 0.5
-    assert math.isnan(bounded_mean(np.array([np.nan]), np.ones(1)))
-    assert bounded_mean(np.array([0.2, 0.4]), np.zeros(2)) == pytest.approx(0.3)
+def test_who_exaggerates_always_says_no_more_than_others() -> None:
+    # Three whose votes are usually of 0.01, and one whose are of 1, and who says the opposite.
+    votes, usual = np.array([-0.01, -0.01, -0.01, 1.0]), np.array([0.01, 0.01, 0.01, 1.0])
+    assert mean_step(votes, np.ones(4), usual) == pytest.approx((-3 + 1) / 4 * 0.01)
+    assert mean_step(votes, np.array([1.0, 1.0, 1.0, 0.0]), usual) == pytest.approx(-0.01)
+
+
+def test_who_exaggerates_once_says_no_more_than_three_of_its_usual_votes() -> None:
+    votes, usual = np.array([-0.01, -0.01, -0.01, 1.0]), np.array([0.01, 0.01, 0.01, 0.1])
+    assert mean_step(votes, np.ones(4), usual) == pytest.approx((-3 + 3) / 4 * 0.01)
+
+
+def test_the_mean_knows_abstentions_weightless_committees_and_who_saw_no_difference_yet() -> None:
+    usual = np.array([0.1, 0.1])
+    assert mean_step(np.array([np.nan, 0.1]), np.array([9.0, 1.0]), usual) == pytest.approx(0.1)
+    assert math.isnan(mean_step(np.array([np.nan]), np.ones(1), usual[:1]))
+    assert mean_step(np.array([0.1, 0.3]), np.zeros(2), usual) == pytest.approx(0.2)
+    assert mean_step(np.array([0.1, 0.0]), np.ones(2), np.array([0.1, 0.0])) == pytest.approx(0.05)
+    assert mean_step(np.zeros(2), np.ones(2), np.zeros(2)) == 0.0
 
 
 def rows(*medians: float) -> np.ndarray:

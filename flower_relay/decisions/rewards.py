@@ -17,7 +17,7 @@ from ..blocks import LaneResult
 from ..rules.coins import to_units
 from ..rules.rewards import divide, point_shares, vested
 from ..rules.roles import turns_left
-from ..rules.testing import bounded_mean
+from ..rules.testing import mean_step
 from ..state import Lane, State, points_of
 from .tally import Tally
 
@@ -27,8 +27,8 @@ __all__ = ["pay_cycle", "steps_of"]
 def steps_of(state: State, lane: Lane, trainers: Collection[int]) -> dict[str, float]:
     """What each audited hop adds to its reference, by its model.
 
-    The committee's bounded mean of differences, those who trained in the leg left out; hops
-    that nobody judged are not in it.
+    The committee's mean of differences, each in units of its examiner's usual one, those who
+    trained in the leg left out; hops that nobody judged are not in it.
     """
     testing, commitment = state.testing, state.commitment
     if testing is None or commitment is None:
@@ -36,14 +36,14 @@ def steps_of(state: State, lane: Lane, trainers: Collection[int]) -> dict[str, f
     place = next(number for number, other in enumerate(state.lanes) if other is lane)
     of_lane = {claim.model for claim in commitment.lanes[place]}
     committee = list(testing.committee)
-    weights = state.who.bond[committee]
+    weights, usual = state.who.bond[committee], state.who.usual_step[committee]
     others = np.array([index not in trainers for index in committee], dtype=np.bool_)
     steps: dict[str, float] = {}
     audited = zip(testing.audited, testing.references, testing.probes, strict=True)
     for model, reference, probe in audited:
         rise = (state.known_utilities(probe) - state.known_utilities(reference))[committee]
         if model in of_lane:
-            steps[model] = bounded_mean(np.where(others, rise, np.nan), weights)
+            steps[model] = mean_step(np.where(others, rise, np.nan), weights, usual)
     return {model: step for model, step in steps.items() if not np.isnan(step)}
 
 

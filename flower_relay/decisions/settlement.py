@@ -125,12 +125,13 @@ def _pay_examiners(state: State, tally: Tally) -> None:
     time: it is its bond that tells, and a vote without weight earns nothing. The fee is small
     beside a deposit: otherwise examining refills what cheats forfeit.
     """
-    testing, commitment = state.testing, state.commitment
-    if testing is None or commitment is None:
+    testing, commitment, deposit = state.testing, state.commitment, state.deposit
+    if testing is None or commitment is None or deposit is None:
         return
-    # A base was paid for when it was the candidate.
     fresh = {claim.model for claims in commitment.lanes for claim in claims}
     fresh |= {testing.planted, *testing.references, *testing.probes}
+    # A base was paid for when it was the candidate.
+    fresh -= {terms.base for terms in deposit.lanes}
     for name, row in zip(testing.models, testing.utilities, strict=True):
         for examiner, utility in zip(testing.committee, row, strict=True):
             tally.examined[examiner] += name in fresh and utility is not None

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 __all__ = [
     "LegVerdict",
-    "bounded_mean",
     "bounded_utility",
     "draw_committee",
     "fault_of",
     "judge_leg",
+    "mean_step",
     "shortened",
     "weighted_median",
 ]
@@ -29,8 +29,8 @@ Arrays = Mapping[str, NDArray[Any]]
 _LEG = 2.0
 """Tolerances by which a whole leg may fall: its hops may each fall by one, but not add up."""
 
-_MOST_MEDIANS = 8.0
-"""Of those who vote on an audit, in the size of the median vote, how much one can say."""
+_MOST_USUAL = 3.0
+"""How many of its usual votes on a step an examiner can say at once."""
 
 _STILL = 1e-6
 """A change smaller than this part of the weights is none: it takes a few low bits to look new."""
@@ -118,12 +118,23 @@ def weighted_median(votes: NDArray[np.float64], weights: NDArray[np.float64]) ->
     return float(values[first])
 
 
-def bounded_mean(votes: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
-    """The weighted mean of votes, none counted as more than eight times the median one.
+def mean_step(
+    votes: NDArray[np.float64], weights: NDArray[np.float64], usual: NDArray[np.float64]
+) -> float:
+    """What a step is worth to all examiners together, none of whom says more than another.
 
-    What a step is worth to a federation, where a median says what it is worth to its middle:
-    with very unusual data an honest step helps a few examiners much and costs most of them a
-    little, and a free rider's costs nobody anything. The bound is for those who lie.
+    The weighted mean of votes, each in units of its examiner's usual one, and at most three of
+    those; in units of the usual vote of the middle of them. A median says what a step is worth to
+    the middle itself: with very unusual data an honest step helps a few much and costs most a
+    little, and a free rider's costs nobody anything. A mean of votes as they are belongs to
+    whoever exaggerates.
+
+    Parameters
+    ----------
+    votes, weights : arrays of shape (examiners,)
+        A vote of NaN is an abstention.
+    usual : array of shape (examiners,)
+        Root mean squares of each one's votes on steps; 0 for who never saw a difference.
 
     Returns
     -------
@@ -133,8 +144,13 @@ def bounded_mean(votes: NDArray[np.float64], weights: NDArray[np.float64]) -> fl
     values, mass = _voted(votes, weights)
     if not len(values):
         return float("nan")
-    most = _MOST_MEDIANS * weighted_median(np.abs(values), mass)
-    return float(np.average(np.clip(values, -most, most), weights=mass))
+    own = usual[~np.isnan(votes)]
+    differ = own > 0
+    if not differ.any():
+        return 0.0
+    said = np.divide(values, own, out=np.zeros_like(values), where=differ)
+    bounded = np.clip(said, -_MOST_USUAL, _MOST_USUAL)
+    return float(np.average(bounded, weights=mass) * np.median(own[differ]))
 
 
 def _voted(
