@@ -17,7 +17,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 
 from .encoding import encode
 from .errors import ModelMissingError
-from .model_cache import PREFIX
+from .model_cache import MOST_MODELS, PREFIX
 from .parcels import ONE_PIECE, PARCEL, Step, difference_to, parcel_of, whole
 from .store import ModelStore, canonical_bytes
 
@@ -25,8 +25,6 @@ __all__ = ["Forwarding", "packed"]
 
 _MOST_STEP_BYTES = 64_000_000
 """Differences remembered; older ones are made up for by sending whole models."""
-
-_MOST_HELD = 16
 
 
 @dataclass(kw_only=True)
@@ -51,7 +49,7 @@ class Forwarding:
         """Remember what nodes said they hold; None is of a node without the mod."""
         for node, prefixes in held.items():
             if prefixes is not None:
-                self._holds[node] = prefixes[-_MOST_HELD:]
+                self._holds[node] = prefixes[-MOST_MODELS:]
 
     def forget(self, node: int) -> bool:
         """Rely on nothing at a node any more; whether anything had been relied upon."""

@@ -22,13 +22,13 @@ from .durable import make_folder
 from .errors import ConfigurationError
 from .store import model_name
 
-__all__ = ["PREFIX", "ModelCache", "cache_of"]
+__all__ = ["MOST_MODELS", "PREFIX", "ModelCache", "cache_of"]
 
 PREFIX = 16
 """Digits of a hash by which a node says what it holds."""
 
 _STATE = "relay-models"
-_MOST_MODELS = 16
+MOST_MODELS = 16
 """A test of a leg of four is of up to eleven models, and the next leg starts from any of them."""
 
 _IN_STATE, _IN_FOLDER = 64_000_000, 2_000_000_000
@@ -93,7 +93,7 @@ class _InState:
         self._kept.pop(name, None)
         self._kept[name] = _shared(name, data)
         while self._kept and (
-            len(self._kept) > _MOST_MODELS or sum(map(len, self._kept.values())) > self._most
+            len(self._kept) > MOST_MODELS or sum(map(len, self._kept.values())) > self._most
         ):
             del self._kept[next(iter(self._kept))]
         self._state[_STATE] = ConfigRecord(
@@ -125,7 +125,7 @@ class _InFolder:
         unfinished.write_bytes(data)  # not synced: what is lost is sent again
         unfinished.replace(path)
         files = self._files()
-        while files and (len(files) > _MOST_MODELS or self._size(files) > self._most):
+        while files and (len(files) > MOST_MODELS or self._size(files) > self._most):
             files.pop(0).unlink(missing_ok=True)
 
     def names(self) -> list[str]:

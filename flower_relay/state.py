@@ -31,6 +31,7 @@ from .blocks import (
 )
 from .errors import LedgerError
 from .lineage import Lineage
+from .rules.auction import version_in
 from .rules.coins import to_units
 from .rules.rewards import audit_probability, faded
 from .rules.standing import EXPECTED, leeway, stride_of, usual_margin
@@ -160,6 +161,10 @@ class State:
             row[: len(known)] = known
         return row
 
+    def difference(self, reference: str, probe: str) -> NDArray[np.float64]:
+        """By how much each participant reported a probe to be better than its reference."""
+        return self.known_utilities(probe) - self.known_utilities(reference)
+
 
 def begin(genesis: Genesis) -> State:
     """The state after the genesis block."""
@@ -252,8 +257,7 @@ def _apply_testing(state: State, block: Testing) -> None:
     state.shown.update(zip(block.models, block.shown, strict=False))
     committee = list(block.committee)
     for reference, probe in zip(block.references, block.probes, strict=True):
-        seen = state.known_utilities(probe) - state.known_utilities(reference)
-        state.who.see_step(committee, seen[committee])
+        state.who.see_step(committee, state.difference(reference, probe)[committee])
 
 
 def _apply_settlement(state: State, block: Settlement) -> None:
@@ -328,7 +332,7 @@ def _apply_hop(state: State, trainer: int, outcome: str) -> None:
 
 def _version_now(state: State) -> int:
     """What staleness is counted in: rounds, or in a chain cycles; from 1, 0 being never."""
-    return state.round if state.settings.topology == "fan-out" else state.cycle + 1
+    return state.round if state.settings.topology == "fan-out" else version_in(state.cycle)
 
 
 def effect_of(rule: str) -> tuple[int, int]:

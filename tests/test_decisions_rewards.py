@@ -128,9 +128,7 @@ def test_who_undoes_what_it_added_is_not_paid_for_it() -> None:
     assert paid == pytest.approx({second: 20 * 7 / 19, third: 20 * 8 / 19, fourth: 20 * 4 / 19})
 
 
-def test_what_was_earned_vests_a_fifth_a_cycle_from_the_third_on_and_not_to_who_is_in_debt() -> (
-    None
-):
+def test_pay_vests_by_fifths_from_the_third_cycle_on_and_not_to_who_is_in_debt() -> None:
     run = ByHand()
     first, second, *_ = run.cycle(0.01, 0.03, 0.0, 0.0)
     who = run.state.who  # 10 coins for a rise of a tenth: 2.5 and 7.5, nothing to spend

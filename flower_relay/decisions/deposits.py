@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..blocks import Deposit, LaneTerms
-from ..rules.auction import auction_order, match, owner_bids, trainer_bids
+from ..rules.auction import auction_order, match, owner_bids, trainer_bids, version_in
 from ..rules.coins import COIN, to_units
 from ..rules.roles import draw_trainers, next_cycle, turns_left
 from ..rules.standing import deposit_due
@@ -180,7 +180,7 @@ def _queue(
     docs/robustness.md).
     """
     who = state.who
-    bids = trainer_bids(purse // COIN * COIN, who.version, cycle + 1, COIN)
+    bids = trainer_bids(purse // COIN * COIN, who.version, version_in(cycle), COIN)
     queue: list[int] = []
     for index in turns(bids, rng).tolist():
         if not may[index]:

@@ -41,7 +41,7 @@ def steps_of(state: State, lane: Lane, trainers: Collection[int]) -> dict[str, f
     steps: dict[str, float] = {}
     audited = zip(testing.audited, testing.references, testing.probes, strict=True)
     for model, reference, probe in audited:
-        rise = (state.known_utilities(probe) - state.known_utilities(reference))[committee]
+        rise = state.difference(reference, probe)[committee]
         if model in of_lane:
             steps[model] = mean_step(np.where(others, rise, np.nan), weights, usual)
     return {model: step for model, step in steps.items() if not np.isnan(step)}

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["auction_order", "match", "owner_bids", "slots_filled", "trainer_bids"]
+__all__ = ["auction_order", "match", "owner_bids", "slots_filled", "trainer_bids", "version_in"]
 
 
 def trainer_bids(
@@ -40,6 +40,11 @@ def trainer_bids(
     staleness = round - np.maximum(version, 0) + 1
     bids: NDArray[Any] = np.minimum(coins, staleness * coin)
     return bids
+
+
+def version_in(cycle: int) -> int:
+    """The version of what is made in a chain's cycle: from 1, as 0 is never."""
+    return cycle + 1
 
 
 def owner_bids(coins: NDArray[Any], most: float, slots: int) -> NDArray[Any]:

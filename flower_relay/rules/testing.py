@@ -29,7 +29,7 @@ Arrays = Mapping[str, NDArray[Any]]
 _LEG = 2.0
 """Tolerances by which a whole leg may fall: its hops may each fall by one, but not add up."""
 
-_MOST_USUAL = 3.0
+_MOST_SAID = 3.0
 """How many of its usual votes on a step an examiner can say at once."""
 
 _STILL = 1e-6
@@ -149,7 +149,7 @@ def mean_step(
     if not differ.any():
         return 0.0
     said = np.divide(values, own, out=np.zeros_like(values), where=differ)
-    bounded = np.clip(said, -_MOST_USUAL, _MOST_USUAL)
+    bounded = np.clip(said, -_MOST_SAID, _MOST_SAID)
     return float(np.average(bounded, weights=mass) * np.median(own[differ]))
 
 
