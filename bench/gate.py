@@ -79,6 +79,7 @@ class Gate:
     strides: bool = True  # debts shorten hops
     squared: bool = True  # tolerances shrink like a stride's square, or like the stride
     first_debt: float = SHIPPED.first_debt  # what everybody begins with
+    proven: bool = True  # who had three hops accepted has twice the tolerance without debts
     expected: tuple[float, ...] = EXPECTED  # margins before there are others
     whole: bool = True  # only whole hops tell what is usual
     shuffled: bool = True  # each cycle in an order of its own, or by who waits longest
@@ -100,6 +101,7 @@ VARIANTS = {
     "no bonds": Gate(bonds=0.0),
     "tolerance like the stride": Gate(squared=False),
     "first hops whole": Gate(first_debt=0.0),
+    "nobody proven": Gate(proven=False),
     "nothing expected": Gate(expected=(0.0,) * 3),
     "all hops tell what is usual": Gate(whole=False),
     "debts by zero": Gate(relative=False, scale=1.0, allowance=0.2),
@@ -200,6 +202,7 @@ class Relay:
     bond: NDArray[Any] = field(default_factory=lambda: np.ones(NODES))
     waits: NDArray[Any] = field(default_factory=lambda: np.zeros(NODES, dtype=int))
     had_turn: NDArray[Any] = field(default_factory=lambda: np.zeros(NODES, dtype=bool))
+    accepted: NDArray[Any] = field(default_factory=lambda: np.zeros(NODES, dtype=int))
     newest: NDArray[Any] = field(default_factory=lambda: np.zeros(NODES, dtype=int))
     cycle: int = 0
     legs: int = 0
@@ -243,10 +246,17 @@ class Relay:
             return base + 0.5 * self.rng.standard_normal(base.shape).astype(np.float32)
         return self.creep(base, honest, who) if attack == "creeping" else honest
 
+    def patience(self, who: int) -> float:
+        """The part of the tolerance that a participant's hop has."""
+        stride = stride_of(self.debt[who]) if self.gate.strides else 1.0
+        accepted = int(self.accepted[who]) if self.gate.proven else 0
+        return patience_with(stride, accepted) if self.gate.squared else stride
+
     def creep(self, base: Weights, honest: Weights, who: int) -> Weights:
         """The longest step back that costs the attacker's own cases less than the tolerance."""
         mine = self.world.owner == who
-        least = self.cases(base, mine).mean() - 0.93 * self.gate.tolerance
+        allowed = self.gate.tolerance * max(1.0, self.patience(who))
+        least = self.cases(base, mine).mean() - 0.93 * allowed
         short, long = 0.0, 16.0
         for _ in range(12):
             middle = (short + long) / 2
@@ -286,7 +296,7 @@ class Relay:
         gate = self.gate
         committee = draw_committee(np.setdiff1d(np.arange(NODES), who), 15, self.draw)
         rows = np.array([self.utilities(model)[committee] for model in models])
-        patience = [patience_with(s) if gate.squared else s for s in strides]
+        patience = [self.patience(i) for i in who]
         seen = rows.copy()
         tolerance = gate.tolerance * (leeway(usual_margin(self.margins)) if gate.leeway else 1.0)
         if gate.whole_legs:
@@ -312,6 +322,7 @@ class Relay:
         usual = usual_margin(self.margins) if gate.relative else 0.0
         self.debt[i] = new_debt(self.debt[i], margin, usual, gate.scale, gate.allowance)
         waits = gate.waits == "always" or not accepted
+        self.accepted[i] += accepted
         self.waits[i] = self.cycle + 1 + (waiting_cycles(self.debt[i]) if waits else 0)
         if whole or not (gate.whole and gate.strides):
             self.margins = [*self.margins, margin][-40:]

@@ -157,6 +157,7 @@ def _returned(
     from clients.lying import marked
     from clients.poisoning import distort
     from clients.training import evaluate_locally
+    from flower_relay.rules.standing import patience_with
 
     trained = model.state_dict()
     if not node.behaviour.parts:
@@ -173,7 +174,9 @@ def _returned(
 
     # Training's own tensors are overwritten while creeping looks for its step.
     kept = {name: w.clone() for name, w in trained.items()}
-    tolerance = float(node.config.get("tolerance", 0.11))
+    # Whoever creeps knows the rules: after some hops that passed it may go further.
+    allowed = patience_with(1.0, _trainings(context))
+    tolerance = allowed * float(node.config.get("tolerance", 0.11))
     seen = None if known is None else known.to_torch_state_dict()
     returned = distort(node.behaviour, base, kept, generator, seen, utility_of, tolerance)
     return marked(returned, node.seed) if "colluder" in node.behaviour else returned
@@ -190,13 +193,13 @@ def _remember(node: _Node, context: Context, arrays: ArrayRecord) -> None:
 
 
 def _trainings(context: Context) -> int:
-    """How often a sleeper has trained so far."""
+    """How often who sleeps or creeps has trained so far."""
     record = context.state.get(_TRAININGS)
     return int(record["count"]) if isinstance(record, ConfigRecord) else 0  # type: ignore[arg-type]
 
 
 def _count_training(node: _Node, context: Context) -> None:
-    if "sleeper" in node.behaviour:
+    if node.behaviour.parts & {"sleeper", "creeping"}:
         context.state[_TRAININGS] = ConfigRecord({"count": _trainings(context) + 1})
 
 

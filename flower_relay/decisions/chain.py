@@ -32,7 +32,10 @@ def settle_lane(
     }
     committee = state.testing.committee if state.testing else ()
     rows = leg_utilities(state, committee, leg, terms.trainers) if leg else _base_row(state, lane)
-    patience = [patience_with(state.stride(hop.trainer)) for hop in leg]
+    patience = [
+        patience_with(state.stride(hop.trainer), int(state.who.accepted[hop.trainer]))
+        for hop in leg
+    ]
     verdict = _verdict(state, rows, committee, patience)
     outcomes = _outcomes(verdict, len(leg))
     _move_deposits(tally, leg, outcomes, stakes, _ahead(state))

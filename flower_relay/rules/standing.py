@@ -34,6 +34,12 @@ In a federation that knows nothing yet every hop overthrows what the others taug
 these, most of the first trainers with unusual data were rejected (docs/robustness.md).
 """
 
+_PROVEN = 3
+"""Accepted hops from which on a trainer without debt has the benefit of the doubt."""
+
+_BENEFIT = 2.0
+"""The tolerances that are its then."""
+
 _MOST_USUAL = 3.0
 """Tolerances below zero beyond which no more leeway is given."""
 
@@ -89,15 +95,28 @@ def stride_of(debt: float) -> float:
     return float(2.0 ** -min(int(debt), _MOST_DOUBLINGS))
 
 
-def patience_with(stride: float) -> float:
-    """The part of the tolerance that a hop of so short a stride has: its square.
+def patience_with(stride: float, accepted: int) -> float:
+    """The part of the tolerance that a hop has: its stride's square, twice of it if proven.
 
     What a step in no direction in particular costs grows with the square of its length, and
     what an honest step gains with its length. A tolerance that shrank like the stride would
     let noise through as soon as it is short (measured with 40 % noise: final accuracy 0.700
     instead of 0.908; docs/robustness.md).
+
+    A class that only few have is forgotten while they wait, and whoever teaches it again costs
+    the others more than a tolerance. Rejecting that keeps it forgotten, and the next try costs as
+    much. So a trainer whose hops were accepted three times and who owes less than one has twice
+    the tolerance; harmful hops put it into debt all the same.
+
+    Parameters
+    ----------
+    stride : float
+        The part of the hop that was taken; all of it unless its trainer is in debt.
+    accepted : int
+        Its trainer's hops that were accepted so far.
     """
-    return stride**2
+    proven = stride == 1 and accepted >= _PROVEN
+    return _BENEFIT if proven else stride**2
 
 
 def waiting_cycles(debt: float) -> int:
