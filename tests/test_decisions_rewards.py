@@ -200,6 +200,20 @@ def test_only_whole_hops_tell_what_is_usual() -> None:
     assert run.state.margins == pytest.approx([*EXPECTED, 1.0])
 
 
+@pytest.mark.parametrize(("before", "debt", "outcome"), [
+    (3, 0.0, "accepted"), (2, 0.0, "rejected"), (3, 1.0, "rejected"),
+])  # fmt: skip
+def test_a_hop_one_and_a_half_tolerances_down_passes_if_its_trainer_is_proven(
+    before: int, debt: float, outcome: str
+) -> None:
+    run = ByHand()
+    run.state.margins = [0.0]  # no leeway
+    run.state.who.accepted[:], run.state.who.debt[:] = before, debt
+    run.round(level=0.5 - 1.5 * SETTINGS.tolerance, step=0.0)
+    assert run.state.settlement is not None
+    assert run.state.settlement.lanes[0].hops[0].outcome == outcome
+
+
 def test_a_cycle_has_an_order_of_its_own_among_those_who_can_pay_as_much() -> None:
     orders = set()
     for seed in range(6):
