@@ -58,7 +58,7 @@ class LedgerStorageError(LedgerError):
 
 
 class LedgerVersionError(LedgerError):
-    """A ledger was written by a newer version of this library."""
+    """A ledger was written by another version of this library, and cannot be gone on with."""
 
 
 class RefusedError(RelayError):

@@ -19,7 +19,13 @@ from flwr.common import log
 from .admission import first_contact, holds_of, nonces_of, recognised, wait_for_nodes
 from .blocks import Genesis, Publication
 from .chain import Chain
-from .errors import ConfigurationError, LedgerError, NotEnoughParticipantsError, StoreError
+from .errors import (
+    ConfigurationError,
+    LedgerError,
+    LedgerVersionError,
+    NotEnoughParticipantsError,
+    StoreError,
+)
 from .publishing import collect, models_needed
 from .record import RunRecord
 from .rules.testing import fault_of
@@ -78,6 +84,8 @@ def replay(chain: Chain, record: RunRecord) -> Progress:
     ------
     LedgerError
         When a block cannot follow from those before it.
+    LedgerVersionError
+        When the run began under settings of another release.
     """
     blocks = iter(chain)
     genesis = next(blocks)
@@ -87,6 +95,7 @@ def replay(chain: Chain, record: RunRecord) -> Progress:
             f"{type(genesis).__name__.lower()}: this is not the ledger of a run from its "
             "beginning. Nothing was changed; restore the whole ledger and resume again."
         )
+    _check_release(genesis)
     progress = Progress(state=begin(genesis), last=genesis)
     for block in blocks:
         progress.fold(block)
@@ -96,6 +105,18 @@ def replay(chain: Chain, record: RunRecord) -> Progress:
             record.hops += hops
             record.rounds.append(row)
     return progress
+
+
+def _check_release(genesis: Genesis) -> None:
+    """Refuse a run whose settings are not those that there are: its rules were others, too."""
+    known, found = {field.name for field in fields(RelaySettings)}, set(genesis.settings)
+    if known != found:
+        raise LedgerVersionError(
+            "the genesis block was written by another release of this library: it lacks "
+            f"{', '.join(sorted(known - found)) or 'nothing'}, and holds "
+            f"{', '.join(sorted(found - known)) or 'nothing'} that is not known here. The ledger "
+            "was not touched. Resume with the release that began the run, or begin a new run."
+        )
 
 
 def rejoin(run: Running, settings: RelaySettings, initial: ArrayRecord) -> None:

@@ -29,7 +29,8 @@ from flower_relay import (
     StoreError,
     blocks,
 )
-from flower_relay.blocks import Block, Commitment, Deposit, Publication, Settlement
+from flower_relay.blocks import Block, Commitment, Deposit, Genesis, Publication, Settlement
+from flower_relay.errors import LedgerVersionError
 from flower_relay.mods import make_relay_mod
 from flower_relay.store import Arrays
 
@@ -301,6 +302,20 @@ def test_settings_that_contradict_the_genesis_block_are_refused_by_name() -> Non
         assert part in said
     assert "max_leg" not in said
     assert len(disk.chain) == length
+
+
+def test_a_run_of_another_release_is_not_gone_on_with() -> None:
+    disk = interrupted(Deposit)
+    genesis, *blocks = disk.chain
+    assert isinstance(genesis, Genesis)
+    settings = {**genesis.settings, "old_setting": 1}
+    del settings["vesting"]
+    disk.chain = MemoryChain()
+    for block in (replace(genesis, settings=settings), *blocks):
+        disk.chain.append(block)
+    with pytest.raises(LedgerVersionError, match="lacks vesting, and holds old_setting"):
+        resumed(disk, LateGrid(disk, 9, 0))
+    assert len(disk.chain) == 1 + len(blocks)
 
 
 def test_what_no_block_was_decided_by_may_change() -> None:
