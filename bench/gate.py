@@ -250,7 +250,8 @@ class Relay:
         """The part of the tolerance that a participant's hop has."""
         stride = stride_of(self.debt[who]) if self.gate.strides else 1.0
         accepted = int(self.accepted[who]) if self.gate.proven else 0
-        return patience_with(stride, accepted) if self.gate.squared else stride
+        patience = patience_with(stride, accepted)
+        return patience if self.gate.squared else max(patience, stride)
 
     def creep(self, base: Weights, honest: Weights, who: int) -> Weights:
         """The longest step back that costs the attacker's own cases less than the tolerance."""
