@@ -15,7 +15,7 @@ from flower_relay.report.comparison import write_comparison_page
 from tests.comparison_samples import write_cell, write_sample
 
 SOME = ("relay", "relay-untested", "fedavg")
-VOID = {"meta", "input", "br", "link", "img", "hr"}
+VOID = {"meta", "input", "br", "wbr", "link", "img", "hr"}
 SECTIONS = (
     "curves", "costs", "attacks", "rewards", "gate", "fairness", "lineage", "timeline", "origin",
 )  # fmt: skip
