@@ -246,11 +246,14 @@ class Relay:
             return base + 0.5 * self.rng.standard_normal(base.shape).astype(np.float32)
         return self.creep(base, honest, who) if attack == "creeping" else honest
 
+    def stride(self, who: int) -> float:
+        """The part of a participant's hop that is taken."""
+        return stride_of(self.debt[who]) if self.gate.strides else 1.0
+
     def patience(self, who: int) -> float:
         """The part of the tolerance that a participant's hop has."""
-        stride = stride_of(self.debt[who]) if self.gate.strides else 1.0
-        accepted = int(self.accepted[who]) if self.gate.proven else 0
-        patience = patience_with(stride, accepted)
+        stride, accepted = self.stride(who), int(self.accepted[who])
+        patience = patience_with(stride, accepted if self.gate.proven else 0)
         return patience if self.gate.squared else max(patience, stride)
 
     def creep(self, base: Weights, honest: Weights, who: int) -> Weights:
@@ -280,7 +283,7 @@ class Relay:
     def round(self, baton: Weights, left: int) -> tuple[list[Weights], int]:
         """The kept models of a leg, and how many hops it had."""
         who = self.next_leg(left)
-        strides = [stride_of(self.debt[i]) if self.gate.strides else 1.0 for i in who]
+        strides = [self.stride(i) for i in who]
         models = [baton]
         for i, stride in zip(who, strides, strict=True):
             base, made = models[-1], self.hop(models[-1], i)
@@ -319,13 +322,13 @@ class Relay:
 
     def book(self, i: int, margin: float, accepted: bool) -> None:
         """Book a hop on the debt of its trainer, and the wait that follows."""
-        gate, whole = self.gate, stride_of(self.debt[i]) == 1
+        gate, whole = self.gate, self.stride(i) == 1
         usual = usual_margin(self.margins) if gate.relative else 0.0
         self.debt[i] = new_debt(self.debt[i], margin, usual, gate.scale, gate.allowance)
         waits = gate.waits == "always" or not accepted
         self.accepted[i] += accepted
         self.waits[i] = self.cycle + 1 + (waiting_cycles(self.debt[i]) if waits else 0)
-        if whole or not (gate.whole and gate.strides):
+        if whole or not gate.whole:
             self.margins = [*self.margins, margin][-40:]
 
     def play(self) -> float:

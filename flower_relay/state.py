@@ -34,7 +34,7 @@ from .lineage import Lineage
 from .rules.auction import version_in
 from .rules.coins import to_units
 from .rules.rewards import audit_probability, faded
-from .rules.standing import EXPECTED, leeway, stride_of, usual_margin
+from .rules.standing import EXPECTED, leeway, patience_with, stride_of, usual_margin
 from .rules.testing import weighted_median
 from .settings import RelaySettings
 from .standings import Standings
@@ -137,6 +137,10 @@ class State:
     def stride(self, trainer: int) -> float:
         """The part of a trainer's hops that is taken; all of it where nothing is tested."""
         return stride_of(float(self.who.debt[trainer])) if self.settings.books_debts else 1.0
+
+    def patience(self, trainer: int) -> float:
+        """The part of the tolerance that a trainer's next hop has."""
+        return patience_with(self.stride(trainer), int(self.who.accepted[trainer]))
 
     def copy(self) -> State:
         """The same state to suppose things on: what is applied to it stays out of this one."""

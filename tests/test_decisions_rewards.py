@@ -34,9 +34,10 @@ class ByHand:
             participants=("a", "b", "c", "d"), utilities=(0.5,) * 4,
         )  # fmt: skip
         self.state = begin(genesis)
-        # They have seen so many steps of 0.02 that a few more do not change what is usual.
-        self.state.who.steps_seen[:] = 10**12
-        self.state.who.step_squares[:] = 10**12 * 0.02**2
+        # They have seen so many steps of 1/64 that a few more do not change what is usual, by which
+        # everything is divided and multiplied: a power of two, so that coins are exact.
+        self.state.who.steps_seen[:] = 2**62
+        self.state.who.step_squares[:] = 2.0**50
         self.level = {"genesis": 0.5}
 
     def round(
@@ -103,7 +104,7 @@ def test_a_cycles_rise_is_paid_at_its_end_by_what_steps_added() -> None:
     assert paid == {}
     _, paid = run.round(level=0.70, step=0.0)
     # From 0.5 to 0.7 at 100 coins a whole: 20, one part to three.
-    assert paid == pytest.approx({first: 5.0, second: 15.0})
+    assert paid == {first: 5.0, second: 15.0}
 
 
 def test_a_rise_to_which_nobody_adds_goes_to_those_whose_hops_it_stands_on() -> None:
@@ -111,7 +112,7 @@ def test_a_rise_to_which_nobody_adds_goes_to_those_whose_hops_it_stands_on() -> 
     first, second, *_ = run.cycle(0.01, 0.03, 0.0, 0.0)
     for _ in range(3):
         assert run.round(level=0.60, step=0.0)[1] == {}
-    assert run.round(level=0.70, step=0.0)[1] == pytest.approx({first: 2.5, second: 7.5})
+    assert run.round(level=0.70, step=0.0)[1] == {first: 2.5, second: 7.5}
 
 
 def test_who_undoes_what_it_added_is_not_paid_for_it() -> None:
@@ -132,19 +133,19 @@ def test_pay_vests_by_fifths_from_the_third_cycle_on_and_not_to_who_is_in_debt()
     run = ByHand()
     first, second, *_ = run.cycle(0.01, 0.03, 0.0, 0.0)
     who = run.state.who  # 10 coins for a rise of a tenth: 2.5 and 7.5, nothing to spend
-    assert who.locked[[first, second]] / COIN == pytest.approx(np.array([2.5, 7.5]))
+    assert (who.locked[[first, second]] == [5 * COIN // 2, 15 * COIN // 2]).all()
     for _ in range(2):
         run.cycle()
         assert run.vested == {}
     run.cycle()
-    assert run.vested == pytest.approx({first: 0.5, second: 1.5})
+    assert run.vested == {first: 0.5, second: 1.5}
     who.debt[second] = 2.1  # 0.5 after a hop of this cycle, which helps nobody
     run.cycle()
-    assert run.vested == pytest.approx({first: 0.4})  # a fifth of what is left
-    assert who.locked[second] == pytest.approx(6 * COIN)  # not lost: it waits
+    assert run.vested == {first: 0.4}  # a fifth of what is left
+    assert who.locked[second] == 6 * COIN  # not lost: it waits
     who.debt[second] = 0.0
     run.cycle()
-    assert run.vested == pytest.approx({first: 0.32, second: 1.2})
+    assert run.vested == {first: 0.32, second: 1.2}
 
 
 def test_who_connects_late_does_not_have_pay_vest_twice_in_a_cycle() -> None:
@@ -176,8 +177,7 @@ def test_income_is_what_can_be_spent() -> None:
         run.cycle()
     fees = run.state.minted["examining"]
     run.cycle()
-    spendable = 2 * COIN + run.state.minted["examining"] - fees
-    assert run.state.who.income.sum() == pytest.approx(spendable)
+    assert run.state.who.income.sum() == 2 * COIN + run.state.minted["examining"] - fees
 
 
 def test_everybody_begins_in_debt_of_one_where_hops_are_measured() -> None:

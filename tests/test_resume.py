@@ -306,16 +306,16 @@ def test_settings_that_contradict_the_genesis_block_are_refused_by_name() -> Non
 
 def test_a_run_of_another_release_is_not_gone_on_with() -> None:
     disk = interrupted(Deposit)
-    genesis, *blocks = disk.chain
+    genesis, *later = disk.chain
     assert isinstance(genesis, Genesis)
     settings = {**genesis.settings, "old_setting": 1}
     del settings["vesting"]
     disk.chain = MemoryChain()
-    for block in (replace(genesis, settings=settings), *blocks):
+    for block in (replace(genesis, settings=settings), *later):
         disk.chain.append(block)
     with pytest.raises(LedgerVersionError, match="lacks vesting, and holds old_setting"):
         resumed(disk, LateGrid(disk, 9, 0))
-    assert len(disk.chain) == 1 + len(blocks)
+    assert len(disk.chain) == 1 + len(later)
 
 
 def test_what_no_block_was_decided_by_may_change() -> None:

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from ..blocks import HopClaim, HopResult, LaneResult, LaneTerms
 from ..rules.settlement import compensation
-from ..rules.standing import patience_with
 from ..rules.testing import LegVerdict, judge_leg, weighted_median
 from ..state import Lane, State
 from .rewards import steps_of
@@ -32,10 +31,7 @@ def settle_lane(
     }
     committee = state.testing.committee if state.testing else ()
     rows = leg_utilities(state, committee, leg, terms.trainers) if leg else _base_row(state, lane)
-    patience = [
-        patience_with(state.stride(hop.trainer), int(state.who.accepted[hop.trainer]))
-        for hop in leg
-    ]
+    patience = [state.patience(hop.trainer) for hop in leg]
     verdict = _verdict(state, rows, committee, patience)
     outcomes = _outcomes(verdict, len(leg))
     _move_deposits(tally, leg, outcomes, stakes, _ahead(state))
