@@ -49,6 +49,7 @@ def play(test: str, hop: str, seed: int, options: argparse.Namespace) -> tuple[f
     plain = test == "without the mod"
     grid = InMemoryGrid(without_mod if plain else app, options.nodes, run_config=config)
     strategy = RelayStrategy(
+        observers=(),
         budget=options.budget,
         seed=seed,
         test_encoding="exact" if plain else test,

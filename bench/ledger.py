@@ -60,7 +60,7 @@ def _app() -> ClientApp:
 def _run(numbers: int, hops: int, **kept: Callable[[], Any]) -> float:
     """Seconds a hop."""
     grid = InMemoryGrid(_app(), _NODES)
-    strategy = RelayStrategy(budget=hops, examiners=3, **kept)
+    strategy = RelayStrategy(budget=hops, examiners=3, observers=(), **kept)
     first = ArrayRecord({"weights": Array(np.zeros(numbers, dtype=np.float32))})
     began = time.perf_counter()
     strategy.start(grid, first, num_rounds=hops)

@@ -44,6 +44,7 @@ def main() -> None:
     for encoding in ("fp16", "int8"):
         store = Hoard()
         strategy = RelayStrategy(
+            observers=(),
             budget=100,
             store=lambda kept=store: kept,
             utility_key="eval_bounded_loss",  # what the common test can measure, too

@@ -48,6 +48,7 @@ def small_run(folder: Path, *, nodes: int = 6, rounds: int = 3, seed: int = 1) -
     key = OperatorKey.load_or_create(folder.parent / "operator.key")
     with open_ledger(folder / "ledger.db", key=key) as chain:
         strategy = RelayStrategy(
+            observers=(),
             chain=lambda: chain,
             store=lambda: FolderStore(folder / "models"),
             seed=seed,

@@ -13,16 +13,19 @@ import math
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from logging import WARNING
 from typing import TYPE_CHECKING
 
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.common import log
 from flwr.serverapp import Grid
 
 from .adapter import metrics_of
 from .blocks import Admission, Genesis
 from .courier import GRACE, Arrival, Courier
 from .errors import ConfigurationError, NotEnoughParticipantsError
+from .identities import claimed_twice, identity_told, known_by_node, node_name
 from .rules.roles import BOTH
 from .rules.testing import bounded_utility
 from .running import Running
@@ -59,7 +62,8 @@ class Answer:
     """What a node's first reply says: its name, and its utility metric if it has one.
 
     `role` is what it is willing to do, `nonce` the hash of the nonce that it told, if it signs;
-    `holds` what it said it holds, if it runs the mod.
+    `holds` what it said it holds, if it runs the mod. `unfit` says why what it reported as its
+    identity is no name.
     """
 
     node_id: int
@@ -69,6 +73,7 @@ class Answer:
     nonce: str | None
     holds: tuple[str, ...] | None
     found: tuple[str, ...]
+    unfit: str | None = None
 
 
 def wait_for_nodes(grid: Grid, least: int, timeout: float) -> list[int]:
@@ -130,7 +135,7 @@ def admit(strategy: RelayStrategy, run: Running) -> None:
     fresh = [answer for answer in found if answer.node_id not in back.values()]
     if fresh:
         first = len(names)
-        joined = distinct_names(fresh, set(names))
+        joined = distinct_names(fresh, {n: run.node_of.get(i) for i, n in enumerate(names)})
         number, roles = run.state.round + 1, roles_of(fresh)
         run.record_block(Admission(round=number, participants=tuple(joined), roles=roles))
         run.node_of.update({first + i: answer.node_id for i, answer in enumerate(fresh)})
@@ -149,30 +154,44 @@ def answers(
 
 def _answer(node: int, message: Message | None, settings: RelaySettings, hello: Hello) -> Answer:
     metrics = metrics_of(message) if message is not None else MetricRecord()
-    identity = metrics.get(settings.identity_key)
-    known = isinstance(identity, int | float)
-    name = f"{settings.identity_key}-{identity:g}" if known else f"node-{node}"
+    said = None if message is None else identity_told(message, settings.identity_key)
     signs = None if message is None else name_from_key(hello, message)
     nonce = None if message is None or signs is None else nonces_told({node: message}).get(node)
     value = metrics.get(settings.utility_key)
     metric = float(value) if isinstance(value, int | float) else None
     return Answer(
         node_id=node,
-        name=signs or name,
+        name=signs or (None if said is None else said.name) or node_name(node),
         role=BOTH if message is None else role_told(message),
         metric=metric,
         nonce=nonce,
         holds=None if message is None else holds_told(message),
         found=tuple(metrics),
+        unfit=None if signs or said is None else said.unfit,
     )
 
 
-def distinct_names(found: Sequence[Answer], taken: set[str]) -> list[str]:
-    """Names for newcomers; who claims one that is taken is known by its node id."""
+def distinct_names(found: Sequence[Answer], taken: Collection[str]) -> list[str]:
+    """Names for newcomers; who claims one that is taken is known by its node id.
+
+    Says in the log whose names will not do, and who claims whose.
+
+    Parameters
+    ----------
+    taken : collection of str
+        Names of those who are in already; a mapping also tells their nodes, for the log.
+    """
+    holders = dict(taken) if isinstance(taken, Mapping) else dict.fromkeys(taken)
     names: list[str] = []
     for answer in found:
-        free = answer.name not in taken and answer.name not in names
-        names.append(answer.name if free else f"node-{answer.node_id}")
+        name = answer.name
+        if name in holders:
+            name = node_name(answer.node_id)
+            log(WARNING, "%s", claimed_twice(answer.name, answer.node_id, holders[answer.name]))
+        holders[name] = answer.node_id
+        names.append(name)
+    if unfit := {node_name(answer.node_id): answer.unfit for answer in found if answer.unfit}:
+        log(WARNING, "%s", known_by_node(unfit))
     return names
 
 
@@ -195,7 +214,7 @@ def recognised(
     missing = {name: index for index, name in enumerate(names) if index not in here}
     nodes: dict[int, int] = {}
     for answer in found:
-        name = answer.name if answer.name in missing else f"node-{answer.node_id}"
+        name = answer.name if answer.name in missing else node_name(answer.node_id)
         if name in missing:
             nodes[missing.pop(name)] = answer.node_id
     return nodes

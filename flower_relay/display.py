@@ -1,15 +1,21 @@
-"""Progress for people: a live display on a terminal, plain lines everywhere else.
+"""Progress for people: a live display on a terminal, a log line a round everywhere else.
 
-Under `flwr run --stream` standard output is no terminal; there a line appears every two
-seconds or every twentieth of the run, whichever comes first, and always one at the end.
+It is what a strategy shows unless it is given observers of its own. Lines go through Flower's
+logger, so that they stand among its own, under `flwr run` as well.
 """
 
 from __future__ import annotations
 
 import atexit
+import logging
+import math
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from logging import INFO
 
+from flwr.common import log
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
@@ -17,11 +23,8 @@ from .record import RelayObserver, RoundRow, RunRecord
 
 __all__ = ["ProgressDisplay", "describe"]
 
-_PAUSE = 2.0
-"""Seconds between plain lines, unless a step of the run is done sooner."""
-
-_STEP = 0.05
-"""Share of the run that is worth a plain line however fast it went."""
+_SHORT = 12
+"""Digits of a model's name that tell it from the run's others."""
 
 
 class ProgressDisplay(RelayObserver):
@@ -30,7 +33,7 @@ class ProgressDisplay(RelayObserver):
     Parameters
     ----------
     console : rich.console.Console, optional
-        Where to show it; standard output by default.
+        Where to show it, if that is a terminal; standard output by default.
     clock : callable
         Seconds, for the pace.
     """
@@ -38,62 +41,84 @@ class ProgressDisplay(RelayObserver):
     def __init__(
         self, console: Console | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._console = console or Console()
+        self._console = console
         self._clock = clock
+        self._terminal: Console | None = None
         self._progress: Progress | None = None
-        self._began = self._last = 0.0
-        self._shown = 0.0
+        self._open = ExitStack()
+        self._began = 0.0
 
     def on_start(self, record: RunRecord) -> None:
         """Show what begins."""
         self.close()
-        self._began = self._last = self._clock()
-        self._shown = 0.0
-        names, topology = len(record.participants), record.settings.topology
-        self._print(f"Relay of {names} participants, {topology}.")
-        if self._console.is_terminal and not self._console.is_dumb_terminal:
-            self._open()
+        self._began = self._clock()
+        # Asked now, not when the strategy was made: who redirects the output has done so.
+        console = self._console or Console()
+        live = console.is_terminal and not console.is_dumb_terminal
+        self._terminal = console if live else None
+        self._say(f"Relay of {len(record.participants)} participants, {record.settings.topology}.")
+        if self._terminal is not None:
+            self._show_live(self._terminal)
 
     def on_round(self, record: RunRecord, row: RoundRow) -> None:
         """Show how far it is."""
-        now, done = self._clock(), _share_done(record, row)
-        seconds = now - self._began
-        if self._progress is not None:
-            text = "\n".join(_parts(record, row, seconds, going=True))
-            self._progress.update(self._progress.task_ids[0], completed=done, description=text)
-        elif now - self._last >= _PAUSE or done - self._shown >= _STEP - 1e-9:
-            self._last, self._shown = now, done
-            self._print(describe(record, row, seconds))
+        seconds = self._clock() - self._began
+        if self._progress is None:
+            self._say(describe(record, row, seconds))
+            return
+        text = "\n".join(_parts(record, row, seconds, going=True))
+        done = _share_done(record, row)
+        self._progress.update(self._progress.task_ids[0], completed=done, description=text)
 
     def on_end(self, record: RunRecord) -> None:
         """Clear the live display away and leave the last state."""
         self.close()
+        said = "no round was run"
         if record.rounds:
-            parts = _parts(record, record.rounds[-1], self._clock() - self._began, going=False)
-            self._print("Relay over: " + ", ".join(parts))
-        else:
-            self._print("Relay over: no round was run")
+            seconds = self._clock() - self._began
+            said = ", ".join(_parts(record, record.rounds[-1], seconds, going=False))
+        self._say(f"Relay over: {said}")
 
     def close(self) -> None:
         """Give the terminal back; harmless at any time, and done by itself at the end."""
-        if self._progress is not None:
-            self._progress.stop()
-            atexit.unregister(self._progress.stop)
-            self._progress = None
+        self._open.close()
+        atexit.unregister(self.close)
+        self._progress = None
 
-    def _open(self) -> None:
-        self._progress = Progress(
-            SpinnerColumn(), BarColumn(bar_width=16), TextColumn("{task.description}"),
-            console=self._console, transient=True,
+    def _say(self, text: str) -> None:
+        if self._terminal is None:
+            log(INFO, "%s", text)
+        else:
+            self._terminal.print(text, soft_wrap=True, highlight=False, markup=False)
+
+    def _show_live(self, console: Console) -> None:
+        self._progress = self._open.enter_context(
+            Progress(
+                SpinnerColumn(), BarColumn(bar_width=16), TextColumn("{task.description}"),
+                console=console, transient=True, redirect_stderr=sys.stderr.isatty(),
+            )
         )  # fmt: skip
+        self._open.enter_context(_log_above())
         self._progress.add_task("waiting for the first round", total=1.0)
         # A run that dies never gets to on_end, and must not leave the cursor hidden.
-        atexit.register(self._progress.stop)
-        self._progress.start()
+        atexit.register(self.close)
 
-    def _print(self, text: str) -> None:
-        # The console flushes after every line, so that a pipe shows it at once.
-        self._console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+@contextmanager
+def _log_above() -> Iterator[None]:
+    """Have the log's lines appear above the display, not through it, on the same terminal."""
+    shown = [
+        (handler, handler.stream)
+        for handler in logging.getLogger("flwr").handlers
+        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.__stderr__
+    ]
+    for handler, _ in shown:
+        handler.setStream(sys.stderr)  # rich has put its own there, if it is a terminal
+    try:
+        yield
+    finally:
+        for handler, stream in shown:
+            handler.setStream(stream)
 
 
 def describe(record: RunRecord, row: RoundRow, seconds: float) -> str:
@@ -113,7 +138,9 @@ def describe(record: RunRecord, row: RoundRow, seconds: float) -> str:
     str
         Without a line break.
     """
-    return ", ".join(_parts(record, row, seconds, going=True))
+    took = "" if math.isnan(row.seconds) else f", {row.seconds:.1f} s"
+    parts = ", ".join(_parts(record, row, seconds, going=True))
+    return f"{parts}, champion {row.champion[:_SHORT]}{took}"
 
 
 def _parts(record: RunRecord, row: RoundRow, seconds: float, *, going: bool) -> tuple[str, str]:

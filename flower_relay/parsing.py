@@ -29,7 +29,10 @@ class Misfit(Exception):
 
 def shown(value: Any) -> str:
     """A value as a message shows it."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python prints no integer of more than 4,300 digits
+        text = f"a value of type {type(value).__name__} that is too long to print"
     return text if len(text) <= 60 else text[:60] + " …"
 
 

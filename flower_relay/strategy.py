@@ -32,10 +32,12 @@ from .admission import (
     nonces_of,
     wait_for_nodes,
 )
+from .arguments import check_arguments, check_lanes, chosen_settings
 from .blocks import Commitment, Deposit, Settlement
 from .chain import Chain, MemoryChain, hash_of_genesis
 from .courier import GRACE, Courier
 from .decisions import decide_next_deposit, decide_settlement, hops_left
+from .display import ProgressDisplay
 from .errors import NotEnoughParticipantsError
 from .examining import examine
 from .forwarding import Forwarding
@@ -68,8 +70,9 @@ class RelayStrategy(Strategy):
     **options
         settings by name, as in `RelayStrategy(lanes=2, examiners=7)`; see
         `RelaySettings` for names, defaults and meanings.
-    observers : iterable of RelayObserver
-        Told about every hop and round.
+    observers : iterable of RelayObserver, optional
+        Told about every hop and round; by default a `ProgressDisplay`, which shows how far it
+        is: live on a terminal, a log line a round elsewhere. `()` shows nothing.
     chain, store : callable, optional
         Make (or open) the chain of blocks and the model store of each run; in memory by
         default.
@@ -109,18 +112,19 @@ class RelayStrategy(Strategy):
         self,
         settings: RelaySettings | None = None,
         *,
-        observers: Iterable[RelayObserver] = (),
+        observers: Iterable[RelayObserver] | None = None,
         chain: Callable[[], Chain] = MemoryChain,
         store: Callable[[], ModelStore] = MemoryStore,
         resume: bool = False,
         speculate: bool = False,
         **options: Any,
     ) -> None:
-        self.settings = settings or RelaySettings.from_mapping(options)
+        self.settings = chosen_settings(settings, options)
         self.speculate = speculate
         if speculate:
             check_speculation(self.settings)
-        self._observers = tuple(observers)
+        self._observers: tuple[RelayObserver, ...]
+        self._observers = (ProgressDisplay(),) if observers is None else tuple(observers)
         self._new_chain, self._new_store, self._resume = chain, store, resume
         self._running: Running | None = None
 
@@ -211,8 +215,9 @@ class RelayStrategy(Strategy):
         NotEnoughParticipantsError
             When too few nodes connect, or none answers.
         ConfigurationError
-            When no node reports the metric that is to vote, or when a run cannot be
-            resumed: other settings, other shapes, participants who cannot be told.
+            When an argument will not do, there are more lanes than nodes, no node reports the
+            metric that is to vote, or a run cannot be resumed: other settings, other shapes,
+            participants who cannot be told.
         LedgerError, StoreError
             When the chain or the models of a run to be resumed are damaged.
 
@@ -222,6 +227,7 @@ class RelayStrategy(Strategy):
         seed, configs and deterministic clients, all of whom are back, its chain becomes
         what it would have been without the interruption, block for block.
         """
+        check_arguments(initial_arrays, num_rounds, timeout, train_config, evaluate_config)
         log(INFO, "Starting %s:", type(self).__name__)
         self.summary()
         result = Result()
@@ -329,6 +335,7 @@ class RelayStrategy(Strategy):
         configs = [ConfigRecord(dict(c or {})) for c in (train_config, evaluate_config)]
         if begins:
             nodes = wait_for_nodes(metered, settings.min_available_nodes, timeout)
+            check_lanes(settings, len(nodes))
             model = store.put(to_arrays(initial_arrays))
             found = first_contact(
                 courier, nodes, initial_arrays, configs[1], settings, timeout, model

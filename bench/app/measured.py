@@ -43,7 +43,7 @@ def measure_hop(grid: Grid, context: Context) -> dict[str, Any]:
     bare = _bare(courier, grid, "query", messages)
     _bare(courier, grid, "query.ready", messages)
     flowers = [_flowers_own(grid, node) for node in _turns(grid, 3 * messages // 10)]
-    strategy = RelayStrategy(examiners=0, max_leg=1, trail=0.0)
+    strategy = RelayStrategy(examiners=0, max_leg=1, trail=0.0, observers=())
     strategy.start(clocked, initial_arrays(config), num_rounds=hops, timeout=120)
     taken = [row.seconds for row in strategy.record.rounds]
     return {
@@ -142,7 +142,12 @@ def measure_memory(grid: Grid, context: Context) -> dict[str, Any]:
     weights = np.random.default_rng(0).random(size, dtype=np.float32)
     folder = Path(str(context.run_config["out"])).with_suffix("")
     strategy = RelayStrategy(
-        lanes=lanes, max_leg=2, examiners=3, utility_bound=2.0, store=lambda: FolderStore(folder)
+        lanes=lanes,
+        max_leg=2,
+        examiners=3,
+        utility_bound=2.0,
+        observers=(),
+        store=lambda: FolderStore(folder),
     )
     arrays = ArrayRecord({"w": Array(weights)})
     del weights
