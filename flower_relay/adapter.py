@@ -6,11 +6,10 @@ Everything else in this library uses Flower's public `flwr.app`, `flwr.serverapp
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import httpx
-from flwr.app import ArrayRecord, Error, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, Error, Message, RecordDict
 from flwr.common.constant import ErrorCode
 from flwr.serverapp.strategy.strategy_utils import aggregate_metricrecords
 from flwr.supercore.inflatable.inflatable_utils import ObjectPullError, ObjectPushError
@@ -22,14 +21,13 @@ __all__ = [
     "CONNECTION_TROUBLE",
     "NODE_UNAVAILABLE",
     "Run",
+    "aggregate_metricrecords",
     "empty_run",
     "error",
     "identify_process",
     "is_to_blame",
     "let_go_of_arrays",
-    "metrics_of",
     "stamp",
-    "weighted_metrics",
 ]
 
 CLIENT_APP_RAISED = int(ErrorCode.CLIENT_APP_RAISED_EXCEPTION)
@@ -72,29 +70,8 @@ def let_go_of_arrays(content: RecordDict) -> None:
             del content[key]
 
 
-def metrics_of(message: Message) -> MetricRecord:
-    """All metrics of a reply in one record."""
-    merged = MetricRecord()
-    for record in message.content.metric_records.values():
-        merged.update(record)
-    return merged
-
-
 def empty_run(run_id: int, run_config: dict[str, Any]) -> Run:
     """A run description without a SuperLink behind it."""
     run = Run.create_empty(run_id)
     run.override_config = run_config
     return run
-
-
-def weighted_metrics(contents: Iterable[RecordDict], weighted_by_key: str) -> MetricRecord | None:
-    """Flower's weighted average of those replies that agree on their metrics, or None."""
-    usable: list[RecordDict] = []
-    for content in contents:
-        records = list(content.metric_records.values())
-        if len(records) != 1 or not records[0].get(weighted_by_key):
-            continue
-        first = next(iter(usable[0].metric_records.values())) if usable else records[0]
-        if records[0].keys() == first.keys():
-            usable.append(content)
-    return aggregate_metricrecords(usable, weighted_by_key) if usable else None

@@ -9,38 +9,32 @@ everything else is measured against.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from logging import WARNING
-from typing import TYPE_CHECKING
 
-import numpy as np
-from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, RecordDict
 from flwr.common import log
 from flwr.serverapp import Grid
 
-from .adapter import metrics_of
 from .blocks import Admission, Genesis
 from .courier import GRACE, Arrival, Courier
-from .errors import ConfigurationError, NotEnoughParticipantsError
+from .errors import NotEnoughParticipantsError
+from .greetings import Answer
 from .identities import claimed_twice, identity_told, known_by_node, node_name
+from .notices import plain
 from .rules.roles import BOTH
 from .rules.testing import bounded_utility
-from .running import Running
+from .running import Running, addressed
 from .settings import RelaySettings
 from .signing import hello_terms, holds_told, name_from_key, new_hello, nonces_told, role_told
 from .statements import Hello, key_of
-
-if TYPE_CHECKING:
-    from .strategy import RelayStrategy
+from .wire.replies import metrics_of, number_in
 
 __all__ = [
-    "Answer",
     "admit",
     "answers",
-    "check_utility",
     "distinct_names",
     "first_contact",
     "genesis_of",
@@ -49,31 +43,13 @@ __all__ = [
     "recognised",
     "roles_of",
     "wait_for_nodes",
+    "wait_to_be_joined",
 ]
 
 _FIRST_CONTACT_SECONDS = 120.0
 """The first message also pays for starting the clients' processes (Ray: some 20 s)."""
 
 _PAUSE = 0.5
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What a node's first reply says: its name, and its utility metric if it has one.
-
-    `role` is what it is willing to do, `nonce` the hash of the nonce that it told, if it signs;
-    `holds` what it said it holds, if it runs the mod. `unfit` says why what it reported as its
-    identity is no name.
-    """
-
-    node_id: int
-    name: str
-    role: str
-    metric: float | None
-    nonce: str | None
-    holds: tuple[str, ...] | None
-    found: tuple[str, ...]
-    unfit: str | None = None
 
 
 def wait_for_nodes(grid: Grid, least: int, timeout: float) -> list[int]:
@@ -115,19 +91,38 @@ def first_contact(
     return answers(nodes, courier.exchange(messages, nodes, patience), settings, hello)
 
 
-def admit(strategy: RelayStrategy, run: Running) -> None:
-    """Let in who connected since, and recognise who came back under a new node id."""
-    connected = set(run.grid.get_node_ids())
-    strangers = sorted(connected - set(run.node_of.values()))
+def _greet(run: Running, connected: Collection[int]) -> None:
+    """Have those who are connected and unknown evaluate the champion, and go on."""
+    greetings = run.greetings
+    strangers = greetings.due(set(connected) - set(run.node_of.values()), run.state.round)
     if not strangers:
         return
     hello = new_hello(run.genesis_hash)
-    run.addressees, run.extra_config = tuple(strangers), hello_terms(hello)
-    messages = strategy.configure_evaluate(
-        run.state.round, run.model(run.state.champion), run.evaluate_config, run.grid
-    )
-    arrivals = run.courier.exchange(messages, strangers, run.timeout)
-    found = answers(strangers, arrivals, strategy.settings, hello)
+    configure, terms = run.hooks.configure_evaluate, hello_terms(hello)
+    messages = addressed(run, configure, run.state.champion, terms, strangers)
+
+    def take(arrival: Arrival) -> None:
+        assert isinstance(arrival.tag, int)
+        if arrival.message is not None:
+            answer = _answer(arrival.tag, arrival, run.state.settings, hello)
+            greetings.take(answer)
+            return
+        greetings.fail(arrival.tag, run.state.round)
+        kind = f"{arrival.fault} as a newcomer"
+        run.record.notices.tell(node_name(arrival.tag), kind, arrival.reason)
+
+    run.courier.push(messages, strangers, run.timeout, take)
+
+
+def admit(run: Running) -> None:
+    """Greet who is new, and let in those who have answered: newcomers, and who came back."""
+    connected = set(run.grid.get_node_ids())
+    _greet(run, connected)
+    if run.greetings.waiting:
+        run.courier.collect()
+    found = _in_order(run.greetings.answered())
+    if not found:
+        return
     names = run.state.who.names
     here = {index for index, node in run.node_of.items() if node in connected}
     back = recognised(found, names, here)
@@ -143,29 +138,43 @@ def admit(strategy: RelayStrategy, run: Running) -> None:
     run.forwarding.note(holds_of(found))
 
 
+def wait_to_be_joined(run: Running) -> None:
+    """Wait until a participant is connected, at most the timeout."""
+    end = time.monotonic() + run.timeout
+    while not run.present().any() and time.monotonic() < end:
+        time.sleep(_PAUSE)
+        admit(run)
+
+
 def answers(
     nodes: Sequence[int], arrivals: Sequence[Arrival], settings: RelaySettings, hello: Hello
 ) -> list[Answer]:
     """What each node answered, in the order of the participants' names."""
-    replies = {arrival.tag: arrival.message for arrival in arrivals}
-    found = [_answer(node, replies.get(node), settings, hello) for node in nodes]
+    came = {arrival.tag: arrival for arrival in arrivals}
+    return _in_order([_answer(node, came[node], settings, hello) for node in nodes])
+
+
+def _in_order(found: Sequence[Answer]) -> list[Answer]:
     return sorted(found, key=lambda answer: (len(answer.name), answer.name, answer.node_id))
 
 
-def _answer(node: int, message: Message | None, settings: RelaySettings, hello: Hello) -> Answer:
-    metrics = metrics_of(message) if message is not None else MetricRecord()
-    said = None if message is None else identity_told(message, settings.identity_key)
-    signs = None if message is None else name_from_key(hello, message)
-    nonce = None if message is None or signs is None else nonces_told({node: message}).get(node)
-    value = metrics.get(settings.utility_key)
-    metric = float(value) if isinstance(value, int | float) else None
+def _answer(node: int, arrival: Arrival, settings: RelaySettings, hello: Hello) -> Answer:
+    message = arrival.message
+    if message is None:
+        return Answer(
+            node_id=node, name=node_name(node), role=BOTH, metric=None, nonce=None, holds=None,
+            found=(), trouble=f"{arrival.fault}: {plain(arrival.reason) or 'no reason given'}",
+        )  # fmt: skip
+    metrics = metrics_of(message)
+    said = identity_told(message, settings.identity_key)
+    signs = name_from_key(hello, message)
     return Answer(
         node_id=node,
         name=signs or (None if said is None else said.name) or node_name(node),
-        role=BOTH if message is None else role_told(message),
-        metric=metric,
-        nonce=nonce,
-        holds=None if message is None else holds_told(message),
+        role=role_told(message),
+        metric=number_in(metrics, settings.utility_key),
+        nonce=None if signs is None else nonces_told({node: message}).get(node),
+        holds=holds_told(message),
         found=tuple(metrics),
         unfit=None if signs or said is None else said.unfit,
     )
@@ -237,16 +246,19 @@ def holds_of(found: Sequence[Answer]) -> dict[int, tuple[str, ...] | None]:
     return {answer.node_id: answer.holds for answer in found}
 
 
-def genesis_of(settings: RelaySettings, model: str, found: Sequence[Answer]) -> Genesis:
+def genesis_of(
+    settings: RelaySettings, model: str, bound: float, found: Sequence[Answer]
+) -> Genesis:
     """The genesis block: every setting, the first model, and who answered what about it.
 
-    The utility's bound is as set, else twice the first model's median loss. Who signs could
-    not yet sign a utility, which depends on that bound, and is asked again when it matters.
+    Who signs could not yet sign a utility, which depends on the bound, and is asked again when
+    it matters.
+
+    Parameters
+    ----------
+    bound : float
+        Of the utility (`flower_relay.scale`).
     """
-    finite = [a.metric for a in found if a.metric is not None and math.isfinite(a.metric)]
-    bound = settings.utility_bound
-    if bound is None:
-        bound = 1.0 if settings.utility_rises or not finite else 2 * float(np.median(finite)) or 1.0
     names = distinct_names(found, set())
     return Genesis(
         settings=asdict(settings),
@@ -260,28 +272,4 @@ def genesis_of(settings: RelaySettings, model: str, found: Sequence[Answer]) -> 
             for name, answer in zip(names, found, strict=True)
         ),
         roles=roles_of(found),
-    )
-
-
-def check_utility(found: Sequence[Answer], settings: RelaySettings) -> None:
-    """Refuse to begin when nobody reports the metric that is to vote.
-
-    Raises
-    ------
-    ConfigurationError
-        Naming the metrics that the replies do hold.
-    NotEnoughParticipantsError
-        When nobody answered at all.
-    """
-    if any(answer.metric is not None for answer in found):
-        return
-    keys = sorted({key for answer in found for key in answer.found})
-    if keys:
-        raise ConfigurationError(
-            f"no node reports '{settings.utility_key}' when it evaluates; the replies hold: "
-            f"{', '.join(keys)}. Set utility_key (and utility_rises) to one of them."
-        )
-    raise NotEnoughParticipantsError(
-        "no node answered the first evaluate message with metrics: the ClientApp needs an "
-        "@app.evaluate() function that replies with a MetricRecord."
     )

@@ -155,9 +155,6 @@ class Testing:
     before, and no rows where nobody signed. `nonces` are those that were opened in time.
     `shown` are the hashes of what the examiners evaluated, one a model; none where that were
     the models themselves.
-
-    `ahead`, where a leg failed while the next round's were under way on its untested baton, are
-    the hops of those that were handed in, one tuple a lane: they are rolled back.
     """
 
     round: int
@@ -171,7 +168,6 @@ class Testing:
     signatures: tuple[tuple[str | None, ...], ...] = ()
     nonces: tuple[OpenedNonce, ...] = ()
     shown: tuple[str, ...] = ()
-    ahead: tuple[tuple[HopClaim, ...], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

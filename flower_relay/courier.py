@@ -9,15 +9,17 @@ legs and the tests of a run may be on their way at once.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from statistics import median
 
 from flwr.app import Message
 from flwr.serverapp import Grid
 
 from .adapter import is_to_blame
 
-__all__ = ["GRACE", "Arrival", "Courier", "Taker"]
+__all__ = ["GRACE", "Arrival", "Courier", "Pace", "Taker"]
 
 GRACE = 10.0
 """Seconds that a message outlives its deadline: else Flower's expiry of it, which is nobody's
@@ -33,6 +35,9 @@ t/2 + w/t on average, least at √(2w), and w on a fleet was 0.06 (docs/fleet.md
 
 _LEAST_PATIENCE = 10.0
 """Seconds that the slow half of a batch gets at least."""
+
+_LEAST_DEADLINE, _MEDIANS, _ENOUGH, _KEPT = 30.0, 10.0, 5, 40
+"""A deadline by what was seen: seconds at least, how many medians, of how many answers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +69,36 @@ Taker = Callable[[Arrival], None]
 """Takes what came of a message; it may push others."""
 
 
+@dataclass
+class Pace:
+    """How long answers take of late, by the kind of what was asked, and the deadline for it.
+
+    A participant that answers just before its deadline at every turn would else stretch
+    every round to the user's timeout.
+    """
+
+    _seconds: dict[str, deque[float]] = field(default_factory=dict)
+
+    def note(self, kind: str, seconds: float) -> None:
+        """An answer came after so many seconds."""
+        self._seconds.setdefault(kind, deque(maxlen=_KEPT)).append(seconds)
+
+    def deadline(self, kind: str, timeout: float) -> float:
+        """Seconds for the next answer: ten times the median, at least 30, at most the timeout.
+
+        Until five answers of the kind have come, the timeout.
+        """
+        seen = self._seconds.get(kind, ())
+        if len(seen) < _ENOUGH:
+            return timeout
+        return min(timeout, max(_LEAST_DEADLINE, _MEDIANS * median(seen)))
+
+
 @dataclass(frozen=True)
 class _Ticket:
     tag: Hashable
     node_id: int
+    kind: str
     sent: float
     deadline: float
     taker: Taker
@@ -95,11 +126,17 @@ class Courier:
         self._straggler_factor = straggler_factor
         self._tickets: dict[str, _Ticket] = {}
         self._lost: list[_Ticket] = []
+        self._pace = Pace()
         self._back = time.monotonic()
         self.own_seconds = 0.0
 
     def push(
-        self, messages: Sequence[Message], tags: Sequence[Hashable], timeout: float, taker: Taker
+        self,
+        messages: Sequence[Message],
+        tags: Sequence[Hashable],
+        timeout: float,
+        taker: Taker,
+        kind: str = "",
     ) -> list[str]:
         """Send messages, each under a tag; each must be answered within `timeout` seconds.
 
@@ -107,6 +144,9 @@ class Courier:
         ----------
         taker : callable
             Is given an arrival for each of them, as it comes, while somebody waits.
+        kind : str
+            What is asked. Of what was asked before, the deadline follows the pace of the
+            answers; without a kind it is the timeout.
 
         Returns
         -------
@@ -120,8 +160,9 @@ class Courier:
         # Flower answers None for a message it could not take, and nothing at all for a
         # batch that is too large.
         padded = message_ids + [""] * (len(messages) - len(message_ids))
+        end = now + (self._pace.deadline(kind, timeout) if kind else timeout)
         for message, tag, message_id in zip(messages, tags, padded, strict=True):
-            ticket = _Ticket(tag, message.metadata.dst_node_id, now, now + timeout, taker)
+            ticket = _Ticket(tag, message.metadata.dst_node_id, kind, now, end, taker)
             if message_id:
                 self._tickets[message_id] = ticket
             else:
@@ -142,6 +183,16 @@ class Courier:
             if not found:
                 waited = time.monotonic() - began
                 time.sleep(min(_SLOWEST, max(_QUICKEST, _PATIENCE * waited)))
+        self._hand_over(found)
+
+    def collect(self) -> None:
+        """Hand over what has arrived, without waiting for anything."""
+        found = self._answered() + self._expire() if self._tickets else []
+        while found:
+            self._hand_over(found)
+            found = self._answered() if self._tickets else []
+
+    def _hand_over(self, found: list[_Taken]) -> None:
         self._back = time.monotonic()
         while found:  # taken out one by one, so that each reply can be let go of
             ticket, arrival = found.pop(0)
@@ -153,7 +204,7 @@ class Courier:
         messages: Sequence[Message],
         tags: Sequence[Hashable],
         timeout: float,
-        sent: Callable[[], None] = lambda: None,
+        kind: str = "",
     ) -> list[Arrival]:
         """Send a batch and collect it; the slow half waits only so long for.
 
@@ -161,16 +212,10 @@ class Courier:
         `straggler_factor` · t (at least ten seconds, at most the timeout), so that one
         silent examiner does not hold a round until the deadline. What arrives for others
         meanwhile is handed to them.
-
-        Parameters
-        ----------
-        sent : callable
-            Called once the batch is on its way; it may push others.
         """
         began = time.monotonic()
         arrivals: list[Arrival] = []
-        message_ids = self.push(messages, tags, timeout, arrivals.append)
-        sent()
+        message_ids = self.push(messages, tags, timeout, arrivals.append, kind)
         half = False
         while len(arrivals) < len(messages):
             self.serve()
@@ -205,8 +250,9 @@ class Courier:
             return None
         if reply.has_error():
             fault = "error" if is_to_blame(reply.error.code) else "left"
-            return ticket, _failed(ticket, fault, reply.error.reason or "")
+            return ticket, _failed(ticket, fault, str(reply.error.reason or ""))
         seconds = time.monotonic() - ticket.sent
+        self._pace.note(ticket.kind, seconds)
         arrival = Arrival(tag=ticket.tag, message=reply, fault=None, reason="", seconds=seconds)
         return ticket, arrival
 

@@ -19,6 +19,7 @@ __all__ = [
     "NotEnoughParticipantsError",
     "RefusedError",
     "RelayError",
+    "RunFailedError",
     "StorageFullError",
     "StoreError",
     "TraceError",
@@ -35,6 +36,10 @@ class ConfigurationError(RelayError, ValueError):
 
 class NotEnoughParticipantsError(RelayError):
     """Fewer nodes answered than the run needs."""
+
+
+class RunFailedError(RelayError):
+    """A run is over, or cannot go on, and no hop of it counted."""
 
 
 class KeyFileError(RelayError):

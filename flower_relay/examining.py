@@ -8,11 +8,9 @@ about all models in one visit, the planted one among them, in the order of their
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from flwr.app import Message, MetricRecord, RecordDict
@@ -23,13 +21,9 @@ from .decisions import TestPlan, audit_terms, decide_tests, generator
 from .forwarding import packed
 from .likenesses import bases_of, likeness
 from .publishing import StoredSteps
-from .running import Running
+from .running import Running, addressed
 from .signing import holds_told, is_missing, nonces_told, opened_nonces, vote_of, vote_terms
-from .speculation import send_ahead, with_rolled_back
 from .statements import key_of
-
-if TYPE_CHECKING:
-    from .strategy import RelayStrategy
 
 __all__ = ["examine"]
 
@@ -63,7 +57,7 @@ class _Visit:
     together: bool
 
 
-def examine(strategy: RelayStrategy, run: Running, commitment: Commitment) -> list[Message]:
+def examine(run: Running, commitment: Commitment) -> list[Message]:
     """Have the round's candidates tested and record the testing block.
 
     Committee and tests are drawn from the hash of the commitment block, the last one, and
@@ -101,10 +95,8 @@ def examine(strategy: RelayStrategy, run: Running, commitment: Commitment) -> li
         nonces=nonces,
         shown=_shown(known),
     )
-    meanwhile = partial(send_ahead, strategy, run, testing)
-    replies = _fetch(strategy, run, plan.committee, known, meanwhile)
-    testing = replace(testing, utilities=_utilities(known), signatures=_signatures(known))
-    run.record_block(with_rolled_back(run, testing))
+    replies = _fetch(run, plan.committee, known)
+    run.record_block(replace(testing, utilities=_utilities(known), signatures=_signatures(known)))
     asked = [name for name in plan.models if name in replies]
     return [_about(*reply) for reply in replies[asked[-1]]] if asked else []
 
@@ -142,17 +134,8 @@ def _shown(known: _Known) -> tuple[str, ...]:
     return () if names == tuple(known) else names
 
 
-def _fetch(
-    strategy: RelayStrategy,
-    run: Running,
-    committee: tuple[int, ...],
-    known: _Known,
-    meanwhile: Callable[[], None],
-) -> _Replies:
-    """Fill in what is not known yet, in batches; the replies about each model.
-
-    `meanwhile` is called whenever a batch is on its way.
-    """
+def _fetch(run: Running, committee: tuple[int, ...], known: _Known) -> _Replies:
+    """Fill in what is not known yet, in batches; the replies about each model."""
     replies: _Replies = {}
     batch: list[str] = []
     waiting = [name for name, row in known.items() if _asked(run, committee, row)]
@@ -160,8 +143,8 @@ def _fetch(
         batch.append(name)
         if name == waiting[-1] or run.record_bytes * len(batch) > _MOST_BYTES_AT_ONCE:
             visits = _visits(run, committee, known, batch)
-            if again := _visit(strategy, run, known, visits, replies, meanwhile):
-                _visit(strategy, run, known, again, replies, meanwhile)
+            if again := _visit(run, known, visits, replies):
+                _visit(run, known, again, replies)
             batch = []
     return replies
 
@@ -195,28 +178,21 @@ def _visits(
     return sorted(visits, key=lambda visit: visit.names)
 
 
-def _visit(
-    strategy: RelayStrategy,
-    run: Running,
-    known: _Known,
-    visits: list[_Visit],
-    replies: _Replies,
-    meanwhile: Callable[[], None],
-) -> list[_Visit]:
+def _visit(run: Running, known: _Known, visits: list[_Visit], replies: _Replies) -> list[_Visit]:
     """Make visits and note what was said; those to be made again, with whole models."""
     messages: list[Message] = []
     for names, alike in groupby(visits, key=lambda visit: visit.names):
         group = list(alike)
-        run.addressees = tuple(visit.node for visit in group)
-        run.extra_config = vote_terms(run)
-        made = strategy.configure_evaluate(
-            run.state.round, run.model(known[names[0]].shown), run.evaluate_config, run.grid
-        )
+        nodes = [visit.node for visit in group]
+        shown, terms = known[names[0]].shown, vote_terms(run)
+        made = addressed(run, run.hooks.configure_evaluate, shown, terms, nodes)
         messages += [_packed(run, known, *pair) for pair in zip(made, group, strict=True)]
     again: list[_Visit] = []
-    for arrival in run.courier.exchange(messages, visits, run.timeout, meanwhile):
+    for arrival in run.courier.exchange(messages, visits, run.timeout, "test"):
         visit, reply = arrival.tag, arrival.message
-        if reply is None or not isinstance(visit, _Visit):
+        assert isinstance(visit, _Visit)
+        if reply is None:
+            run.notice(visit.examiner, f"{arrival.fault} as an examiner", arrival.reason)
             continue
         if is_missing(reply):
             again += [visit] if run.forwarding.forget(visit.node) else []
@@ -268,9 +244,16 @@ def _plant(run: Running, plan: TestPlan) -> str | None:
     rng = generator(run.state.settings.seed, run.state.round, "planted")
     arrays = run.store.get(plan.models[0])
     noised = {
-        name: array + rng.normal(0, 3 * array.std() + 1e-3, array.shape).astype(array.dtype)
-        if np.issubdtype(array.dtype, np.floating)
-        else array
+        name: _drowned(array, rng) if np.issubdtype(array.dtype, np.floating) else array
         for name, array in sorted(arrays.items())  # safetensors loads in any order
     }
     return run.store.put(noised)
+
+
+def _drowned(array: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+    """An array with noise three times its own spread; what is infinite stays so."""
+    finite = array if np.isfinite(array).all() else array[np.isfinite(array)]
+    spread = 3 * finite.std() if finite.size else 0.0
+    with np.errstate(over="ignore"):
+        noised = array + rng.normal(0, spread + 1e-3, array.shape).astype(array.dtype)
+    return np.asarray(np.where(np.isfinite(noised), noised, array), array.dtype)

@@ -1,82 +1,72 @@
 """The legs of a round: every lane's baton travels, all lanes at once.
 
 Whichever trainer answers first, its lane's next trainer is sent the baton at once; a trainer
-that fails is noted and passed over. Legs may be sent ahead of their deposit block, on a
-supposed state (`flower_relay.speculation`); once the block is there, hops that are the same
-under it are taken as they are, and the rest is trained anew.
+that fails is noted and passed over.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from flwr.app import ConfigRecord, Message, RecordDict
+from flwr.app import Message, RecordDict
 
-from .adapter import let_go_of_arrays
 from .blocks import Deposit, HopClaim, LaneTerms
+from .candidate import Claimed, claim
 from .courier import Arrival
 from .decisions import generator
-from .errors import RefusedError
 from .forwarding import packed
-from .parcels import ONE_PIECE, PARCEL, WHOLE, steps_of, taken
-from .rules.testing import fault_of, shortened
-from .running import Running, to_arrays, to_record
-from .signing import holds_told, hop_terms, is_missing, nonces_told, signature_of
-from .statements import key_of
+from .running import Running, addressed
+from .signing import holds_told, hop_terms, is_missing, nonces_told
 
-if TYPE_CHECKING:
-    from .strategy import RelayStrategy
-
-__all__ = ["Claims", "Legs", "relay"]
+__all__ = ["Claims", "Legs", "Travelled", "relay"]
 
 Claims = tuple[tuple[HopClaim, ...], ...]
 """One tuple of claims a lane."""
 
 
-@dataclass(frozen=True)
-class _Turn:
-    """Whose turn it is on what: equal turns have equal hops, whenever they were sent."""
+@dataclass(frozen=True, kw_only=True)
+class Travelled:
+    """What came of the legs of a round: one tuple of claims a lane, and what is told of them.
 
-    trainer: int
-    base: str
-    seed: int
-    stride: float
+    Attributes
+    ----------
+    seconds, reasons : dict of trainer to float, to str
+        How long each trainer took, and why its hop is at fault where it is.
+    contents : list of flwr.app.RecordDict
+        What usable replies held, with the weights taken out.
+    """
+
+    claims: Claims
+    seconds: dict[int, float]
+    reasons: dict[int, str]
+    contents: list[RecordDict]
 
 
-@dataclass(frozen=True)
-class _Sent:
-    """A turn's message; `ahead` when its trainer had no deposit locked for it yet."""
-
-    lane: int
-    turn: _Turn
-    ahead: bool
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Hop:
     """A turn that is over: the claim it ended in, and what else is told of it."""
 
-    turn: _Turn
-    claim: HopClaim
-    ahead: bool = False
+    made: Claimed
     seconds: float | None = None
     content: RecordDict | None = None
 
 
 @dataclass
 class _Leg:
-    """A lane's leg while it runs: whose turns there are, who has gone, who is awaited."""
+    """A lane's leg while it runs: whose turns there are, and who has gone."""
 
     terms: LaneTerms
     seeds: list[int]
     baton: str
     hops: list[_Hop] = field(default_factory=list)
-    awaited: _Sent | None = None
 
     @property
     def trainer(self) -> int:
         return self.terms.trainers[len(self.hops)]
+
+    @property
+    def seed(self) -> int:
+        return self.seeds[len(self.hops)]
 
     @property
     def done(self) -> bool:
@@ -84,30 +74,23 @@ class _Leg:
 
     def add(self, hop: _Hop) -> None:
         self.hops.append(hop)
-        if hop.claim.fault is None and hop.claim.model is not None:
-            self.baton = hop.claim.model
+        made = hop.made.claim
+        if made.fault is None and made.model is not None:
+            self.baton = made.model
 
 
-def relay(
-    strategy: RelayStrategy, run: Running, deposit: Deposit
-) -> tuple[Claims, dict[int, float], list[RecordDict]]:
-    """Run every lane's leg to its end, beginning with what was sent ahead of it.
-
-    Returns
-    -------
-    (claims, seconds, replies)
-        One tuple of claims a lane; each trainer's time; the contents of usable replies
-        with the weights taken out.
-    """
-    legs, run.ahead = run.ahead or Legs(strategy), None
-    legs.begin(run, deposit)
+def relay(run: Running, deposit: Deposit) -> Travelled:
+    """Run every lane's leg to its end."""
+    legs = Legs(run, deposit)
     while not legs.done:
         run.courier.serve()
     hops = [hop for leg in legs.lanes for hop in leg.hops]
-    run.record.hops_ahead += sum(hop.ahead for hop in hops)
-    seconds = {hop.turn.trainer: hop.seconds for hop in hops if hop.seconds is not None}
-    contents = [hop.content for hop in hops if hop.content is not None]
-    return legs.claims, seconds, contents
+    return Travelled(
+        claims=tuple(tuple(hop.made.claim for hop in leg.hops) for leg in legs.lanes),
+        seconds={h.made.claim.trainer: h.seconds for h in hops if h.seconds is not None},
+        reasons={h.made.claim.trainer: h.made.reason for h in hops if h.made.reason},
+        contents=[hop.content for hop in hops if hop.content is not None],
+    )
 
 
 class Legs:
@@ -116,94 +99,52 @@ class Legs:
     Attributes
     ----------
     lanes : list
-        A leg each; none before they begin.
+        A leg each.
     """
 
-    def __init__(self, strategy: RelayStrategy) -> None:
-        self._strategy = strategy
-        self._run: Running
-        self._ahead = self._halted = False
-        self.lanes: list[_Leg] = []
+    def __init__(self, run: Running, deposit: Deposit) -> None:
+        self._run = run
+        self.lanes = _legs_of(run, deposit)
+        for leg in self.lanes:
+            self._send(leg)
 
     @property
     def done(self) -> bool:
         """Whether every trainer has had its turn."""
         return all(leg.done for leg in self.lanes)
 
-    @property
-    def under_way(self) -> bool:
-        """Whether a trainer is still to answer."""
-        return any(leg.awaited is not None for leg in self.lanes)
-
-    @property
-    def claims(self) -> Claims:
-        """What the hops so far amount to."""
-        return tuple(tuple(hop.claim for hop in leg.hops) for leg in self.lanes)
-
-    def begin(self, run: Running, deposit: Deposit, *, ahead: bool = False) -> None:
-        """Send the batons; of hops that were sent ahead, keep those that are this deposit's.
-
-        Parameters
-        ----------
-        ahead : bool
-            Whether the deposit is only supposed: nobody is charged for a fault yet.
-        """
-        self._run, self._ahead = run, ahead
-        before, self.lanes = self.lanes, _legs_of(run, deposit)
-        for leg, earlier in zip(self.lanes, before, strict=False):
-            run.record.hops_rolled_back += len(earlier.hops) - _take_over(run, leg, earlier)
-        for lane in range(len(self.lanes)):
-            self._send(lane)
-
-    def halt(self) -> None:
-        """Send no more."""
-        self._halted = True
-
-    def _send(self, lane: int) -> None:
-        """Hand the baton to the leg's next trainer, if there is one and it has not got it."""
-        run, leg = self._run, self.lanes[lane]
+    def _send(self, leg: _Leg) -> None:
+        """Hand the baton to the leg's next trainer, if there is one."""
+        run = self._run
         # After a restart, who had its turn in this round may not have come back.
         while not leg.done and leg.trainer not in run.node_of:
             gone = HopClaim(trainer=leg.trainer, base=leg.baton, model=None, fault="left")
-            leg.add(_Hop(_turn(run, leg), gone))
-        if leg.done or self._halted:
+            leg.add(_Hop(made=Claimed(claim=gone, reason="it has not come back")))
+        if leg.done:
             return
-        turn = _turn(run, leg)
-        if leg.awaited is not None and leg.awaited.turn == turn:
-            return
-        leg.awaited = _Sent(lane, turn, self._ahead)
-        self._push(leg, leg.awaited)
-
-    def _push(self, leg: _Leg, sent: _Sent) -> None:
-        run, asked = self._run, self._strategy.running
-        asked.addressees = (run.node_of[sent.turn.trainer],)
-        asked.extra_config = {"hop-seed": sent.turn.seed, **hop_terms(run, leg.baton)}
-        messages = self._strategy.configure_train(
-            run.state.round, run.model(leg.baton), run.train_config, run.grid
-        )
-        messages = [_packed(run, leg, message) for message in messages]
-        run.courier.push(messages, [sent] * len(messages), run.timeout, self._take)
+        terms = {"hop-seed": leg.seed, **hop_terms(run, leg.baton)}
+        node = run.node_of[leg.trainer]
+        made = addressed(run, run.hooks.configure_train, leg.baton, terms, [node])
+        message = _packed(run, leg, made[0])
+        lane = next(number for number, each in enumerate(self.lanes) if each is leg)
+        run.courier.push([message], [lane], run.timeout, self._take, "hop")
 
     def _take(self, arrival: Arrival) -> None:
-        """Go on from what came of a turn; no more of one that was rolled back meanwhile."""
-        run, sent, reply = self._run, arrival.tag, arrival.message
-        assert isinstance(sent, _Sent)
-        leg, trainer = self.lanes[sent.lane], sent.turn.trainer
-        awaited = leg.awaited is sent
-        leg.awaited = None if awaited else leg.awaited
-        missing = _note(run, trainer, reply)
-        if not awaited:
-            run.record.hops_rolled_back += 1
-        elif missing:  # what the baton was sent relative to: it goes again, as a whole
-            self._send(sent.lane)
-        elif arrival.fault is not None and sent.ahead:
-            if not self._ahead:  # it may have been busy: with its deposit locked it goes again
-                self._send(sent.lane)
-        else:
-            claim = _claim(self._strategy, run, self.lanes, leg, arrival)
-            content = None if reply is None else reply.content
-            leg.add(_Hop(sent.turn, claim, sent.ahead, arrival.seconds, content))
-            self._send(sent.lane)
+        """Go on from what came of a turn."""
+        run, reply = self._run, arrival.message
+        assert isinstance(arrival.tag, int)
+        leg = self.lanes[arrival.tag]
+        trainer = leg.trainer
+        if _note(run, trainer, reply):  # it lacks the baton's reference: it goes again, whole
+            self._send(leg)
+            return
+        claimed = {n for each in self.lanes for hop in each.hops for n in hop.made.claim.names}
+        made = claim(run, trainer, leg.baton, arrival, claimed)
+        if made.claim.fault is not None:
+            run.notice(trainer, made.claim.fault, made.reason)
+        content = None if reply is None else reply.content
+        leg.add(_Hop(made=made, seconds=arrival.seconds, content=content))
+        self._send(leg)
 
 
 def _legs_of(run: Running, deposit: Deposit) -> list[_Leg]:
@@ -212,27 +153,6 @@ def _legs_of(run: Running, deposit: Deposit) -> list[_Leg]:
         _Leg(terms, rng.integers(2**31, size=len(terms.trainers)).tolist(), terms.base)
         for terms in deposit.lanes
     ]
-
-
-def _turn(run: Running, leg: _Leg) -> _Turn:
-    """Whose turn it is."""
-    stride = run.state.stride(leg.trainer)
-    return _Turn(leg.trainer, leg.baton, leg.seeds[len(leg.hops)], stride)
-
-
-def _take_over(run: Running, leg: _Leg, earlier: _Leg) -> int:
-    """Keep an earlier leg's hops as long as they are this leg's, and their number.
-
-    Whom it awaits is awaited on, if it is this leg's turn.
-    """
-    for hop in earlier.hops:
-        if leg.done or hop.turn != _turn(run, leg):
-            break
-        leg.add(hop)
-    awaited = earlier.awaited
-    if awaited is not None and not leg.done and awaited.turn == _turn(run, leg):
-        leg.awaited = awaited
-    return len(leg.hops)
 
 
 def _note(run: Running, trainer: int, reply: Message | None) -> bool:
@@ -256,76 +176,3 @@ def _packed(run: Running, leg: _Leg, message: Message) -> Message:
     if parcel is None:
         return message
     return packed(message, parcel, settings.arrayrecord_key, settings.configrecord_key)
-
-
-def _open(run: Running, leg: _Leg, reply: Message) -> None:
-    """Put the arrays that a reply's parcel stands for in its place; none if it is no good."""
-    parcel, settings = reply.content.get(PARCEL), run.state.settings
-    if not isinstance(parcel, ConfigRecord):
-        return
-    del reply.content[PARCEL]
-    try:
-        [step] = steps_of(parcel)
-        base = run.store.get(leg.baton) if step.reference == leg.baton else None
-        most = ONE_PIECE if step.encoding == WHOLE else run.record_bytes
-        arrays, _ = taken(step, {leg.baton: base}.get, most)
-    except (RefusedError, ValueError):
-        return
-    if step.encoding not in ("exact", WHOLE):
-        run.forwarding.learn(step)
-    reply.content[settings.arrayrecord_key] = to_record(arrays)
-
-
-def _claim(
-    strategy: RelayStrategy, run: Running, legs: list[_Leg], leg: _Leg, arrival: Arrival
-) -> HopClaim:
-    """What a reply amounts to: a stored candidate, or the reason there is none."""
-    reply, name, fault, signature = arrival.message, None, arrival.fault, None
-    sent: str | None = None
-    if reply is not None:
-        _open(run, leg, reply)
-        name, fault = _candidate(strategy, run, leg, reply)
-    if reply is not None and name is not None:
-        signature = signature_of(run, leg.trainer, leg.baton, name, reply)
-        if signature is None and key_of(run.state.who.names[leg.trainer]) is not None:
-            name, fault = None, "unsigned"
-        elif name in run.state.seen | _claimed(legs):
-            fault = "copied"
-        elif run.state.stride(leg.trainer) < 1:
-            sent, name = name, _part(run, legs, leg, name)
-            if name is None:
-                fault, sent, signature = "unchanged", None, None
-    return HopClaim(
-        trainer=leg.trainer, base=leg.baton, model=name, fault=fault, sent=sent,
-        signature=signature,
-    )  # fmt: skip
-
-
-def _part(run: Running, legs: list[_Leg], leg: _Leg, sent: str) -> str | None:
-    """The name of what is handed on of a trainer in debt; None where that is nothing new."""
-    base = run.store.get(leg.baton)
-    part = shortened(base, run.store.get(sent), run.state.stride(leg.trainer))
-    if fault_of(part, base) is not None:
-        return None
-    name = run.store.put(part)
-    return None if name in run.state.seen | _claimed(legs) else name
-
-
-def _claimed(legs: list[_Leg]) -> set[str]:
-    """Models of this round's hops so far, as handed in and as handed on."""
-    return {name for leg in legs for hop in leg.hops for name in hop.claim.names}
-
-
-def _candidate(
-    strategy: RelayStrategy, run: Running, leg: _Leg, reply: Message
-) -> tuple[str | None, str | None]:
-    """The name of a reply's weights, which are stored now, or what is wrong with them."""
-    weights, _ = strategy.aggregate_train(run.state.round, [reply])
-    if weights is None:
-        let_go_of_arrays(reply.content)
-        return None, "mis-shaped"
-    candidate = to_arrays(weights)
-    del weights
-    let_go_of_arrays(reply.content)
-    fault = fault_of(candidate, run.store.get(leg.baton))
-    return (run.store.put(candidate), None) if fault is None else (None, fault)

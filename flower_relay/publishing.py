@@ -56,9 +56,7 @@ def publish(run: Running) -> None:
 
 def collect(run: Running) -> None:
     """Let go of models that nothing needs any more; only between rounds."""
-    ahead = () if run.ahead is None else run.ahead.claims
-    handed_in = [claim.model for lane in ahead for claim in lane if claim.model is not None]
-    run.store.keep_only([*models_needed(run.progress), *handed_in])
+    run.store.keep_only(models_needed(run.progress))
 
 
 def models_needed(progress: Progress) -> dict[str, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from .notices import Notices
 from .settings import RelaySettings
 
 __all__ = ["HopRow", "ParticipantRow", "RelayObserver", "RoundRow", "RunRecord"]
@@ -18,7 +19,8 @@ class HopRow:
 
     `outcome` is `accepted`, `rejected`, `voided` (undone by somebody else's hop),
     `untested` (no examiner answered), or why there was no usable candidate:
-    `timeout`, `error`, `left`, `non-finite`, `mis-shaped`, `unchanged`, `copied`.
+    `timeout`, `error`, `left`, `non-finite`, `mis-shaped`, `unchanged`, `copied`, `unsigned`.
+    `reason` says more of the latter; a run that is resumed does not know it.
     """
 
     round: int
@@ -30,6 +32,7 @@ class HopRow:
     outcome: str
     vote: float | None
     seconds: float
+    reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,24 +69,19 @@ class ParticipantRow:
 
 @dataclass(kw_only=True)
 class RunRecord:
-    """Everything a report shows about one relay run.
-
-    With speculation, `hops_ahead` were trained while the leg before them was tested, and
-    `hops_rolled_back` were so for nothing.
-    """
+    """Everything a report shows about one relay run."""
 
     settings: RelaySettings
     num_rounds: int
     hops: list[HopRow] = field(default_factory=list)
     rounds: list[RoundRow] = field(default_factory=list)
     participants: list[ParticipantRow] = field(default_factory=list)
+    notices: Notices = field(default_factory=Notices)
     messages: int = 0
     bytes_sent: int = 0
     bytes_received: int = 0
     bytes_hops: int = 0
     bytes_tests: int = 0
-    hops_ahead: int = 0
-    hops_rolled_back: int = 0
     seconds: float = 0.0
     own_seconds: float = 0.0
 

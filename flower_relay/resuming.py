@@ -11,7 +11,6 @@ import math
 from collections.abc import Collection
 from dataclasses import fields
 from logging import INFO
-from typing import Any
 
 from flwr.app import ArrayRecord
 from flwr.common import log
@@ -28,7 +27,7 @@ from .errors import (
 )
 from .publishing import collect, models_needed
 from .record import RunRecord
-from .rules.testing import fault_of
+from .rules.testing import unlike
 from .running import Progress, Running, settled_rows, to_arrays
 from .settings import RelaySettings
 from .state import State, begin
@@ -101,7 +100,7 @@ def replay(chain: Chain, record: RunRecord) -> Progress:
         progress.fold(block)
         settled = progress.state.settlement
         if isinstance(block, Publication) and settled is not None:
-            hops, row = settled_rows(progress, settled, {}, math.nan)
+            hops, row = settled_rows(progress, settled, {}, math.nan, {})
             record.hops += hops
             record.rounds.append(row)
     return progress
@@ -198,16 +197,12 @@ def check_models(store: ModelStore, progress: Progress, initial: ArrayRecord) ->
                 "copy will do: its name is the hash of its bytes) and resume again."
             ) from problem
     champion = store.get(progress.state.champion)
-    if fault_of(to_arrays(initial), champion) == "mis-shaped":
+    if (difference := unlike(to_arrays(initial), champion)) is not None:
         raise ConfigurationError(
-            f"initial_arrays should be shaped like the model of the run, {_shape(champion)}; "
-            f"they are {_shape(to_arrays(initial))}. Their values do not matter when a run is "
+            "initial_arrays should be shaped like the model of the run, and are not: "
+            f"{difference}. Their values do not matter when a run is "
             "resumed, their names, shapes and types do. The ledger was not touched."
         )
-
-
-def _shape(arrays: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {array.dtype}{array.shape}" for name, array in arrays.items())
 
 
 def check_names(state: State, connected: Collection[int], identity_key: str) -> None:

@@ -8,30 +8,80 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, ConfigRecord
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.serverapp import Grid
 from numpy.typing import NDArray
 
 from .blocks import Admission, Block, Commitment, Genesis, Publication, Settlement
 from .chain import Chain
 from .courier import Courier
+from .errors import ConfigurationError
 from .forwarding import Forwarding
+from .greetings import Greetings
 from .metering import MeteredGrid
+from .passing import PassingGrid
 from .record import HopRow, ParticipantRow, RelayObserver, RoundRow, RunRecord
 from .rules.coins import to_coins
 from .state import State, apply
 from .statements import key_of
 from .store import ModelStore
 
-if TYPE_CHECKING:
-    from .legs import Legs
+__all__ = [
+    "Hooks",
+    "Progress",
+    "Running",
+    "addressed",
+    "settled_rows",
+    "to_arrays",
+    "to_record",
+]
 
-__all__ = ["Progress", "Running", "settled_rows", "to_arrays", "to_record"]
+Terms = Mapping[str, int | float | str | bool]
+"""What the config of a message holds beside the user's own."""
+
+Configure = Callable[[int, ArrayRecord, ConfigRecord, Grid], Iterable[Message]]
+
+
+class Hooks(Protocol):
+    """The four steps of a run that a subclass of `RelayStrategy` may change."""
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """One train message for each node of `grid`."""
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """A hop's candidate, out of its one reply, and its metrics."""
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """One evaluate message for each node of `grid`."""
+
+    def aggregate_evaluate(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> MetricRecord | None:
+        """The committee's metrics in one record."""
+
+
+class _AddressedGrid(PassingGrid):
+    """The nodes that messages are for, and no others: what a hook is given for a grid."""
+
+    def __init__(self, grid: Grid, nodes: Sequence[int]) -> None:
+        super().__init__(grid)
+        self._nodes = nodes
+
+    def get_node_ids(self) -> Iterable[int]:
+        """Ids of the nodes that messages are for."""
+        return list(self._nodes)
 
 
 def to_arrays(record: ArrayRecord) -> dict[str, NDArray[Any]]:
@@ -75,7 +125,11 @@ class Progress:
 
 
 def settled_rows(
-    progress: Progress, settled: Settlement, hop_seconds: Mapping[int, float], seconds: float
+    progress: Progress,
+    settled: Settlement,
+    hop_seconds: Mapping[int, float],
+    seconds: float,
+    reasons: Mapping[int, str],
 ) -> tuple[list[HopRow], RoundRow]:
     """Rows of the round just published, for people; NaN where a time is not known."""
     state = progress.state
@@ -83,7 +137,7 @@ def settled_rows(
         HopRow(
             round=state.round, lane=lane, position=position, trainer=hop.trainer, base=hop.base,
             model=hop.model, outcome=hop.outcome, vote=hop.vote,
-            seconds=hop_seconds.get(hop.trainer, math.nan),
+            seconds=hop_seconds.get(hop.trainer, math.nan), reason=reasons.get(hop.trainer, ""),
         )
         for lane, result in enumerate(settled.lanes)
         for position, hop in enumerate(result.hops)
@@ -101,6 +155,7 @@ def settled_rows(
 class Running:
     """Everything a run holds while it runs."""
 
+    hooks: Hooks
     grid: MeteredGrid
     courier: Courier
     chain: Chain
@@ -115,12 +170,11 @@ class Running:
     record_bytes: int
     genesis_hash: str
     forwarding: Forwarding
+    greetings: Greetings = field(default_factory=Greetings)
+    cycle_began: int = 0
     node_of: dict[int, int] = field(default_factory=dict)
     nonces: dict[int, str] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
-    addressees: tuple[int, ...] = ()
-    extra_config: dict[str, int | float | str | bool] = field(default_factory=dict)
-    ahead: Legs | None = None
     _on_the_way: WeakValueDictionary[str, ArrayRecord] = field(default_factory=WeakValueDictionary)
 
     @property
@@ -142,10 +196,6 @@ class Running:
     def anybody_has_mod(self) -> bool:
         """Whether the config of messages is to hold what the mod wants to know."""
         return self.forwarding.anybody or self.anybody_signs
-
-    def supposing(self, state: State, last: Block) -> Running:
-        """The same run, were it that far."""
-        return replace(self, progress=replace(self.progress, state=state, last=last), ahead=None)
 
     def record_block(self, block: Block) -> None:
         """Append, then fold."""
@@ -171,11 +221,19 @@ class Running:
         here[[index for index, node in self.node_of.items() if node in connected]] = True
         return here
 
+    def notice(self, participant: int, kind: str, reason: str) -> None:
+        """Note a trouble with a participant; it is said once."""
+        self.record.notices.tell(self.state.who.names[participant], kind, reason)
+
     def tell_settled(
-        self, settled: Settlement, hop_seconds: Mapping[int, float], seconds: float
+        self,
+        settled: Settlement,
+        hop_seconds: Mapping[int, float],
+        seconds: float,
+        reasons: Mapping[int, str],
     ) -> None:
         """Note the round just published, hop by hop, and tell who watches."""
-        hops, row = settled_rows(self.progress, settled, hop_seconds, seconds)
+        hops, row = settled_rows(self.progress, settled, hop_seconds, seconds, reasons)
         for hop in hops:
             self.record.hops.append(hop)
             for observer in self.observers:
@@ -218,3 +276,35 @@ class Running:
             )
             for index, name in enumerate(who.names)
         ]
+
+
+def addressed(
+    run: Running, configure: Configure, model: str, terms: Terms, nodes: Sequence[int]
+) -> list[Message]:
+    """The messages that a hook makes, one for each of these nodes, in their order.
+
+    Parameters
+    ----------
+    model : str
+        Name of the stored model that they hold.
+    terms : mapping
+        What their config holds beside the user's own.
+
+    Raises
+    ------
+    ConfigurationError
+        When the hook made another number of messages, or for other nodes.
+    """
+    train = configure == run.hooks.configure_train
+    config = ConfigRecord({**(run.train_config if train else run.evaluate_config), **terms})
+    grid = _AddressedGrid(run.grid, nodes)
+    made = list(configure(run.state.round, run.model(model), config, grid))
+    found = {message.metadata.dst_node_id: message for message in made}
+    if len(made) != len(nodes) or found.keys() != set(nodes):
+        name = "configure_train" if train else "configure_evaluate"
+        raise ConfigurationError(
+            f"{name} should make one message for each node of the grid that it is given, "
+            f"{sorted(nodes)}; it made {len(made)}, for {sorted(found)}. A relay asks nobody "
+            "else, and leaves nobody out. Change what the messages hold, not whom they are for."
+        )
+    return [found[node] for node in nodes]

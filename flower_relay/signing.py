@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 
-from .adapter import metrics_of
 from .blocks import Commitment, Deposit, NonceHash, OpenedNonce
 from .courier import GRACE, Arrival
 from .decisions import decide_nonces
-from .model_cache import PREFIX
+from .model_cache import MOST_MODELS, PREFIX
 from .rules.roles import BOTH, ROLES
 from .rules.testing import bounded_utility
+from .running import Running
 from .statements import (
     Hello,
     Hop,
@@ -30,9 +29,7 @@ from .statements import (
     nonce_hash,
     participant_name,
 )
-
-if TYPE_CHECKING:
-    from .running import Running
+from .wire.replies import metrics_of, number_in
 
 __all__ = [
     "hello_terms",
@@ -117,10 +114,12 @@ def vote_of(
     name = run.state.who.names[examiner]
     if place is None and key_of(name) is None:
         settings = run.state.settings
-        value = metrics_of(reply).get(settings.utility_key)
-        if not isinstance(value, int | float):
+        value = number_in(metrics_of(reply), settings.utility_key)
+        if value is None:
+            run.notice(examiner, "no vote", f"its reply holds no number '{settings.utility_key}'")
             return None
-        return bounded_utility(float(value), run.state.bound, settings.utility_rises), None
+        _check_clipped(run, examiner, value)
+        return bounded_utility(value, run.state.bound, settings.utility_rises), None
     utility = _told(reply, "utility", "utilities", place)
     if not isinstance(utility, float) or not 0.0 <= utility <= 1.0:
         return None
@@ -129,6 +128,16 @@ def vote_of(
     vote = Vote(run=run.genesis_hash, model=model, shown=shown, utility=utility)
     signature = _told(reply, "signature", "signatures", place)
     return (utility, str(signature)) if attests(name, vote, signature) else None
+
+
+def _check_clipped(run: Running, examiner: int, value: float) -> None:
+    """Say where a metric is better than its bound allows: hops cannot be told apart there."""
+    settings, bound = run.state.settings, run.state.bound
+    if not (value > bound if settings.utility_rises else value < 0):
+        return
+    limit = f"more than utility_bound = {bound:g}" if settings.utility_rises else "less than 0"
+    reason = f"its '{settings.utility_key}' is {value:g}, {limit}, and counts as that"
+    run.notice(examiner, "clipped", reason)
 
 
 def _told(reply: Message, one: str, several: str, place: int | None) -> object:
@@ -145,7 +154,8 @@ def holds_told(message: Message) -> tuple[str, ...] | None:
     held = _said(message).get("holds")
     if not isinstance(held, str):
         return None
-    return tuple(each for each in held.split(",") if len(each) == PREFIX)
+    last = held[-MOST_MODELS * (PREFIX + 1) :]
+    return tuple(each for each in last.split(",") if len(each) == PREFIX)
 
 
 def role_told(message: Message) -> str:
@@ -179,7 +189,7 @@ def opened_nonces(run: Running, commitment: Commitment) -> tuple[OpenedNonce, ..
     head = run.chain.head
     asked = [item for item in commitment.nonce_hashes if item.participant in run.node_of]
     messages = [_reveal_message(run, head, item) for item in asked]
-    arrivals = run.courier.exchange(messages, asked, run.timeout)
+    arrivals = run.courier.exchange(messages, asked, run.timeout, "nonce")
     opened = [_opened(run, head, arrival) for arrival in arrivals]
     return tuple(sorted((o for o in opened if o is not None), key=lambda o: o.participant))
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
-from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -87,6 +87,7 @@ class State:
     cycle to cycle. `paid_in` is the latest cycle at whose end contributions were paid, `fresh`
     what was earned in this cycle and those before it, latest first, and is not to vest yet.
     `margins` are those of the latest whole hops, from which it is known what is usual.
+    `untested` are models that nobody tested, with their trainers: they may come again.
     """
 
     settings: RelaySettings
@@ -100,6 +101,7 @@ class State:
     start: float
     champion: str
     seen: set[str]
+    untested: dict[str, int] = field(default_factory=dict)
     margins: list[float] = field(default_factory=lambda: list(EXPECTED))
     shown: dict[str, str] = field(default_factory=dict)
     mark: float = 0.0
@@ -142,21 +144,6 @@ class State:
         """The part of the tolerance that a trainer's next hop has."""
         return patience_with(self.stride(trainer), int(self.who.accepted[trainer]))
 
-    def copy(self) -> State:
-        """The same state to suppose things on: what is applied to it stays out of this one."""
-        return replace(
-            self,
-            who=deepcopy(self.who),
-            lineage=self.lineage.branch(),
-            lanes=[replace(lane) for lane in self.lanes],
-            utilities=self.utilities.copy(),
-            seen=self.seen.copy(),
-            shown=self.shown.copy(),
-            fresh=[earned.copy() for earned in self.fresh],
-            minted=self.minted.copy(),
-            burned=self.burned.copy(),
-        )
-
     def known_utilities(self, model: str) -> NDArray[np.float64]:
         """What each participant has reported about a model; NaN where nothing."""
         row = np.full(self.num_participants, np.nan)
@@ -164,6 +151,10 @@ class State:
         if known is not None:
             row[: len(known)] = known
         return row
+
+    def is_copy(self, model: str, trainer: int) -> bool:
+        """Whether a model was handed in before; one's own that nobody tested may come again."""
+        return model in self.seen and self.untested.get(model) != trainer
 
     def difference(self, reference: str, probe: str) -> NDArray[np.float64]:
         """By how much each participant reported a probe to be better than its reference."""
@@ -251,7 +242,6 @@ def _apply_deposit(state: State, block: Deposit) -> None:
 
 def _apply_testing(state: State, block: Testing) -> None:
     state.testing = block
-    state.seen.update(_names(block.ahead))
     for model, row in zip(block.models, block.utilities, strict=True):
         known = state.known_utilities(model)
         known[list(block.committee)] = _row(row)
@@ -276,6 +266,7 @@ def _apply_settlement(state: State, block: Settlement) -> None:
         and state.stride(hop.trainer) == 1
     ]
     state.margins = [*state.margins, *margins][-_MARGINS_KEPT:]
+    _note_untested(state, block)
     for result in block.lanes:
         for hop in result.hops:
             _apply_hop(state, hop.trainer, hop.outcome)
@@ -300,6 +291,18 @@ def _apply_settlement(state: State, block: Settlement) -> None:
             lane.accepted += sum(hop.outcome == "accepted" for hop in result.hops)
     if fan_out:
         state.lanes[0].accepted += bool(block.recognised)
+
+
+def _note_untested(state: State, block: Settlement) -> None:
+    """Keep in mind whose models nobody tested; what was tested is not among them any more."""
+    claims = () if state.commitment is None else chain.from_iterable(state.commitment.lanes)
+    names_of = {claim.model: claim.names for claim in claims if claim.fault is None}
+    for hop in chain.from_iterable(result.hops for result in block.lanes):
+        for name in names_of.get(hop.model, ()):
+            if hop.outcome == "untested":
+                state.untested[name] = hop.trainer
+            else:
+                state.untested.pop(name, None)
 
 
 def audited_with(state: State, deposit: Deposit) -> float:

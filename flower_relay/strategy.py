@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import asdict
 from logging import INFO, WARNING
 from typing import Any
@@ -22,15 +21,14 @@ from flwr.common import log
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 
-from .adapter import weighted_metrics
 from .admission import (
     admit,
-    check_utility,
     first_contact,
     genesis_of,
     holds_of,
     nonces_of,
     wait_for_nodes,
+    wait_to_be_joined,
 )
 from .arguments import check_arguments, check_lanes, chosen_settings
 from .blocks import Commitment, Deposit, Settlement
@@ -38,21 +36,23 @@ from .chain import Chain, MemoryChain, hash_of_genesis
 from .courier import GRACE, Courier
 from .decisions import decide_next_deposit, decide_settlement, hops_left
 from .display import ProgressDisplay
-from .errors import NotEnoughParticipantsError
+from .errors import RunFailedError
 from .examining import examine
+from .failures import check_end, check_faults, warn_of_cycle
 from .forwarding import Forwarding
-from .legs import relay
+from .legs import Travelled, relay
 from .metering import MeteredGrid
 from .patience import PatientGrid
 from .publishing import publish
 from .record import RelayObserver, RunRecord
 from .resuming import check_chain, rejoin, replay
-from .rules.auction import auction_order
-from .running import Running, to_arrays
+from .running import Running, to_arrays, to_record
+from .scale import bound_of, check_utility
 from .settings import RelaySettings
 from .signing import nonces_to_commit
-from .speculation import check_speculation
+from .state import State
 from .store import MemoryStore, ModelStore
+from .wire.replies import averaged
 
 __all__ = ["RelayStrategy"]
 
@@ -79,17 +79,6 @@ class RelayStrategy(Strategy):
     resume : bool
         Whether a chain that has blocks is gone on with, from its last block; otherwise it
         is refused. On an empty chain a run begins in either case.
-    speculate : bool
-        Whether the next leg starts on the untested baton while the committee tests the last
-        one. It saves time where tests take time, at the price of messages: who is to train
-        next mostly examines, too, and does one after the other. It is no term of a run: the
-        ledger is the same without it, byte for byte, as long as no leg fails. Where one does, the
-        hops that were ahead are rolled back, and those handed in share in the forfeit of
-        the failed leg like its own voided hops. At the end of a cycle nothing is sent ahead,
-        since pay decides who goes first in the next one (with `royalty` it does not depend on
-        votes). Where an examiner does not answer, or agrees with nothing, the order of turns
-        may be another than was supposed; what was ahead of another's turn is dropped, unpaid.
-        Refused for a fan-out, untested relays, and lanes that restart from the best.
 
     Attributes
     ----------
@@ -116,13 +105,9 @@ class RelayStrategy(Strategy):
         chain: Callable[[], Chain] = MemoryChain,
         store: Callable[[], ModelStore] = MemoryStore,
         resume: bool = False,
-        speculate: bool = False,
         **options: Any,
     ) -> None:
         self.settings = chosen_settings(settings, options)
-        self.speculate = speculate
-        if speculate:
-            check_speculation(self.settings)
         self._observers: tuple[RelayObserver, ...]
         self._observers = (ProgressDisplay(),) if observers is None else tuple(observers)
         self._new_chain, self._new_store, self._resume = chain, store, resume
@@ -141,39 +126,55 @@ class RelayStrategy(Strategy):
             raise RuntimeError("no run is in progress: call start().")
         return self._running
 
-    order_of_turns = staticmethod(auction_order)
-    """(bids, rng) to who goes before whom in a cycle of a chain; experiments may fix it."""
-
-    # The four hooks. A subclass may change one step without touching the loop.
+    # The four hooks. A subclass may change one step without touching the loop. The grid that
+    # a hook is given holds the nodes that messages are for, and no others.
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> list[Message]:
-        """One train message for each of `running.addressees` (a hop has one)."""
-        return self._messages(server_round, arrays, config, MessageType.TRAIN)
+    ) -> Iterable[Message]:
+        """One train message for each node of the grid (a hop has one).
+
+        A trainer that runs the mod signs what it was sent: a subclass must not change arrays
+        here where nodes sign.
+        """
+        return self._messages(server_round, arrays, config, grid, MessageType.TRAIN)
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """A hop's candidate: the weights of its one reply, and its metrics."""
+        """A hop's candidate: the weights of its one reply, and its metrics.
+
+        The reply was checked: it holds one model with the names, shapes and types of its base.
+        A trainer that runs the mod signs what it returns: a subclass must not change arrays
+        here where nodes sign, or the hop counts as unsigned.
+        """
         for reply in replies:
             # Not `content.array_records`: its views keep what they showed alive.
             records = [r for r in reply.content.values() if isinstance(r, ArrayRecord)]
-            metrics = weighted_metrics([reply.content], self.settings.weighted_by_key)
-            return (records[0] if len(records) == 1 else None), metrics
+            return (records[0] if len(records) == 1 else None), self._averaged([reply.content])
         return None, None
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> list[Message]:
-        """One evaluate message for each of `running.addressees` (the committee)."""
-        return self._messages(server_round, arrays, config, MessageType.EVALUATE)
+    ) -> Iterable[Message]:
+        """One evaluate message for each node of the grid (the committee, or newcomers).
+
+        An examiner that runs the mod signs what it was shown: a subclass must not change arrays
+        here where nodes sign.
+        """
+        return self._messages(server_round, arrays, config, grid, MessageType.EVALUATE)
 
     def aggregate_evaluate(
         self, server_round: int, replies: Iterable[Message]
     ) -> MetricRecord | None:
         """The committee's metrics, averaged as Flower averages them."""
-        return weighted_metrics([r.content for r in replies], self.settings.weighted_by_key)
+        return self._averaged([reply.content for reply in replies])
+
+    def _averaged(self, contents: Iterable[RecordDict]) -> MetricRecord | None:
+        def told(metric: str, reason: str) -> None:
+            self.record.notices.tell(f"metric '{metric}'", "not averaged", reason)
+
+        return averaged(contents, self.settings.weighted_by_key, told)
 
     def start(
         self,
@@ -218,6 +219,9 @@ class RelayStrategy(Strategy):
             When an argument will not do, there are more lanes than nodes, no node reports the
             metric that is to vote, or a run cannot be resumed: other settings, other shapes,
             participants who cannot be told.
+        RunFailedError
+            When, to begin with, all trainers had the same kind of fault, or when no hop counted
+            by the end.
         LedgerError, StoreError
             When the chain or the models of a run to be resumed are damaged.
 
@@ -238,10 +242,26 @@ class RelayStrategy(Strategy):
             if not self._round(result):
                 break
             self._evaluate(result, evaluate_fn)
-        result.arrays = self.running.model(progress.state.champion)
+            self._judge_run(check_faults)
+        result.arrays = self._champion()
+        self._judge_run(check_end)
         self.running.tell_end()
         log(INFO, "Relay finished in %.1f s.", self.record.seconds)
         return result
+
+    def _judge_run(self, check: Callable[[Running], None]) -> None:
+        """Let who watches see the end of a run that has failed, too."""
+        try:
+            check(self.running)
+        except RunFailedError:
+            self.running.tell_end()
+            raise
+
+    def _champion(self) -> ArrayRecord:
+        """The champion in a record of its own, that whoever is given it may change."""
+        run = self.running
+        arrays = run.store.get(run.state.champion)
+        return to_record({name: arrays[name] for name in run.order})
 
     def _evaluate(
         self, result: Result, evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None
@@ -251,7 +271,7 @@ class RelayStrategy(Strategy):
         number = run.progress.round_published
         if evaluate_fn is None:
             return
-        if (metrics := evaluate_fn(number, run.model(run.state.champion))) is not None:
+        if (metrics := evaluate_fn(number, self._champion())) is not None:
             result.evaluate_metrics_serverapp[number] = metrics
 
     def _round(self, result: Result) -> bool:
@@ -264,25 +284,25 @@ class RelayStrategy(Strategy):
         began = time.monotonic() if run.progress.between_rounds else math.nan
         if run.progress.between_rounds and not self._deposit():
             return False
-        seconds: dict[int, float] = {}
-        trained: list[RecordDict] = []
+        travelled = Travelled(claims=(), seconds={}, reasons={}, contents=[])
         replies: list[Message] = []
         if isinstance(run.last, Deposit):
-            lanes, seconds, trained = relay(self, run, run.last)
-            nonces = nonces_to_commit(run, run.last)
-            run.record_block(Commitment(round=run.state.round, lanes=lanes, nonce_hashes=nonces))
+            travelled = relay(run, run.last)
+            nonces, claims = nonces_to_commit(run, run.last), travelled.claims
+            run.record_block(Commitment(round=run.state.round, lanes=claims, nonce_hashes=nonces))
         if isinstance(run.last, Commitment) and settings.examiners:
-            replies = examine(self, run, run.last)
+            replies = examine(run, run.last)
         if not isinstance(run.last, Settlement):
             run.record_block(decide_settlement(run.state))
         settled = run.last
         publish(run)
-        if (metrics := weighted_metrics(trained, settings.weighted_by_key)) is not None:
+        if (metrics := self._averaged(travelled.contents)) is not None:
             result.train_metrics_clientapp[run.state.round] = metrics
         if (metrics := self.aggregate_evaluate(run.state.round, replies)) is not None:
             result.evaluate_metrics_clientapp[run.state.round] = metrics
         if isinstance(settled, Settlement):
-            run.tell_settled(settled, seconds, time.monotonic() - began)
+            took = time.monotonic() - began
+            run.tell_settled(settled, travelled.seconds, took, travelled.reasons)
         return True
 
     def _deposit(self) -> bool:
@@ -291,12 +311,20 @@ class RelayStrategy(Strategy):
         if hops_left(self.settings, hops) <= 0:
             log(INFO, "Stopping: the budget is used.")
             return False
-        deposit = decide_next_deposit(run.state, self._here(), hops, self.order_of_turns)
+        deposit = self.decide_deposit(run.state, self._here(), hops)
         if deposit is None:
             log(WARNING, "Stopping: nobody who trains is here.")
             return False
+        warn_of_cycle(run, deposit)
         run.record_block(deposit)
         return True
+
+    def decide_deposit(self, state: State, present: list[int], hops: int) -> Deposit | None:
+        """The next deposit block by the rules of the run; an experiment may decide another.
+
+        `verify` knows the rules only.
+        """
+        return decide_next_deposit(state, present, hops)
 
     def _here(self) -> list[int]:
         """Who is here, after letting in who came; where nobody is, who comes back is waited for.
@@ -304,13 +332,11 @@ class RelayStrategy(Strategy):
         Nodes leave one by one; all at once they are gone when the SuperLink is in trouble.
         """
         run = self.running
-        admit(self, run)
+        admit(run)
         present = run.present()
         if not present.any():
             log(WARNING, "Nobody is connected; waiting up to %.0f s.", run.timeout)
-            with suppress(NotEnoughParticipantsError):
-                wait_for_nodes(run.grid, 1, run.timeout)
-            admit(self, run)
+            wait_to_be_joined(run)
             present = run.present()
         return np.flatnonzero(present).tolist()
 
@@ -342,9 +368,10 @@ class RelayStrategy(Strategy):
             )
             if settings.examiners:
                 check_utility(found, settings)
-            self.chain.append(genesis_of(settings, model, found))
+            self.chain.append(genesis_of(settings, model, bound_of(found, settings), found))
         progress = replay(self.chain, self.record)
         run = self._running = Running(
+            hooks=self,
             grid=metered,
             courier=courier,
             chain=self.chain,
@@ -369,12 +396,12 @@ class RelayStrategy(Strategy):
         run.tell_start()
 
     def _messages(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, kind: str
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid, kind: str
     ) -> list[Message]:
-        run, settings = self.running, self.settings
-        own = ConfigRecord({**config, **run.extra_config, "server-round": server_round})
+        settings, ttl = self.settings, self.running.timeout + GRACE
+        own = ConfigRecord({**config, "server-round": server_round})
         content = RecordDict({settings.arrayrecord_key: arrays, settings.configrecord_key: own})
         return [
-            Message(content, node, kind, ttl=run.timeout + GRACE, group_id=str(server_round))
-            for node in run.addressees
+            Message(content, node, kind, ttl=ttl, group_id=str(server_round))
+            for node in grid.get_node_ids()
         ]

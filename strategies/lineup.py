@@ -33,18 +33,15 @@ def _of(
     settings: RelaySettings,
     observers: Observers,
     folder: Path | None,
-    *,
-    speculate: bool = False,
 ) -> RelayStrategy:
     if folder is None:
-        return RelayStrategy(settings, observers=observers, speculate=speculate)
+        return RelayStrategy(settings, observers=observers)
     return RelayStrategy(
         settings,
         observers=observers,
         chain=lambda: _ledger(folder),
         store=lambda: FolderStore(folder / "models"),
         resume=bool(run.resume),
-        speculate=speculate,
     )
 
 
@@ -57,7 +54,7 @@ def _ledger(folder: Path) -> SqlChain:
 
 
 def _relay(run: RunSettings, observers: Observers, folder: Path | None) -> Strategy:
-    return _of(run, run.relay, observers, folder, speculate=run.speculate)
+    return _of(run, run.relay, observers, folder)
 
 
 def _fan_out(run: RunSettings, observers: Observers, folder: Path | None) -> Strategy:

@@ -47,7 +47,6 @@ class RunSettings:
     run_name: str
     keys_dir: Path | None
     resume: str
-    speculate: bool
     relay: RelaySettings
     config: Mapping[str, Any]
 
@@ -93,7 +92,6 @@ def parse(config: Mapping[str, Any]) -> RunSettings:
         run_name=str(config["run-name"]),
         keys_dir=Path(str(config["relay-keys-dir"])) if config["relay-keys-dir"] else None,
         resume=str(config["resume"]),
-        speculate=_truth(config, "speculate"),
         relay=relay,
         config=dict(config),
     )

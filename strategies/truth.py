@@ -18,9 +18,11 @@ from clients.client_app import app
 from clients.evaluation import initial_arrays
 from clients.hostile import is_hostile
 from flower_relay import InMemoryGrid, RelayStrategy
-from flower_relay.blocks import Settlement
+from flower_relay.blocks import Deposit, Settlement
 from flower_relay.comparison.shapley import leave_one_out, rank_correlation, shapley_values
+from flower_relay.decisions import decide_next_deposit
 from flower_relay.rules.coins import to_coins
+from flower_relay.state import State
 from strategies.federations import Federation, coalition_values, draw_federation
 
 __all__ = [
@@ -75,11 +77,15 @@ def _twins(seed: int, **same: Any) -> Federation:
 class _AtFixedPlaces(RelayStrategy):
     """The first participant always has the first turn of a cycle, the last one the last."""
 
-    @staticmethod
-    def order_of_turns(bids: NDArray[Any], rng: np.random.Generator) -> NDArray[np.int64]:
-        """Those between the twins take turns at random."""
-        last = len(bids) - 1
-        return np.concatenate([[0], 1 + rng.permutation(last - 1), [last]])
+    def decide_deposit(self, state: State, present: list[int], hops: int) -> Deposit | None:
+        """The rules' own deposit, but for the order of turns."""
+        return decide_next_deposit(state, present, hops, _twins_at_the_ends)
+
+
+def _twins_at_the_ends(bids: NDArray[Any], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Those between the twins take turns at random."""
+    last = len(bids) - 1
+    return np.concatenate([[0], 1 + rng.permutation(last - 1), [last]])
 
 
 def _earned(

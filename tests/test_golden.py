@@ -23,14 +23,14 @@ from .signers import fixed_keys, play, verify
 NODES = 8
 HOSTILE = (2, 5)
 HEADS = {
-    "chain": "7c07ecaba6c158d0eef4f356ca518bf74a2b8d599667061bbdf7f8f04c034c8c",
-    "whole hops": "95a43a4cc3693e291b60e3775c6b25fc41de0f11a776978d75de71177bad9020",
-    "lanes": "63882788f6b262684c8948e78a34ee64ca86ce009f27f1138630a9982dae419f",
-    "lanes average": "f4b1c669c1b48e1e83839466d1a67b0d6ac883d897a996f6caabf57104ab90bc",
-    "fan-out": "96d93b2ab055c729ef807c5d127492ec4702f6001cbcef56867459bbbd22643a",
-    "fan-out royalty": "451707e49773420a27224f46d1d14e135d178bf47dcc51583d4cfe893cb5c9c4",
+    "chain": "c90af554c8ede74bca48e284bff603629fa4aa9b98ad70e3c8c20bb22c6b31e8",
+    "whole hops": "fbb044c5593f9d9d9081de69ee22e19e12243814596ba8e22df0bccfca2a8d8d",
+    "lanes": "a6a40354d819a1b1aedff939b4a4ac3da1829b3da8b4f420bf4d5c3434f9c704",
+    "lanes average": "712d4f2e99856d7f79ddb1293518cf626f69642ce2cd46e5f4dcfe460f13f471",
+    "fan-out": "15f041e36209809990944e6d42baed97f260b512d36dfc2ba8a9bfe98c10df36",
+    "fan-out royalty": "020430b279d5ea86668c38a5d58f90b0073920e7ab195c5e4cdc9cdd9ef3a27c",
     "untested": "dd71740d527ccba7ce41c22987903bb3698af4d6983da13f68102f3cf00db0a7",
-    "signed": "f25addc6eb3099951c1d51af78ff2edac1dece4d92cad9b21f236dcaa5f7e975",
+    "signed": "cd9d325938a748c0021f5b4c247e79bf719437399c04c0551b7ae475140c0c8e",
 }
 
 

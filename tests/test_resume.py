@@ -109,7 +109,6 @@ WORLDS: dict[str, World] = {
         "tolerance": 0.05,
     },
     "debts": {"nodes": 4, "lanes": 2, "tolerance": 1.0, "debt_scale": 0.01, "debt_allowance": 0.0},
-    "ahead": {"max_leg": 2, "speculate": True, "nodes": 7, "rounds": 5},
     "late": {"max_leg": 2, "late": 7, "rounds": 3},
     "select": {"lanes": 2, "max_leg": 2, "deposit_unit": 0.0, "rounds": 3, "seed": 2},
     "average": {"lanes": 2, "max_leg": 2, "lanes_meet": "average", "rounds": 3},

@@ -13,7 +13,7 @@ from flower_relay.rules.testing import (
     LegVerdict,
     bounded_utility,
     draw_committee,
-    fault_of,
+    flaw_of,
     judge_leg,
     mean_step,
     shortened,
@@ -37,8 +37,13 @@ def test_what_is_not_a_number_is_as_bad_as_counts(value: float, rises: bool) -> 
     assert bounded_utility(value, 4.0, rises) == 0.0
 
 
+def fault(candidate: dict[str, np.ndarray], base: dict[str, np.ndarray]) -> str | None:
+    flaw = flaw_of(candidate, base)
+    return None if flaw is None else flaw.fault
+
+
 @pytest.mark.parametrize(
-    ("change", "fault"),
+    ("change", "expected"),
     [
         ({"w": np.full((2, 3), 2, np.float32)}, None),
         ({"count": np.array(6)}, None),
@@ -53,9 +58,9 @@ def test_what_is_not_a_number_is_as_bad_as_counts(value: float, rises: bool) -> 
     ],
 )
 def test_unusable_candidates_never_reach_the_examiners(
-    change: dict[str, np.ndarray], fault: str | None
+    change: dict[str, np.ndarray], expected: str | None
 ) -> None:
-    assert fault_of({**BASE, **change}, BASE) == fault
+    assert fault({**BASE, **change}, BASE) == expected
 
 
 @given(st.integers(1, 6), st.sampled_from([np.float16, np.float32, np.float64]))
@@ -64,13 +69,13 @@ def test_a_copy_with_a_few_low_bits_turned_is_no_candidate(turned: int, kind: ty
     base = {"w": np.full(6, 3.0, kind)}
     copy = base["w"].copy()
     copy[:turned] = np.nextafter(copy[:turned], kind(4))
-    assert fault_of({"w": copy}, base) == (None if kind is np.float16 else "unchanged")
+    assert fault({"w": copy}, base) == (None if kind is np.float16 else "unchanged")
 
 
 def test_whatever_is_not_nothing_is_a_change_from_nothing() -> None:
     nothing = {"w": np.zeros(3, np.float32)}
-    assert fault_of({"w": np.full(3, 1e-30, np.float32)}, nothing) is None
-    assert fault_of(nothing, nothing) == "unchanged"
+    assert fault({"w": np.full(3, 1e-30, np.float32)}, nothing) is None
+    assert fault(nothing, nothing) == "unchanged"
 
 
 Whole = st.integers(-(2**20), 2**20)

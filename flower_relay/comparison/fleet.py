@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from flwr.app import Message, MessageType
 from flwr.serverapp import Grid
 
-from ..adapter import metrics_of
 from ..metering import payload
 from ..passing import PassingGrid
+from ..wire.replies import metrics_of
 from .devices import Device
 
 __all__ = ["FleetClock", "FleetGrid", "Traffic"]

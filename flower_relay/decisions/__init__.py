@@ -10,7 +10,6 @@ from .deposits import decide_deposits, decide_next_deposit, hops_left
 from .publication import Averages, decide_publication
 from .randomness import generator, seed_from
 from .settlement import decide_settlement
-from .speculation import can_be_supposed, decide_ahead, fails
 from .tests import (
     AuditTerms,
     TestPlan,
@@ -26,16 +25,13 @@ __all__ = [
     "Averages",
     "TestPlan",
     "audit_terms",
-    "can_be_supposed",
     "candidates",
-    "decide_ahead",
     "decide_deposits",
     "decide_next_deposit",
     "decide_nonces",
     "decide_publication",
     "decide_settlement",
     "decide_tests",
-    "fails",
     "generator",
     "hops_left",
     "may_bring_nonces",

@@ -34,7 +34,7 @@ def settle_lane(
     patience = [state.patience(hop.trainer) for hop in leg]
     verdict = _verdict(state, rows, committee, patience)
     outcomes = _outcomes(verdict, len(leg))
-    _move_deposits(tally, leg, outcomes, stakes, _ahead(state))
+    _move_deposits(tally, leg, outcomes, stakes)
     _judge(state, tally, leg, outcomes, verdict, rows, patience)
     gains = _gains(state, lane, rows, state.who.bond[list(committee)])
     steps = steps_of(state, lane, terms.trainers)
@@ -109,14 +109,8 @@ def _outcomes(verdict: LegVerdict, num_hops: int) -> list[str]:
     ]
 
 
-def _ahead(state: State) -> list[int]:
-    """Who trained for nothing on the baton of a leg that fails."""
-    lanes = state.testing.ahead if state.testing else ()
-    return [claim.trainer for lane in lanes for claim in lane]
-
-
 def _move_deposits(
-    tally: Tally, leg: list[HopClaim], outcomes: list[str], stakes: dict[int, int], ahead: list[int]
+    tally: Tally, leg: list[HopClaim], outcomes: list[str], stakes: dict[int, int]
 ) -> None:
     forfeited = 0
     for hop, outcome in zip(leg, outcomes, strict=True):
@@ -124,8 +118,8 @@ def _move_deposits(
         forfeited += stakes[hop.trainer] if outcome == "rejected" else 0
         tally.pay(hop.trainer, stakes[hop.trainer], rule)
     voided = [hop.trainer for hop, out in zip(leg, outcomes, strict=True) if out == "voided"]
-    each, _ = compensation(forfeited, len(voided) + len(ahead))
-    for trainer in (*voided, *ahead):
+    each, _ = compensation(forfeited, len(voided))
+    for trainer in voided:
         tally.pay(trainer, each, "compensation")
 
 

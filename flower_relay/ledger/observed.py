@@ -96,9 +96,10 @@ def check_commitment(state: State, deposit: Deposit, block: Commitment) -> None:
             path = f"commitment.lanes[{lane}][{place}].model"
             check_stride(state, claim, f"commitment.lanes[{lane}][{place}].sent")
             if claim.fault is None and claim.model is not None:
-                if claim.model in state.seen or claim.model in fresh:
+                if state.is_copy(claim.model, claim.trainer) or claim.model in fresh:
                     raise Differs(path, "a model that is new", f"{claim.model}, seen before")
-                if claim.sent in state.seen or claim.sent in fresh:
+                sent = claim.sent
+                if sent and (state.is_copy(sent, claim.trainer) or sent in fresh):
                     path = f"commitment.lanes[{lane}][{place}].sent"
                     raise Differs(path, "a model that is new", f"{claim.sent}, seen before")
                 fresh.update((claim.model, claim.sent or claim.model))

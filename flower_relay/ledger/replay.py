@@ -33,7 +33,6 @@ from ..publishing import StoredAverages, StoredSteps
 from ..running import Progress
 from ..state import begin
 from ..store import ModelStore
-from .ahead import check_ahead
 from .observed import (
     check_admission,
     check_commitment,
@@ -131,8 +130,6 @@ class Replay:
             case Testing():
                 self.named.update(() if block.planted is None else (block.planted,))
                 self.named.update((*block.shown, *block.references, *block.probes))
-                ahead = [claim.model for lane in block.ahead for claim in lane]
-                self.named.update(model for model in ahead if model is not None)
             case Publication():
                 self.named.update((*block.batons, *block.trails))
         self._conserve(block)
@@ -187,7 +184,6 @@ class Replay:
             raise difference
         check_votes(state, block)
         self.word.check_testing(state, block)
-        check_ahead(state, block, self.progress.hops)
         return expected
 
     def _drawn(self, block: Testing) -> Testing:
@@ -217,7 +213,6 @@ class Replay:
             signatures=block.signatures,
             nonces=block.nonces,
             shown=block.shown,
-            ahead=block.ahead,
         )
 
     def _audits(self, block: Testing, terms: list[AuditTerms]) -> list[tuple[str, str]]:

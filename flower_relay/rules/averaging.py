@@ -47,13 +47,20 @@ def transplant(reference: Arrays, base: Arrays, model: Arrays, weight: float) ->
         That of a fresh baton in the trail, 1 − keep.
     """
     return {
-        name: np.asarray(
-            array + np.asarray(weight, array.dtype) * (model[name] - base[name]), array.dtype
-        )
+        name: _stepped(array, base[name], model[name], weight)
         if np.issubdtype(array.dtype, np.inexact)
         else array
         for name, array in reference.items()
     }
+
+
+def _stepped(
+    array: NDArray[Any], base: NDArray[Any], model: NDArray[Any], weight: float
+) -> NDArray[Any]:
+    """Where the step has no length (the same infinity at both ends) nothing is added."""
+    with np.errstate(invalid="ignore"):
+        step = np.asarray(weight, array.dtype) * (model - base)
+    return np.asarray(array + np.where(model == base, np.zeros_like(step), step), array.dtype)
 
 
 def weighted_average(models: Sequence[Arrays], weights: Sequence[float]) -> dict[str, Any]:
@@ -61,7 +68,8 @@ def weighted_average(models: Sequence[Arrays], weights: Sequence[float]) -> dict
     averaged: dict[str, Any] = {}
     for name, newest in models[-1].items():
         if np.issubdtype(newest.dtype, np.inexact):
-            pairs = zip(models, weights, strict=True)
+            # A weight of nothing takes no part: nothing times infinity is no number.
+            pairs = [pair for pair in zip(models, weights, strict=True) if pair[1]]
             mean = sum(model[name] * np.asarray(weight, newest.dtype) for model, weight in pairs)
             averaged[name] = np.asarray(mean, dtype=newest.dtype)
         else:

@@ -14,13 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "Flaw",
     "LegVerdict",
     "bounded_utility",
     "draw_committee",
-    "fault_of",
+    "fitting",
+    "flaw_of",
     "judge_leg",
     "mean_step",
     "shortened",
+    "unlike",
     "weighted_median",
 ]
 
@@ -36,35 +39,92 @@ _STILL = 1e-6
 """A change smaller than this part of the weights is none: it takes a few low bits to look new."""
 
 
-def fault_of(candidate: Arrays, base: Arrays) -> str | None:
+@dataclass(frozen=True, kw_only=True)
+class Flaw:
+    """What is wrong with a candidate: the kind of fault, and where it was first seen."""
+
+    fault: str
+    reason: str
+
+
+def flaw_of(candidate: Arrays, base: Arrays) -> Flaw | None:
     """Why a candidate must not reach the examiners, or None.
+
+    Only what differs from the base is judged, array by array. Constant buffers (masks of
+    minus infinity, tables, a frozen backbone) neither hide a small change nor are faults.
 
     Returns
     -------
-    str or None
-        `mis-shaped` (names, shapes or types differ), `non-finite` (NaN or infinity) or
-        `unchanged` (nothing but low bits differs from the base). Copies of other models are found
-        by their hash, not here.
+    Flaw or None
+        `mis-shaped` (names, shapes or types differ), `non-finite` (NaN or infinity that the
+        base does not have there) or `unchanged` (nothing but low bits differs from the base).
+        Copies of other models are found by their hash, not here.
     """
-    if candidate.keys() != base.keys():
-        return "mis-shaped"
+    if (reason := unlike(candidate, base)) is not None:
+        return Flaw(fault="mis-shaped", reason=reason)
+    moved = False
     for name, array in candidate.items():
-        if array.shape != base[name].shape or array.dtype != base[name].dtype:
-            return "mis-shaped"
-    for array in candidate.values():
-        if np.issubdtype(array.dtype, np.inexact) and not np.isfinite(array).all():
-            return "non-finite"
-    return None if _moved(candidate, base) else "unchanged"
+        changed = array != base[name]  # NaN differs from everything
+        if not changed.any():
+            continue
+        now, before = array[changed], base[name][changed]
+        if array.dtype.kind not in "fc":
+            moved = True
+            continue
+        if not np.isfinite(now).all():
+            return Flaw(fault="non-finite", reason=f"array '{name}' holds NaN or infinity")
+        moved = moved or _beyond_rounding(now, before)
+    if moved:
+        return None
+    return Flaw(fault="unchanged", reason="no array differs from the base by more than rounding")
 
 
-def _moved(candidate: Arrays, base: Arrays) -> bool:
-    """Whether a candidate is more than its base with a few low bits turned."""
-    change = size = 0.0
+def unlike(candidate: Arrays, base: Arrays) -> str | None:
+    """The first difference between two models' names, shapes or types, in words; or None."""
+    missing, extra = sorted(base.keys() - candidate.keys()), sorted(candidate.keys() - base.keys())
+    if missing or extra:
+        absent = f"array '{missing[0]}' is missing" if missing else "nothing is missing"
+        more = f"array '{extra[0]}' is not one of the model's" if extra else "nothing is new"
+        return f"{absent}, {more} ({len(missing)} missing, {len(extra)} new)"
     for name, array in candidate.items():
-        wide, before = array.astype(np.float64), base[name].astype(np.float64)
-        change += float(np.square(wide - before).sum())
-        size += float(np.square(before).sum())
-    return change > _STILL**2 * size
+        expected = base[name]
+        if array.shape != expected.shape:
+            return f"array '{name}': expected shape {expected.shape}, found {array.shape}"
+        if array.dtype != expected.dtype:
+            return f"array '{name}': expected type {expected.dtype}, found {array.dtype}"
+    return None
+
+
+def fitting(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    """An array as another type, or None where training could see what the cast loses.
+
+    Floats become floats of at least 32 bits: a library's own precision is no fault. Integers
+    become integers that can hold every value.
+    """
+    if array.dtype == dtype:
+        return array
+    kinds = array.dtype.kind, dtype.kind
+    if kinds == ("f", "f") and dtype.itemsize >= min(4, array.dtype.itemsize):
+        with np.errstate(over="ignore"):
+            return array.astype(dtype)
+    if kinds[0] in "iu" and kinds[1] in "iu":
+        cast = array.astype(dtype)
+        # Signed and unsigned numbers of 64 bits have no type in common: compare by sign, too.
+        same = (cast.astype(array.dtype) == array) & ((cast < 0) == (array < 0))
+        return cast if same.all() else None
+    return None
+
+
+def _beyond_rounding(now: NDArray[Any], before: NDArray[Any]) -> bool:
+    """Whether numbers differ by more than a few low bits of them."""
+    wide = np.complex128 if now.dtype.kind == "c" else np.float64
+    if not np.isfinite(before).all():
+        return True  # an infinity became a number
+    scale = float(np.abs(before).max(initial=0.0)) or 1.0  # squares of large numbers overflow
+    with np.errstate(over="ignore"):
+        one, other = now.astype(wide) / scale, before.astype(wide) / scale
+        change = float(np.square(np.abs(one - other)).sum())
+    return change > _STILL**2 * float(np.square(np.abs(other)).sum())
 
 
 def shortened(base: Arrays, candidate: Arrays, stride: float) -> dict[str, NDArray[Any]]:
@@ -78,8 +138,11 @@ def shortened(base: Arrays, candidate: Arrays, stride: float) -> dict[str, NDArr
 
 
 def _between(base: NDArray[Any], end: NDArray[Any], stride: float) -> NDArray[Any]:
-    half = end / 2 - base / 2  # the whole of it may be too large a number
-    return np.asarray(base + 2 * stride * half, end.dtype)
+    with np.errstate(invalid="ignore"):
+        half = end / 2 - base / 2  # the whole of it may be too large a number
+        part = np.asarray(base + 2 * stride * half, end.dtype)
+    # Where both have the same infinity there is no way between them.
+    return np.where(np.isfinite(part), part, end) if not np.isfinite(part).all() else part
 
 
 def draw_committee(

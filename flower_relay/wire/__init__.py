@@ -1,0 +1,1 @@
+"""What messages hold: each kind is written and read in one file."""

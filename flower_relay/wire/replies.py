@@ -1,0 +1,192 @@
+"""What a reply holds, read without trusting it: weights, metrics, and their averages.
+
+Everything that a participant can send ends here as a value or as a `Flaw`; nothing raises.
+Nothing is allocated on the word of a header: an array is read only where its header announces
+the shape that is expected, and the bytes for it are there.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from ..adapter import aggregate_metricrecords
+from ..rules.testing import Flaw, fitting
+
+__all__ = ["averaged", "form_of", "metrics_of", "number_in", "the_model", "unpacked"]
+
+_LARGEST_HEADER = 1024
+"""Characters of a numpy header that are read; an ordinary one has 118."""
+
+Told = Callable[[str, str], None]
+"""Takes the name of a metric and why it cannot be averaged."""
+
+
+def number_in(metrics: Mapping[str, object], key: str) -> float | None:
+    """A metric as a float; None where it is absent, a list, or too large for one."""
+    value = metrics.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
+
+
+def metrics_of(message: Message) -> MetricRecord:
+    """All metrics of a reply in one record."""
+    return _merged(message.content)
+
+
+def _merged(content: RecordDict) -> MetricRecord:
+    # Not `content.metric_records`: its views keep what they showed alive.
+    merged = MetricRecord()
+    for record in content.values():
+        if isinstance(record, MetricRecord):
+            merged.update(record)
+    return merged
+
+
+def the_model(content: RecordDict, base: Mapping[str, NDArray[Any]], key: str) -> Flaw | None:
+    """See to it that a content holds one model which can be read, under `key`.
+
+    Arrays of another precision are cast to the base's type where that loses nothing that
+    training could see.
+
+    Returns
+    -------
+    Flaw or None
+        What is wrong; None where the content now holds one readable model.
+    """
+    found = [name for name, record in content.items() if isinstance(record, ArrayRecord)]
+    if len(found) != 1:
+        return _misshaped(f"expected one ArrayRecord with the model, found {len(found)}")
+    record = content[found[0]]
+    assert isinstance(record, ArrayRecord)
+    if record.keys() != base.keys():
+        return _misshaped(_names_differ(list(record), list(base)))
+    for name, packed in record.items():
+        array = unpacked(name, packed, base[name])
+        if isinstance(array, Flaw):
+            return array
+        if array.dtype != _dtype_of(packed):
+            record[name] = Array(array)
+    if found[0] != key:
+        del content[found[0]]
+        content[key] = record
+    return None
+
+
+def unpacked(name: str, packed: Array, like: NDArray[Any]) -> NDArray[Any] | Flaw:
+    """An array out of its bytes, shaped and typed like another; it may be a view of them."""
+    if packed.stype != "numpy.ndarray" or not isinstance(packed.data, bytes):
+        return _misshaped(f"array '{name}': expected numpy's packing, found {packed.stype!r:.60}")
+    stream = io.BytesIO(packed.data)
+    try:
+        shape, fortran, dtype = _header(stream)
+    except Exception as problem:  # whatever numpy makes of bytes from outside
+        return _misshaped(f"array '{name}': its bytes are no numpy array ({problem!s:.120})")
+    if shape != like.shape:
+        return _misshaped(f"array '{name}': expected shape {like.shape}, found {shape!s:.60}")
+    there, needed = len(packed.data) - stream.tell(), like.size * dtype.itemsize
+    if dtype.hasobject or there != needed:
+        return _misshaped(
+            f"array '{name}': expected {needed} bytes of {dtype!s:.40}, found {there}"
+        )
+    flat = np.frombuffer(packed.data, dtype, count=like.size, offset=stream.tell())
+    array = fitting(flat.reshape(shape, order="F" if fortran else "C"), like.dtype)
+    if array is None:
+        return _misshaped(f"array '{name}': expected type {like.dtype}, found {dtype!s:.40}")
+    return array
+
+
+def _header(stream: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    version = npy.read_magic(stream)
+    if version not in readers:
+        raise ValueError(f"version {version} of numpy's format")
+    found: tuple[tuple[int, ...], bool, np.dtype[Any]] = readers[version](
+        stream, max_header_size=_LARGEST_HEADER
+    )
+    return found
+
+
+def _dtype_of(packed: Array) -> np.dtype[Any]:
+    """The type that an array's bytes have; they were read before."""
+    return _header(io.BytesIO(packed.data))[2]
+
+
+def _names_differ(found: Sequence[str], expected: Sequence[str]) -> str:
+    """The first names that differ, and a hint where one is the other with something before it."""
+    missing = sorted(set(expected) - set(found))
+    new = sorted(set(found) - set(expected))
+    parts = [f"array '{missing[0]:.80}' is missing"] if missing else []
+    parts += [f"array '{new[0]:.80}' is not one of the model's"] if new else []
+    prefixes = {name.removesuffix(other) for name in new for other in missing[:1]} - set(new)
+    hint = f"; every name begins with '{min(prefixes):.40}'" if prefixes else ""
+    return f"{' and '.join(parts)} ({len(missing)} missing, {len(new)} new){hint}"
+
+
+def _misshaped(reason: str) -> Flaw:
+    return Flaw(fault="mis-shaped", reason=reason)
+
+
+def averaged(contents: Iterable[RecordDict], weighted_by: str, told: Told) -> MetricRecord | None:
+    """The weighted averages of the metrics that replies report; None where there are none.
+
+    A reply without a positive number of examples has no weight and is left out. Of a metric
+    that comes in several forms (a number, lists of different lengths) the form that most
+    replies have is averaged, and the others are left out. What is left out is told.
+
+    Parameters
+    ----------
+    weighted_by : str
+        The metric that weighs; it is not averaged itself.
+    """
+    weighed: list[tuple[MetricRecord, int | float]] = []
+    for content in contents:
+        metrics = _merged(content)
+        weight = number_in(metrics, weighted_by)
+        if metrics and (weight is None or not (0 < weight < math.inf)):
+            told(weighted_by, f"expected a positive number, found {metrics.get(weighted_by)!r:.60}")
+        elif metrics:
+            weighed.append((metrics, metrics[weighted_by]))  # type: ignore[arg-type]
+    names = dict.fromkeys(name for metrics, _ in weighed for name in metrics if name != weighted_by)
+    averages = MetricRecord()
+    for name in names:
+        averages.update(_average(name, weighed, weighted_by, told))
+    return averages if weighed else None
+
+
+def _average(
+    name: str, weighed: list[tuple[MetricRecord, int | float]], weighted_by: str, told: Told
+) -> MetricRecord:
+    forms = Counter(form_of(metrics[name]) for metrics, _ in weighed if name in metrics)
+    usable = [form for form, _ in forms.most_common() if form is not None]
+    if len(forms) > 1 or not usable:
+        told(name, f"it comes as {', '.join(str(form or 'no finite number') for form in forms)}")
+    if not usable:
+        return MetricRecord()
+    alike = [
+        RecordDict({"metrics": MetricRecord({weighted_by: weight, name: metrics[name]})})
+        for metrics, weight in weighed
+        if name in metrics and form_of(metrics[name]) == usable[0]
+    ]
+    return aggregate_metricrecords(alike, weighted_by)
+
+
+def form_of(value: object) -> str | None:
+    """What a metric is, as far as averaging goes: `number`, `list of N`; None for neither."""
+    if isinstance(value, list):
+        fine = all(number_in({"": each}, "") is not None for each in value)
+        return f"list of {len(value)}" if fine else None
+    number = number_in({"": value}, "")
+    return None if number is None or not math.isfinite(number) else "number"
