@@ -253,7 +253,9 @@ def _plant(run: Running, plan: TestPlan) -> str | None:
 def _drowned(array: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
     """An array with noise three times its own spread; what is infinite stays so."""
     finite = array if np.isfinite(array).all() else array[np.isfinite(array)]
-    spread = 3 * finite.std() if finite.size else 0.0
     with np.errstate(over="ignore"):
+        spread = 3 * finite.std() if finite.size else 0.0
+        if not np.isfinite(spread):  # squares of large numbers
+            spread = np.abs(finite.astype(np.float64)).max()
         noised = array + rng.normal(0, spread + 1e-3, array.shape).astype(array.dtype)
     return np.asarray(np.where(np.isfinite(noised), noised, array), array.dtype)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from flwr.app import Message
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 
 from .passing import PassingGrid
@@ -74,4 +74,18 @@ def payload(message: Message) -> int:
     """Bytes of a message's records; nothing for an error."""
     if not message.has_content():
         return 0
-    return sum(record.count_bytes() for record in message.content.values())
+    return sum(_size(record) for record in message.content.values())
+
+
+def _size(record: ArrayRecord | MetricRecord | ConfigRecord) -> int:
+    """As Flower counts; it cannot count empty texts and lists, which anybody may send."""
+    if not isinstance(record, ConfigRecord):
+        return record.count_bytes()
+    values = [each for v in record.values() for each in (v if isinstance(v, list) else [v])]
+    return sum(map(len, record)) + sum(map(_value_size, values))
+
+
+def _value_size(value: bool | int | float | str | bytes) -> int:
+    if isinstance(value, str | bytes):
+        return len(value)
+    return 1 if isinstance(value, bool) else 8

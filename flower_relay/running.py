@@ -29,7 +29,7 @@ from .passing import PassingGrid
 from .record import HopRow, ParticipantRow, RelayObserver, RoundRow, RunRecord
 from .rules.coins import to_coins
 from .state import State, apply
-from .statements import key_of
+from .statements import key_of, short_name
 from .store import ModelStore
 
 __all__ = [
@@ -223,7 +223,7 @@ class Running:
 
     def notice(self, participant: int, kind: str, reason: str) -> None:
         """Note a trouble with a participant; it is said once."""
-        self.record.notices.tell(self.state.who.names[participant], kind, reason)
+        self.record.notices.tell(short_name(self.state.who.names[participant]), kind, reason)
 
     def tell_settled(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from copy import deepcopy
 from dataclasses import asdict
 
 import numpy as np
@@ -70,7 +71,7 @@ class ByHand:
     def next_trainer(self) -> int:
         """Who trains next, where all are there."""
         draw = generator(0, self.state.round + 1, "deposits")
-        deposit = decide_deposits(self.state.copy(), np.ones(4, bool), draw, most_hops=9)
+        deposit = decide_deposits(deepcopy(self.state), np.ones(4, bool), draw, most_hops=9)
         return deposit.lanes[0].trainers[0]
 
     def cycle(self, *steps: float) -> list[int]:
