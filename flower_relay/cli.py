@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shlex
+import signal
 import sys
+from types import FrameType
 
 import typer
 from rich.console import Console
@@ -26,14 +31,53 @@ app.add_typer(economy_app, name="economy")
 app.add_typer(ledger_app, name="ledger")
 
 
+_GO_ON = (["compare", "run"], ["compare", "tune"], ["economy", "sweep"])
+"""Commands that keep what is finished, and take it up when they are given again."""
+
+
 def main() -> None:
-    """Run the command line; an error of ours is a message, not a traceback."""
+    """Run the command line; an error of ours or of a file is a message, not a traceback."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _stop)
     try:
         app()
     except RelayError as problem:
-        console = Console(stderr=True, soft_wrap=True, highlight=False)
-        console.print(f"[bold red]Error:[/] {escape(str(problem))}")
+        _say(f"[bold red]Error:[/] {escape(str(problem))}")
         sys.exit(1)
+    except OSError as problem:
+        _say(f"[bold red]Error:[/] {escape(_of_file(problem))}")
+        sys.exit(1)
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            _say(escape(_how_to_go_on(sys.argv[1:])))
+        raise
+
+
+_INTERRUPTED = 128 + signal.SIGINT
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Say at once that it stops: what is being played may take seconds to end."""
+    with contextlib.suppress(OSError):
+        os.write(2, b"\nStopping ...\n")  # not by print, which may be at work in this moment
+    raise KeyboardInterrupt
+
+
+def _how_to_go_on(words: list[str]) -> str:
+    command = shlex.join(["flower-relay", *words])
+    if words[:2] in _GO_ON:
+        return f"Stopped. What is finished is kept. To go on from there: {command}"
+    return f"Stopped; nothing is kept of it. To begin anew: {command}"
+
+
+def _of_file(problem: OSError) -> str:
+    """What the system says of a file that could not be read or written."""
+    where = "" if problem.filename is None else f"{problem.filename}: "
+    return f"{where}{problem.strerror or problem}. Name another file or folder, or clear this one."
+
+
+def _say(text: str) -> None:
+    Console(stderr=True, soft_wrap=True, highlight=False).print(text)
 
 
 if __name__ == "__main__":

@@ -278,7 +278,10 @@ def run_app(
 
 
 def interrupted(number: int, frame: FrameType | None) -> None:
-    """End by an exit, which cleans up."""
+    """Say that it stops, then end by an exit, which cleans up."""
+    with contextlib.suppress(OSError):
+        # Not by print, which may be at work in this moment.
+        os.write(2, b"\nStopping: ending the run and its processes. This takes some seconds.\n")
     raise SystemExit(128 + number)
 
 

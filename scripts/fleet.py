@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -25,7 +26,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 from credentials import make_certificates, make_node_key  # noqa: E402
+from launch import Launch, number_of_nodes, prepare  # noqa: E402
 
+from flower_relay.destinations import check_folder  # noqa: E402
+from flower_relay.errors import ConfigurationError, RelayError  # noqa: E402
 from flower_relay.superlink import (  # noqa: E402
     PrivateSuperLink,
     end_tidily_on_signals,
@@ -36,6 +40,12 @@ from flower_relay.superlink import (  # noqa: E402
 _ONLINE_SECONDS = 120.0
 _POLL = "0.2"
 """Seconds between a SuperExec's looks for work: Flower 1.41 reads this variable, 1 by default."""
+
+
+_NO_RESUME = (
+    "The participants' keys are made for each fleet and end with it, so its run cannot be gone on "
+    "with; on devices that keep their keys it can (docs/fleet.md)."
+)
 
 
 class Fleet(PrivateSuperLink):
@@ -193,33 +203,56 @@ def hop_times(folder: Path) -> list[float]:
 
 
 def main() -> int:
+    end_tidily_on_signals()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--nodes", type=int, default=8, help="SuperNodes")
+    parser.add_argument("--nodes", type=number_of_nodes, default=8, help="SuperNodes")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where files go")
     parser.add_argument("--keep-logs", type=Path, help="copy the processes' logs there")
     parser.add_argument("config", nargs="?", default="budget=40", help="run config")
     options = parser.parse_args()
-    end_tidily_on_signals()
+    try:
+        if options.keep_logs:
+            check_folder(options.keep_logs, "keep-logs")
+        launch = prepare(
+            options.config, options.runs_dir, run_name=f"fleet-{time.strftime('%Y%m%d-%H%M%S')}",
+            min_available_nodes=options.nodes,
+        )  # fmt: skip
+        if launch.given.get("resume"):
+            raise ConfigurationError(_NO_RESUME)
+        return _run(options, launch)
+    except SystemExit as stop:
+        if isinstance(stop.code, int):
+            print(_how_to_begin_anew(options, launch), file=sys.stderr)
+        raise
+    except (RelayError, OSError, subprocess.TimeoutExpired) as problem:
+        print(f"Error: {problem}", file=sys.stderr)
+        return 1
+
+
+def _run(options: argparse.Namespace, launch: Launch) -> int:
     began = time.monotonic()
-    fleet = Fleet(options.nodes)
-    name = f"fleet-{time.strftime('%Y%m%d-%H%M%S')}"
-    folder = options.runs_dir.absolute() / name
-    with fleet:
+    with Fleet(options.nodes) as fleet:
         print(f"{options.nodes} SuperNodes online after {time.monotonic() - began:.0f} s.")
         try:
-            where = f'runs-dir="{folder.parent}" run-name="{name}"'
-            least = f"min-available-nodes={options.nodes}"
-            problem = run_app(fleet, None, f"{where} {least} {options.config}")
+            problem = run_app(fleet, None, launch.config)
         finally:
             if options.keep_logs:
                 fleet.keep_logs(options.keep_logs)
     if problem is not None:
         print(f"FAILED: {problem}", file=sys.stderr)
         return 1
-    if times := hop_times(folder):
+    if times := hop_times(launch.folder):
         p95 = statistics.quantiles(times, n=20)[-1] if len(times) > 1 else times[0]
         print(f"{len(times)} hops: median {statistics.median(times):.2f} s, p95 {p95:.2f} s.")
-    return 0 if not (folder / "ledger.db").exists() or verify(folder) else 1
+    return 0 if not (launch.folder / "ledger.db").exists() or verify(launch.folder) else 1
+
+
+def _how_to_begin_anew(options: argparse.Namespace, launch: Launch) -> str:
+    kept = ["--keep-logs", str(options.keep_logs)] if options.keep_logs else []
+    where = ["--nodes", str(options.nodes), "--runs-dir", str(options.runs_dir)]
+    line = shlex.join(["python", "scripts/fleet.py", *where, *kept, options.config])
+    there = f" What was done is in {launch.folder}." if launch.folder.exists() else ""
+    return f"Stopped.{there} {_NO_RESUME} To begin anew: {line}"
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ class Journal(RelayObserver):
         self.before = Totals()
         self.tests: dict[int, dict[str, Any]] = {}
         self._rounds: dict[int, dict[str, Any]] = {}
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
         for line in text.splitlines():
             self._recall(line)
         if text and not text.endswith("\n"):
@@ -93,18 +93,20 @@ class Journal(RelayObserver):
         times = {number: iter(line["hop_seconds"]) for number, line in self._rounds.items()}
         for index, hop in enumerate(record.hops):
             if hop.round in times:
-                record.hops[index] = replace(hop, seconds=_number(next(times[hop.round])))
+                record.hops[index] = replace(hop, seconds=_number(next(times[hop.round], None)))
 
     def _recall(self, line: str) -> None:
         try:
             entry = json.loads(line)
-        except ValueError:
-            return  # cut short by a crash
-        if "test" in entry:
-            self.tests[entry["round"]] = entry["test"]
-        else:
-            self._rounds[entry["round"]] = entry
-            self.before = Totals(**entry["totals"])
+            if "test" in entry:
+                self.tests[int(entry["round"])] = dict(entry["test"])
+            else:
+                before = Totals(**entry["totals"])
+                _ = entry["seconds"], iter(entry["hop_seconds"])
+                self._rounds[int(entry["round"])] = entry
+                self.before = before
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return  # cut short by a crash; what it told stays unknown
 
     def _write(self, line: str) -> None:
         with self._path.open("a", encoding="utf-8") as file:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from flower_relay.destinations import check_folder
 from flower_relay.errors import ConfigurationError
 from strategies.settings import RELAYS, RunSettings
 
@@ -43,13 +44,18 @@ def new_folder(run: RunSettings) -> Path:
     """
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
     folder = run.runs_dir / (run.run_name or f"{stamp}-{run.strategy}")
+    check_folder(run.runs_dir, "runs-dir")
     try:
-        folder.mkdir(parents=True)
+        folder.mkdir()
     except FileExistsError:
         raise ConfigurationError(
             f"run-name = {run.run_name!r}: {folder} is there already; choose another name, "
             f"leave it empty for one of its own, or go on with that run by "
             f'resume="{run.run_name}".'
+        ) from None
+    except OSError as problem:
+        raise ConfigurationError(
+            f"run-name = {run.run_name!r}: {folder} cannot be made: {problem.strerror}."
         ) from None
     text = json.dumps(dict(run.config), indent=1)
     unfinished = folder / f"{_CONFIG}.part"
@@ -96,7 +102,7 @@ def resumed_config(
     ConfigurationError
         When keys contradict the run's config, or it was no relay.
     """
-    saved = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+    saved = _saved(folder / _CONFIG)
     if saved["strategy"] not in RELAYS:
         raise ConfigurationError(
             f"resume = {config['resume']!r}: that run's strategy is {saved['strategy']!r}, and "
@@ -113,6 +119,24 @@ def resumed_config(
     changed = {key: config[key] for key in MAY_CHANGE if key in given}
     whole = {**config, **saved, **changed}
     return whole | {"runs-dir": config["runs-dir"], "resume": config["resume"]}
+
+
+def _saved(path: Path) -> dict[str, Any]:
+    """The run config in a run's folder."""
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as problem:
+        raise _unreadable(path, str(problem)) from None
+    if not isinstance(saved, dict) or not isinstance(saved.get("strategy"), str):
+        raise _unreadable(path, "there is no strategy in it")
+    return saved
+
+
+def _unreadable(path: Path, found: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path}: expected the run config that a run began with, as JSON, found: {found}. "
+        "Nothing was changed; put the file back, or begin a new run."
+    )
 
 
 def _contradiction(

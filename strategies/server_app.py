@@ -14,10 +14,8 @@ from flwr.serverapp.strategy import Result
 from rich.console import Console
 
 from clients.evaluation import initial_arrays, test_metrics
-from clients.hostile import parse_behaviour
 from flower_relay import MeteredGrid, RelayStrategy
 from flower_relay.display import ProgressDisplay
-from flower_relay.errors import ConfigurationError
 from flower_relay.report import RunOutcome, print_outcome, write_report
 from flower_relay.running import to_arrays
 from flower_relay.store import canonical_bytes
@@ -25,7 +23,7 @@ from strategies.journal import Journal
 from strategies.lineup import build_strategy
 from strategies.measures import clients_per_round, hostile_names, num_rounds, own_accuracy
 from strategies.run_folder import find_folder, new_folder, resumed_config
-from strategies.settings import RunSettings, parse
+from strategies.settings import RunSettings, parse, refuse_sybils
 
 __all__ = ["app"]
 
@@ -64,11 +62,7 @@ def _run_and_folder(
 ) -> tuple[RunSettings, Path]:
     """A new run and its new folder, or the run to resume, under the config it began with."""
     run = parse(config)
-    if "sybil" in parse_behaviour(str(config["hostile"])):
-        raise ConfigurationError(
-            f"hostile = {config['hostile']!r}: a sybil reconnects as another node, which a "
-            "ClientApp under Flower cannot do; leave it out, or use clients.sybils in memory."
-        )
+    refuse_sybils(config)
     if not run.resume:
         return run, new_folder(run)
     folder = find_folder(run.runs_dir, run.resume)

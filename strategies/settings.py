@@ -15,7 +15,7 @@ from clients.partition import parse_scheme
 from flower_relay.errors import ConfigurationError
 from flower_relay.settings import RelaySettings
 
-__all__ = ["RELAYS", "RELAY_KEYS", "STRATEGY_NAMES", "RunSettings", "parse"]
+__all__ = ["RELAYS", "RELAY_KEYS", "STRATEGY_NAMES", "RunSettings", "parse", "refuse_sybils"]
 
 RELAY_KEYS = (
     "topology", "lanes", "lanes-meet", "max-leg", "trail", "examiners", "tolerance", "audit",
@@ -29,6 +29,12 @@ RELAYS = ("relay", "relay-untested", "relay-fanout", "cyclic")
 STRATEGY_NAMES = (
     "relay", "relay-untested", "relay-fanout", "cyclic", "fedavg", "fedprox", "fedavgm", "fedadam",
     "fedmedian", "fedtrimmedavg", "multikrum",
+)  # fmt: skip
+
+
+_TEXTS = (
+    "strategy", "data", "partition", "model", "hostile", "relay-keys-dir", "runs-dir", "run-name",
+    "resume",
 )  # fmt: skip
 
 
@@ -59,6 +65,8 @@ def parse(config: Mapping[str, Any]) -> RunSettings:
     ConfigurationError
         On an unknown name or an impossible value, saying what there is.
     """
+    for key in _TEXTS:
+        _text(config, key)
     strategy = str(config["strategy"])
     if strategy not in STRATEGY_NAMES:
         raise ConfigurationError(
@@ -97,6 +105,21 @@ def parse(config: Mapping[str, Any]) -> RunSettings:
     )
 
 
+def refuse_sybils(config: Mapping[str, Any]) -> None:
+    """Refuse a behaviour that only a grid in memory can show.
+
+    Raises
+    ------
+    ConfigurationError
+        When the config names it.
+    """
+    if "sybil" in parse_behaviour(str(config["hostile"])):
+        raise ConfigurationError(
+            f"hostile = {config['hostile']!r}: a sybil reconnects as another node, which a "
+            "ClientApp under Flower cannot do; leave it out, or use clients.sybils in memory."
+        )
+
+
 def _check_clients(config: Mapping[str, Any]) -> None:
     """Names that the ClientApp would only stumble over in the first round."""
     if config["model"] not in MODELS:
@@ -121,7 +144,8 @@ def _check_clients(config: Mapping[str, Any]) -> None:
             f"hostile = {config['hostile']!r} with hostile-share = {config['hostile-share']!r}: "
             "nobody would misbehave; give both, or neither."
         )
-    if Path(name := str(config["run-name"])).name != name:
+    name = str(config["run-name"])
+    if Path(name).name != name or name == "..":
         raise ConfigurationError(f"run-name = {name!r}: expected a folder's name, not a path.")
 
 
@@ -148,6 +172,14 @@ def _truth(config: Mapping[str, Any], key: str) -> bool:
     if not isinstance(config[key], bool):
         raise ConfigurationError(f"{key} = {config[key]!r}: expected true or false.")
     return bool(config[key])
+
+
+def _text(config: Mapping[str, Any], key: str) -> None:
+    value = config[key]
+    if not isinstance(value, str) or not (value.isprintable() or value == ""):
+        raise ConfigurationError(
+            f"{key} = {value!r}: expected a text in quotes, without control characters."
+        )
 
 
 def _at_least(config: Mapping[str, Any], key: str, least: int) -> None:

@@ -86,7 +86,7 @@ def test_a_folder_that_cannot_be_made_is_refused_before_anything_is_played(tmp_p
     options = ["--rounds", "1000000000", "--out", str(tmp_path / "file" / "under")]
     result = CliRunner().invoke(app, ["economy", "run", *options])
     assert isinstance(result.exception, ConfigurationError)
-    assert "cannot be made" in str(result.exception)
+    assert "expected a folder to write into" in str(result.exception)
 
 
 def test_a_study_without_anybody_honest_compares_nothing() -> None:

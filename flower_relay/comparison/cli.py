@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..destinations import check_folder
 from ..errors import ConfigurationError, RelayError
 from .answer import answer
 from .files import read_results, read_tuning, write_plan
@@ -94,6 +95,7 @@ def run_command(
         nodes, budget, engine, fleet, settings, target,
     )  # fmt: skip
     _find(player)
+    check_folder(out)
     write_plan(out, plan)
     if tuned:
         _tune(plan, out, player, workers)
@@ -128,6 +130,7 @@ def tune_command(
         _PLAN.engine, _PLAN.fleet, settings, target,
     )  # fmt: skip
     _find(player)
+    check_folder(out)
     found = _tune(plan, out, player, workers)
     console = Console(soft_wrap=True, highlight=False)
     for name, entry in found.items():

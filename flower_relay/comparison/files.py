@@ -29,6 +29,9 @@ __all__ = ["Results", "read_cells", "read_results", "read_tuning", "write_cell",
 _PLACE = ("data", "partition", "attack", "share", "strategy", "seed")
 """What tells a cell from the others of a folder; its settings follow from the tuning."""
 
+_TERMS = ("nodes", "budget", "engine", "fleet")
+"""What all cells of a folder have in common."""
+
 _JOINED = ("strategies", "data", "partitions", "attacks", "shares", "seeds")
 
 
@@ -71,8 +74,8 @@ def write_plan(folder: Path, plan: Plan) -> None:
     asked = {key: _plain(value) for key, value in dataclasses.asdict(plan).items()}
     asked["fleets"] = list(FLEETS)
     path = folder / "plan.json"
-    before = _read_json(path) if path.exists() else asked
-    for key in ("nodes", "budget", "engine", "fleet"):
+    before = _read_object(path, *_TERMS, *_JOINED) if path.exists() else asked
+    for key in _TERMS:
         if before[key] != asked[key]:
             raise ConfigurationError(
                 f"{key} = {asked[key]!r}: {folder} holds a comparison with {key} = "
@@ -97,7 +100,7 @@ def write_tuning(folder: Path, tuning: Mapping[str, Mapping[str, Any]]) -> None:
 def read_tuning(folder: Path) -> dict[str, dict[str, Any]]:
     """What was tuned; nothing where there is no tuning."""
     path = folder / "tuning.json"
-    return dict(_read_json(path)) if path.exists() else {}
+    return _read_object(path) if path.exists() else {}
 
 
 def read_cells(folder: Path, cells: Iterable[Cell]) -> list[dict[str, Any]]:
@@ -120,10 +123,11 @@ def read_results(folder: Path) -> Results:
             f"{folder} holds no comparison: expected plan.json and finished cells in cells/, as "
             "`flower-relay compare run` writes them."
         )
-    plan, tuning = dict(_read_json(folder / "plan.json")), read_tuning(folder)
+    plan, tuning = _read_object(folder / "plan.json"), read_tuning(folder)
     paths.sort(key=lambda path: path.stat().st_mtime_ns)
     cells: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for found in (_read_json(path) for path in paths):
+    for path in paths:
+        found = _read_object(path, "schema", "cell")
         place = tuple(found["cell"][name] for name in _PLACE)
         # Played twice, before and after a tuning say: the one that would be played now.
         outdated = place in cells and not _as_asked(found["cell"], plan, tuning)
@@ -138,6 +142,19 @@ def _as_asked(
     """Whether a cell has the settings that the folder's plan and tuning give it now."""
     tuned = tuned_settings(tuning, cell["strategy"], cell["data"], cell["partition"])
     return bool(cell["settings"] == {**tuned, **plan.get("settings", {})})
+
+
+def _read_object(path: Path, *keys: str) -> dict[str, Any]:
+    """A file's JSON object, with these keys at least."""
+    found = _read_json(path)
+    wrong = [key for key in keys if not isinstance(found, dict) or key not in found]
+    if wrong or not isinstance(found, dict):
+        raise ConfigurationError(
+            f"{path} is none of a comparison's files: expected a JSON object"
+            f"{f' with {wrong[0]!r} in it' if wrong else ''}. Nothing was changed; remove that "
+            "file, and it is made anew."
+        )
+    return found
 
 
 def _read_json(path: Path) -> Any:

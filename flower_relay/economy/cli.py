@@ -16,8 +16,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from ..destinations import check_folder
 from ..errors import ConfigurationError
-from .files import make_output_folder, write_result, write_study
+from .files import write_result, write_study
 from .policies import POLICIES, names_in
 from .replay import MOST_ERROR, read_trace, replay
 from .result import LAGS, gini, version_shares
@@ -121,7 +122,7 @@ def run_command(
     ),
 ) -> None:
     """Play one economy (the paper's by default); print its table, write its files."""
-    make_output_folder(out)
+    check_folder(out)
     with _progress("rounds", settings.rounds) as tell:
         result = simulate(settings, tell)
     console = Console()
@@ -148,6 +149,8 @@ def study_command(
     ] = None,
 ) -> None:
     """Play one economy with many seeds: does it last, who earns, does it pay to cheat?"""
+    if out is not None:
+        check_folder(out)
     known = None if reference is None else _reference_figures(reference)
     with _progress("seeds", seeds) as tell:
         found = study(settings, seeds, workers=workers, on_seed=tell)
@@ -196,6 +199,7 @@ def sweep_command(
     figures = figure or ["coins", "gini"]
     if unknown := sorted(set(figures) - set(FIGURES)):
         raise ConfigurationError(f"figure {unknown[0]!r}: there are {', '.join(FIGURES)}.")
+    check_folder(out)
     total = len(grid.cells(settings)) * seeds
     with _progress("economies", total) as tell:
         found = sweep(

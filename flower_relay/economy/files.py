@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from ..destinations import check_folder
 from ..errors import ConfigurationError
 from .figures import draw_all
 from .policies import POLICIES
@@ -20,23 +21,9 @@ from .result import LAGS, EconomyResult
 from .settings import EconomySettings
 from .study import Estimate, Study
 
-__all__ = ["make_output_folder", "read_result", "write_result", "write_study"]
+__all__ = ["read_result", "write_result", "write_study"]
 
 _HISTORIES = ("coins", "satisfaction", "best")
-
-
-def make_output_folder(folder: Path) -> None:
-    """Make a folder for results, before anything is played for them.
-
-    Raises
-    ------
-    ConfigurationError
-        When it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise ConfigurationError(f"out: {folder} cannot be made: {problem.strerror}.") from None
 
 
 def write_result(folder: Path, result: EconomyResult) -> list[Path]:
@@ -46,7 +33,7 @@ def write_result(folder: Path, result: EconomyResult) -> list[Path]:
     participant at the end, `history.parquet` one for each recorded time: lists over
     participants (or over the quantiles that settings.json names), and the version shares.
     """
-    make_output_folder(folder)
+    check_folder(folder)
     about = {
         "settings": dataclasses.asdict(result.settings),
         "quantiles": result.quantiles,
@@ -74,7 +61,7 @@ def write_study(folder: Path, found: Study) -> list[Path]:
     `seeds.parquet` has a row for each seed and a column for each figure; `study.json` the
     settings, each figure's estimate and each policy's verdict.
     """
-    make_output_folder(folder)
+    check_folder(folder)
     first = found.settings.seed
     about = {
         "settings": dataclasses.asdict(found.settings),

@@ -22,9 +22,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from ..destinations import check_folder
 from ..durable import write_whole
 from ..errors import ConfigurationError
-from .files import make_output_folder
 from .on_ray import play_on_ray
 from .settings import EconomySettings
 from .study import MEASURE, Estimate, Study
@@ -149,7 +149,7 @@ def sweep(
     cells = grid.cells(base)
     wanted = [dataclasses.replace(cell, seed=base.seed + n) for cell in cells for n in range(seeds)]
     finished = folder / "cells"
-    make_output_folder(finished)
+    check_folder(finished)
     open_ = [one for one in wanted if not _file(finished, one).exists()]
     done = len(wanted) - len(open_)
     for one, figures in play_on_ray(open_, address) if open_ else ():
