@@ -42,7 +42,7 @@ class RelaySettings(CheckedSettings):
         "who trains on what: `chain` (a baton travels) or `fan-out` (the paper's rounds)",
         one_of("chain", "fan-out"),
     )
-    lanes: int = setting(1, "relays running in parallel (chain)", whole(1))
+    lanes: int = setting(1, "relays running in parallel (chain)", whole(1, 10_000))
     lanes_meet: str = setting(
         "select",
         "at a round's end, lanes below the top share restart from the best (`select`), "
@@ -170,10 +170,12 @@ class RelaySettings(CheckedSettings):
         between(0.0, 0.99),
     )
     examining_fee: float = setting(
-        0.001, "coins for one test; in a chain as much of it as the vote weighs", at_least(0.0)
+        0.001,
+        "coins for one test; in a chain as much of it as the vote weighs",
+        between(0.0, 1e6),
     )
     deposit_unit: float = setting(
-        0.1, "deposit in coins until a median income per cycle is known", at_least(0.0)
+        0.1, "deposit in coins until a median income per cycle is known", between(0.0, 1e6)
     )
 
     # What the messages hold, named as Flower names it.

@@ -166,6 +166,8 @@ def _check_roles(path: str, roles: Sequence[str], names: Sequence[str]) -> None:
 def _check_names(path: str, names: Sequence[str], taken: Collection[str]) -> None:
     if not names:
         raise Differs(path, "at least one participant", "nobody")
+    known = set(taken)
     for place, name in enumerate(names):
-        if name in taken or name in names[:place]:
+        if name in known:
             raise Differs(f"{path}[{place}]", "a name that nobody has", name)
+        known.add(name)
