@@ -12,6 +12,7 @@ from .comparison.cli import app as comparison_app
 from .economy.cli import app as economy_app
 from .errors import RelayError
 from .ledger.cli import app as ledger_app
+from .ledger.legible import legible
 
 __all__ = ["app", "main"]
 
@@ -32,7 +33,9 @@ def main() -> None:
         app()
     except RelayError as problem:
         console = Console(stderr=True, soft_wrap=True, highlight=False)
-        console.print(f"[bold red]Error:[/] {escape(str(problem))}")
+        # A message may quote a ledger or a reply, which are anybody's; its lines are ours.
+        said = "\n".join(legible(line, 5000) for line in str(problem).split("\n"))
+        console.print(f"[bold red]Error:[/] {escape(said)}")
         sys.exit(1)
 
 

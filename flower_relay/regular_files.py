@@ -11,7 +11,7 @@ import os
 import stat
 from pathlib import Path
 
-__all__ = ["NotRegularError", "kind_of", "open_regular", "read_regular"]
+__all__ = ["NotRegularError", "kind_of", "open_regular", "read_regular", "seen_by_others"]
 
 _UNWAITED = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _UNFOLLOWED = getattr(os, "O_NOFOLLOW", 0)
@@ -91,3 +91,15 @@ def read_regular(path: Path, *, most: int | None = None, follow: bool = True) ->
         if most is not None and os.fstat(file.fileno()).st_size > most:
             raise NotRegularError(f"more than {most} bytes")
         return file.read() if most is None else file.read(most)
+
+
+def seen_by_others(path: Path) -> str | None:
+    """The mode of a file of ours that others may read or write, as `chmod` has it; else None.
+
+    As ssh does, nothing is asked of a file that belongs to somebody else (a secret that is
+    mounted), nor of a system that has no such modes.
+    """
+    status = path.stat()
+    if not hasattr(os, "geteuid") or status.st_uid != os.geteuid() or not status.st_mode & 0o077:
+        return None
+    return f"{stat.S_IMODE(status.st_mode):o}"
