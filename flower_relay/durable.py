@@ -26,7 +26,7 @@ def sync_folder(folder: Path) -> None:
     """Bring a folder's list of names to the disk, where a folder can be opened for that."""
     try:
         opened = os.open(folder, os.O_RDONLY)
-    except PermissionError:  # Windows opens no folders, and keeps its names without
+    except PermissionError:  # Windows, or a folder that we may write into and not look into
         return
     try:
         os.fsync(opened)
@@ -47,7 +47,7 @@ def write_whole(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(unfinished, path)
+        unfinished.replace(path)
     except OSError:
         # On a full disk what is half-written is the first that can go.
         unfinished.unlink(missing_ok=True)

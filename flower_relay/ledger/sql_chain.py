@@ -93,7 +93,7 @@ class StoredBlocks(Iterator[SealedBlock]):
     def __init__(self, database: Database, after: int | None = None) -> None:
         self._database = database
         self._last = after
-        self._blocks = self._read()
+        self._blocks = _read(database, after)
 
     def __next__(self) -> SealedBlock:
         """The next block that is there."""
@@ -104,13 +104,6 @@ class StoredBlocks(Iterator[SealedBlock]):
     def later(self) -> StoredBlocks:
         """The blocks that were added since the last one of these was read."""
         return StoredBlocks(self._database, self._last)
-
-    def _read(self) -> Iterator[SealedBlock]:
-        with self._database.reader() as connection:
-            with explained(self._database):
-                self._database.check(connection)
-                check_run(connection, self._database)
-            yield from _pages(self._database, connection, self._last)
 
 
 class SqlChain:
@@ -215,6 +208,14 @@ class SqlChain:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _read(database: Database, after: int | None) -> Iterator[SealedBlock]:
+    with database.reader() as connection:
+        with explained(database):
+            database.check(connection)
+            check_run(connection, database)
+        yield from _pages(database, connection, after)
 
 
 def _pages(

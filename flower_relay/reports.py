@@ -1,0 +1,26 @@
+"""What participants reported about a model: by whom, and what; few of many judge a model."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Reports", "gathered", "spread"]
+
+Reports = tuple[NDArray[np.int64], NDArray[np.float64]]
+"""Indices of those who reported a utility, and what each did."""
+
+
+def gathered(row: NDArray[np.float64]) -> Reports:
+    """The reports in a row over all participants, in which NaN is none."""
+    who = np.flatnonzero(~np.isnan(row))
+    return who, row[who]
+
+
+def spread(reports: Reports | None, size: int) -> NDArray[np.float64]:
+    """A row over `size` participants; NaN for who reported nothing."""
+    row = np.full(size, np.nan)
+    if reports is not None:
+        who, said = reports
+        row[who] = said
+    return row
