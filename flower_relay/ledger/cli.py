@@ -28,7 +28,7 @@ from .legible import legible
 from .lineage_view import draw_family, family_tree, read_family
 from .reading import Step, steps
 from .receipts import check_receipt, make_receipt, read_receipt, write_receipt
-from .sealed import SealedBlock
+from .sealed import MOST_CHARACTERS, SealedBlock
 from .sql_chain import read_sealed
 from .tables import balances_table, blocks_table, statement_table, verdict_table
 from .verify import verify_run
@@ -209,7 +209,7 @@ def _print_block(console: Console, sealed: SealedBlock) -> None:
     text = stored.pop("body")
     for part in (json.dumps(stored), text):
         try:
-            spelled = json.dumps(json.loads(part), indent=2)
+            spelled = json.dumps(json.loads(part[: MOST_CHARACTERS + 1]), indent=2)
         except (ValueError, RecursionError):
             spelled = legible(part, 2000)
         console.print(Text(spelled.replace("\x7f", "\\u007f")), soft_wrap=True)

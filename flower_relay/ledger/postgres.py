@@ -47,8 +47,6 @@ class PostgresRun:
         self.run = run
         self._patience = patience
         self._url = url.set(drivername="postgresql+psycopg")
-        if "connect_timeout" not in url.query:
-            self._url = self._url.update_query_dict({"connect_timeout": str(_ANSWERS_WITHIN)})
 
     def __str__(self) -> str:
         shown = {name: _shown(name, value) for name, value in self._url.query.items()}
@@ -94,7 +92,8 @@ class PostgresRun:
 
     def _engine(self) -> Engine:
         try:
-            return create_engine(self._url, poolclass=NullPool)
+            waits = {"connect_timeout": self._url.query.get("connect_timeout", _ANSWERS_WITHIN)}
+            return create_engine(self._url, poolclass=NullPool, connect_args=waits)
         except ModuleNotFoundError as problem:
             raise ConfigurationError(
                 f"{self}: a ledger in PostgreSQL needs the driver psycopg, which is not "
