@@ -25,6 +25,9 @@ from .options import (
 
 __all__ = ["RelaySettings"]
 
+_MOST_LANES = 10_000
+"""Each takes room in memory and in every block, before anybody has trained."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RelaySettings(CheckedSettings):
@@ -42,7 +45,7 @@ class RelaySettings(CheckedSettings):
         "who trains on what: `chain` (a baton travels) or `fan-out` (the paper's rounds)",
         one_of("chain", "fan-out"),
     )
-    lanes: int = setting(1, "relays running in parallel (chain)", whole(1, 10_000))
+    lanes: int = setting(1, "relays running in parallel (chain)", whole(1))
     lanes_meet: str = setting(
         "select",
         "at a round's end, lanes below the top share restart from the best (`select`), "
@@ -220,6 +223,8 @@ class RelaySettings(CheckedSettings):
     def __post_init__(self) -> None:
         """Check every value, and those that only make sense together."""
         super().__post_init__()
+        if self.lanes > _MOST_LANES:
+            raise ConfigurationError(f"lanes = {self.lanes}: expected at most {_MOST_LANES}.")
         if self.topology == "fan-out" and self.examiners == 0:
             raise ConfigurationError(
                 "examiners = 0: a fan-out ranks its candidates by tests; use at least 1, "

@@ -31,7 +31,7 @@ from .blocks import (
 )
 from .errors import LedgerError
 from .lineage import Lineage
-from .reports import Reports, gathered, spread
+from .reports import Reports, added, gathered, spread
 from .rules.auction import version_in
 from .rules.coins import to_units
 from .rules.rewards import audit_probability, faded
@@ -240,11 +240,10 @@ def _apply_deposit(state: State, block: Deposit) -> None:
 def _apply_testing(state: State, block: Testing) -> None:
     state.testing = block
     for model, row in zip(block.models, block.utilities, strict=True):
-        known = state.known_utilities(model)
-        known[list(block.committee)] = _row(row)
+        state.utilities[model] = added(state.utilities.get(model), block.committee, row)
         if model == state.lineage.genesis and math.isnan(state.start):
-            state.start = _median(known)  # who signs its votes gives the first one here
-        state.utilities[model] = gathered(known)
+            # Who signs its votes gives the first one here.
+            state.start = _median(state.known_utilities(model))
     state.shown.update(zip(block.models, block.shown, strict=False))
     committee = list(block.committee)
     for reference, probe in zip(block.references, block.probes, strict=True):
