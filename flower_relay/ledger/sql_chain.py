@@ -210,17 +210,20 @@ class SqlChain:
         self.close()
 
 
-def _read(database: Database, after: int | None) -> Iterator[SealedBlock]:
-    with database.reader() as connection:
-        with explained(database):
-            database.check(connection)
-            check_run(connection, database)
-        yield from _pages(database, connection, after)
+def _read(database: Database, last: int | None) -> Iterator[SealedBlock]:
+    """Page by page, each over a connection of its own: who stops half-way leaves none open."""
+    with database.reader() as connection, explained(database):
+        database.check(connection)
+        check_run(connection, database)
+        page = _page(database, connection, last)
+    while page:
+        yield from page
+        with database.reader() as connection:
+            page = _page(database, connection, page[-1].index)
 
 
-def _pages(
-    database: Database, connection: Connection, last: int | None = None
-) -> Iterator[SealedBlock]:
+def _pages(database: Database, connection: Connection) -> Iterator[SealedBlock]:
+    last: int | None = None
     while page := _page(database, connection, last):
         yield from page
         last = page[-1].index
