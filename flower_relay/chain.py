@@ -8,12 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator
+from functools import wraps
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from .blocks import Block, body
 
-__all__ = ["Chain", "MemoryChain", "block_hash", "canonical_json", "hash_of_genesis"]
+__all__ = [
+    "Chain",
+    "MemoryChain",
+    "block_hash",
+    "canonical_json",
+    "closes_its_chain",
+    "hash_of_genesis",
+]
+
+_Strategy = TypeVar("_Strategy")
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 _NOTHING_BEFORE = "0" * 64
 
@@ -83,3 +95,27 @@ class MemoryChain:
     def __len__(self) -> int:
         """How many blocks there are."""
         return len(self._blocks)
+
+
+def closes_its_chain(
+    start: Callable[Concatenate[_Strategy, _Arguments], _Result],
+) -> Callable[Concatenate[_Strategy, _Arguments], _Result]:
+    """Close the `chain` that a method opened when it ends, however it ends.
+
+    Else a run stays locked as long as anything remembers the strategy, such as the traceback of
+    a notebook's cell. What is on a closed chain can still be read. A chain without `close` has
+    nothing to let go of.
+    """
+
+    @wraps(start)
+    def started(
+        self: _Strategy, /, *args: _Arguments.args, **options: _Arguments.kwargs
+    ) -> _Result:
+        try:
+            return start(self, *args, **options)
+        finally:
+            close = getattr(getattr(self, "chain", None), "close", None)
+            if close is not None:
+                close()
+
+    return started

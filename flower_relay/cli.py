@@ -17,6 +17,7 @@ from .comparison.cli import app as comparison_app
 from .economy.cli import app as economy_app
 from .errors import RelayError
 from .ledger.cli import app as ledger_app
+from .ledger.legible import legible
 
 __all__ = ["app", "main"]
 
@@ -42,7 +43,9 @@ def main() -> None:
     try:
         app()
     except RelayError as problem:
-        _say(f"[bold red]Error:[/] {escape(str(problem))}")
+        # A message may quote a ledger or a reply, which are anybody's; its lines are ours.
+        said = "\n".join(legible(line, 5000) for line in str(problem).split("\n"))
+        _say(f"[bold red]Error:[/] {escape(said)}")
         sys.exit(1)
     except OSError as problem:
         _say(f"[bold red]Error:[/] {escape(_of_file(problem))}")

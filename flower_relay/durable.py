@@ -23,8 +23,11 @@ def make_folder(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring a folder's list of names to the disk."""
-    opened = os.open(folder, os.O_RDONLY)
+    """Bring a folder's list of names to the disk, where a folder can be opened for that."""
+    try:
+        opened = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # Windows, or a folder that we may write into and not look into
+        return
     try:
         os.fsync(opened)
     finally:
@@ -34,15 +37,17 @@ def sync_folder(folder: Path) -> None:
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file, in place of one of that name if there is one.
 
-    Until it is whole it is called `NAME.part`; nothing of it stays when that fails.
+    Until it is whole it is called `NAME.part`; nothing of it stays when that fails. What has
+    that name already, half a file or a link to another one, is taken away and not written to.
     """
     unfinished = path.with_name(path.name + ".part")
     try:
-        with unfinished.open("wb") as file:
+        unfinished.unlink(missing_ok=True)
+        with unfinished.open("xb") as file:  # new, so that nothing is followed
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        unfinished.rename(path)
+        unfinished.replace(path)
     except OSError:
         # On a full disk what is half-written is the first that can go.
         unfinished.unlink(missing_ok=True)

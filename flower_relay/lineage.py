@@ -85,7 +85,15 @@ class Lineage:
         return branch
 
     def add(self, name: str, parent: str, trainer: int, *, version: int, gain: float) -> Model:
-        """Recognise a trained model; `gain` is NaN where the hop was not measured."""
+        """Recognise a trained model; `gain` is NaN where the hop was not measured.
+
+        Raises
+        ------
+        LedgerError
+            When the parent is not known, or the model is: nothing descends from itself.
+        """
+        if name in self:
+            raise LedgerError(f"model {name[:12]} is in the lineage already.")
         above = self[parent]
         known = 0.0 if math.isnan(gain) else gain  # unmeasured: as high as its parent
         level = above.level + known

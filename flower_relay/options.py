@@ -28,6 +28,9 @@ __all__ = [
     "whole",
 ]
 
+_LARGEST = 2**63
+"""Of whole numbers: beyond it nothing calculates with them."""
+
 Check = tuple[Callable[[Any], bool], str]
 """Whether a value will do, and in words which ones do."""
 
@@ -42,7 +45,7 @@ def whole(low: int, high: int | None = None) -> Check:
 
     def fits(value: Any) -> bool:
         is_whole = isinstance(value, int) and not isinstance(value, bool)
-        return is_whole and value >= low and (high is None or value <= high)
+        return is_whole and low <= value <= (_LARGEST - 1 if high is None else high)
 
     return fits, (
         f"a whole number, at least {low}" if high is None else f"a whole number, {low} to {high}"
@@ -77,7 +80,9 @@ key: Check = ((lambda v: isinstance(v, str) and v != ""), "a name that is not em
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) < _LARGEST if isinstance(value, int) else math.isfinite(value)
 
 
 @dataclass(frozen=True, kw_only=True)

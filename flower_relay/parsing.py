@@ -1,13 +1,15 @@
 """Readers of plain values, made from the type hints of frozen dataclasses.
 
 They are strict: every field there, none besides, each of its own type. What they accept
-are the types that blocks are made of: texts, numbers, truths, dictionaries, dataclasses,
-tuples of any length, and any of these or None.
+are the types that blocks are made of: texts, numbers, truths, dictionaries of such simple
+values, dataclasses, tuples of any length, and any of these or None. Numbers are no larger
+than what is calculated with, and texts are such as can be written down.
 """
 
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
 from types import UnionType
@@ -27,10 +29,17 @@ class Misfit(Exception):
         self.path: list[str] = []
 
 
+_LARGEST = 2**63 - 1
+"""Of whole numbers: what a numpy array of them holds."""
+
+_SHORTENED = reprlib.Repr()
+_SHORTENED.maxstring = _SHORTENED.maxlong = _SHORTENED.maxother = 200
+
+
 def shown(value: Any) -> str:
-    """A value as a message shows it."""
+    """A value as a message shows it, however large it is."""
     try:
-        text = repr(value)
+        text = _SHORTENED.repr(value)
     except ValueError:  # Python prints no integer of more than 4,300 digits
         text = f"a value of type {type(value).__name__} that is too long to print"
     return text if len(text) <= 60 else text[:60] + " …"
@@ -113,16 +122,53 @@ def _simple_reader(kind: type, expected: str) -> Reader:
     return read
 
 
+def _read_text(value: Any) -> Any:
+    if type(value) is not str:
+        raise Misfit("a text", shown(value))
+    try:
+        if not value.isascii():
+            value.encode()
+    except UnicodeEncodeError:  # half of a character can be spelled in JSON, and nowhere else
+        raise Misfit("a text of whole characters", ascii(value[:60])) from None
+    return value
+
+
+def _read_whole(value: Any) -> Any:
+    # By type, not by isinstance: True is an int to Python and another word in JSON.
+    if type(value) is not int:
+        raise Misfit("a whole number", shown(value))
+    if not -_LARGEST <= value <= _LARGEST:
+        raise Misfit("a whole number of at most 63 bits", shown(value))
+    return value
+
+
 def _read_number(value: Any) -> Any:
-    if type(value) is int or (type(value) is float and math.isfinite(value)):
+    if type(value) is int:
+        return _read_whole(value)
+    if type(value) is float and math.isfinite(value):
         return value
     raise Misfit("a finite number", shown(value))
 
 
+def _read_fields(value: Any) -> Any:
+    if type(value) is not dict:
+        raise Misfit("fields", shown(value))
+    for name, each in value.items():
+        if each is None or type(each) is bool:
+            continue
+        try:
+            (_read_text if type(each) is str else _read_number)(each)
+        except Misfit:
+            misfit = Misfit("a text, a number, true, false or null", shown(each))
+            misfit.path.append(f".{name}")
+            raise misfit from None
+    return value
+
+
 _SIMPLE: dict[Any, Reader] = {
-    str: _simple_reader(str, "a text"),
-    int: _simple_reader(int, "a whole number"),
+    str: _read_text,
+    int: _read_whole,
     bool: _simple_reader(bool, "true or false"),
     float: _read_number,
-    dict[str, Any]: _simple_reader(dict, "fields"),
+    dict[str, Any]: _read_fields,
 }

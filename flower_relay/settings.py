@@ -25,6 +25,9 @@ from .options import (
 
 __all__ = ["RelaySettings"]
 
+_MOST_LANES = 10_000
+"""Each takes room in memory and in every block, before anybody has trained."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RelaySettings(CheckedSettings):
@@ -170,10 +173,12 @@ class RelaySettings(CheckedSettings):
         between(0.0, 0.99),
     )
     examining_fee: float = setting(
-        0.001, "coins for one test; in a chain as much of it as the vote weighs", at_least(0.0)
+        0.001,
+        "coins for one test; in a chain as much of it as the vote weighs",
+        between(0.0, 1e6),
     )
     deposit_unit: float = setting(
-        0.1, "deposit in coins until a median income per cycle is known", at_least(0.0)
+        0.1, "deposit in coins until a median income per cycle is known", between(0.0, 1e6)
     )
 
     # What the messages hold, named as Flower names it.
@@ -218,6 +223,8 @@ class RelaySettings(CheckedSettings):
     def __post_init__(self) -> None:
         """Check every value, and those that only make sense together."""
         super().__post_init__()
+        if self.lanes > _MOST_LANES:
+            raise ConfigurationError(f"lanes = {self.lanes}: expected at most {_MOST_LANES}.")
         if self.topology == "fan-out" and self.examiners == 0:
             raise ConfigurationError(
                 "examiners = 0: a fan-out ranks its candidates by tests; use at least 1, "

@@ -31,6 +31,7 @@ from .blocks import (
 )
 from .errors import LedgerError
 from .lineage import Lineage
+from .reports import Reports, added, gathered, spread
 from .rules.auction import version_in
 from .rules.coins import to_units
 from .rules.rewards import audit_probability, faded
@@ -97,7 +98,7 @@ class State:
     lanes: list[Lane]
     recognised: list[str]
     unit: int
-    utilities: dict[str, NDArray[np.float64]]
+    utilities: dict[str, Reports]
     start: float
     champion: str
     seen: set[str]
@@ -146,11 +147,7 @@ class State:
 
     def known_utilities(self, model: str) -> NDArray[np.float64]:
         """What each participant has reported about a model; NaN where nothing."""
-        row = np.full(self.num_participants, np.nan)
-        known = self.utilities.get(model)
-        if known is not None:
-            row[: len(known)] = known
-        return row
+        return spread(self.utilities.get(model), self.num_participants)
 
     def is_copy(self, model: str, trainer: int) -> bool:
         """Whether a model was handed in before; one's own that nobody tested may come again."""
@@ -177,7 +174,7 @@ def begin(genesis: Genesis) -> State:
         lanes=[Lane(genesis.model, 1, genesis.model) for _ in range(num_lanes)],
         recognised=[genesis.model],
         unit=to_units(settings.deposit_unit),
-        utilities={genesis.model: _row(genesis.utilities)},
+        utilities={genesis.model: gathered(_row(genesis.utilities))},
         start=_median(_row(genesis.utilities)),
         champion=genesis.model,
         seen={genesis.model},
@@ -243,11 +240,10 @@ def _apply_deposit(state: State, block: Deposit) -> None:
 def _apply_testing(state: State, block: Testing) -> None:
     state.testing = block
     for model, row in zip(block.models, block.utilities, strict=True):
-        known = state.known_utilities(model)
-        known[list(block.committee)] = _row(row)
+        state.utilities[model] = added(state.utilities.get(model), block.committee, row)
         if model == state.lineage.genesis and math.isnan(state.start):
-            state.start = _median(known)  # who signs its votes gives the first one here
-        state.utilities[model] = known
+            # Who signs its votes gives the first one here.
+            state.start = _median(state.known_utilities(model))
     state.shown.update(zip(block.models, block.shown, strict=False))
     committee = list(block.committee)
     for reference, probe in zip(block.references, block.probes, strict=True):

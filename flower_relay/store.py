@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +29,7 @@ from .errors import (
     StorageFullError,
     StoreError,
 )
+from .regular_files import read_regular
 
 __all__ = ["Arrays", "FolderStore", "MemoryStore", "ModelStore", "canonical_bytes", "model_name"]
 
@@ -139,8 +142,7 @@ class FolderStore:
         name = model_name(data)
         path = self._path(name)
         with self._told("written", name):
-            # A file of another size was cut short, and is written anew.
-            if self._size(path) == len(data):
+            if self._holds(path, data):
                 return name
             if self._local:
                 write_whole(Path(path), data)
@@ -178,7 +180,7 @@ class FolderStore:
             )
         try:
             return load(data)
-        except SafetensorError as problem:
+        except (SafetensorError, KeyError, ValueError) as problem:  # a type that numpy lacks
             raise ModelDamagedError(
                 f"{path} has the bytes it is named for, and they are no safetensors: {problem}. "
                 "Whoever named it so put something else than a model on the ledger; it was not "
@@ -198,25 +200,38 @@ class FolderStore:
         return sum(self._sizes().values())
 
     def _sizes(self) -> dict[str, int]:
-        """Every file by its path, with its size in bytes."""
-        self._files.invalidate_cache()  # others may write here, and some drivers remember
+        """Every file of the folder itself by its path, with its size in bytes.
+
+        Models lie side by side: what is in folders below, or behind links, is not ours.
+        """
         with self._told("listed"):
-            found = self._files.find(self._root, detail=True)
+            if self._local:
+                return _local_sizes(self._root)
+            self._files.invalidate_cache()  # others may write here, and some drivers remember
+            found = self._files.find(self._root, maxdepth=1, detail=True)
         return {path: int(info["size"]) for path, info in found.items()}
 
     def _read(self, path: str) -> bytes | None:
         try:
-            data: bytes = self._files.cat_file(path)
+            data: bytes = read_regular(Path(path)) if self._local else self._files.cat_file(path)
             return data
         except FileNotFoundError:
             return None
 
-    def _size(self, path: str) -> int | None:
+    def _holds(self, path: str, data: bytes) -> bool:
+        """Whether a file is there and whole; one that was cut short or changed is written anew."""
+        if self._local:
+            try:
+                there = os.lstat(path)
+                same = stat.S_ISREG(there.st_mode) and there.st_size == len(data)
+                return same and read_regular(Path(path), follow=False) == data
+            except FileNotFoundError:
+                return False
         self._files.invalidate_cache()
         try:
-            return int(self._files.info(path)["size"])
+            return int(self._files.info(path)["size"]) == len(data)
         except FileNotFoundError:
-            return None
+            return False
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}{_SUFFIX}"
@@ -238,6 +253,15 @@ class FolderStore:
                 f"is safe, and nothing half-written counts as a model. {cure}, then resume the "
                 "run."
             ) from problem
+
+
+def _local_sizes(folder: str) -> dict[str, int]:
+    with os.scandir(folder) as entries:
+        return {
+            f"{folder}/{entry.name}": entry.stat(follow_symlinks=False).st_size
+            for entry in entries
+            if not entry.is_dir(follow_symlinks=False)
+        }
 
 
 def _opened(folder: Path | str) -> tuple[Any, str, bool]:

@@ -32,7 +32,7 @@ from .admission import (
 )
 from .arguments import check_arguments, check_lanes, chosen_settings
 from .blocks import Commitment, Deposit, Settlement
-from .chain import Chain, MemoryChain, hash_of_genesis
+from .chain import Chain, MemoryChain, closes_its_chain, hash_of_genesis
 from .courier import GRACE, Courier
 from .decisions import decide_next_deposit, decide_settlement, hops_left
 from .display import ProgressDisplay
@@ -176,6 +176,7 @@ class RelayStrategy(Strategy):
 
         return averaged(contents, self.settings.weighted_by_key, told)
 
+    @closes_its_chain
     def start(
         self,
         grid: Grid,
@@ -351,7 +352,8 @@ class RelayStrategy(Strategy):
     ) -> None:
         """Genesis, or the last block of the run to resume; who is here."""
         settings, metered = self.settings, MeteredGrid(PatientGrid(grid))
-        self.chain, store = self._new_chain(), self._new_store()
+        self.chain = self._new_chain()
+        store = self._new_store()
         self.record = RunRecord(settings=settings, num_rounds=num_rounds)
         check_chain(self.chain, self._resume)
         begins = len(self.chain) == 0

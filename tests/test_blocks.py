@@ -30,13 +30,14 @@ from flower_relay.chain import canonical_json
 from flower_relay.errors import LedgerError
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
+whole = st.integers(1 - 2**63, 2**63 - 1)
 SIMPLE: dict[Any, st.SearchStrategy[Any]] = {
     str: st.text(),
-    int: st.integers(),
+    int: whole,
     bool: st.booleans(),
     float: finite,
     dict[str, Any]: st.dictionaries(
-        st.text(), st.none() | st.booleans() | st.integers() | finite | st.text()
+        st.text(), st.none() | st.booleans() | whole | finite | st.text()
     ),
 }
 
@@ -175,3 +176,35 @@ def test_parsing_leaves_what_it_was_given_as_it_was() -> None:
     fields = plain(Admission(round=1, participants=("p",)))
     parse(fields)
     assert fields == {"kind": "admission", "round": 1, "participants": ["p"], "roles": []}
+
+
+@pytest.mark.parametrize("value", [2**63, -(2**63), 10**400])
+def test_a_number_that_nothing_can_calculate_with_is_none_of_a_block(value: int) -> None:
+    fields = plain(SETTLEMENT)
+    fields["payments"][0]["units"] = value
+    with pytest.raises(LedgerError, match=r"payments\[0\]\.units: expected a whole number of"):
+        parse(fields)
+    fields["payments"][0]["units"] = 1
+    fields["standings"][0]["bond"] = value  # where a whole number may stand for a float
+    with pytest.raises(LedgerError, match=r"standings\[0\]\.bond: expected a whole number of"):
+        parse(fields)
+
+
+def test_half_a_character_is_no_text_of_a_block() -> None:
+    with pytest.raises(LedgerError, match=r"participants\[0\]: expected a text of whole char"):
+        parse(plain(Admission(round=1, participants=("\ud800",))))
+
+
+@pytest.mark.parametrize("value", [[], {}, [[1]], 10**400, "\ud800"])
+def test_a_setting_is_one_simple_value(value: Any) -> None:
+    genesis = Genesis(
+        settings={"lanes": value}, model="m", bound=1.0, participants=("p",), utilities=(None,)
+    )
+    with pytest.raises(LedgerError, match=r"settings\.lanes: expected a text, a number"):
+        parse(plain(genesis))
+
+
+def test_a_message_shows_little_of_a_large_value() -> None:
+    with pytest.raises(LedgerError) as refusal:
+        parse({"kind": "admission", "round": [["x" * 10**6] * 10] * 10**4})
+    assert len(str(refusal.value)) < 200

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import stat
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -80,6 +82,24 @@ def test_a_file_that_holds_no_key_is_told_and_left_as_it_is(tmp_path: Path, cont
     with pytest.raises(KeyFileError, match="holds something else"):
         OperatorKey.load_or_create(path)
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o620, 0o602])
+def test_a_key_that_others_can_read_is_refused_with_the_cure(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "operator.key"
+    key = OperatorKey.create(path)
+    path.chmod(mode)
+    with pytest.raises(KeyFileError, match=rf"its mode is {mode:o}.*`chmod 600 .*operator.key`"):
+        OperatorKey.load_or_create(path)
+    path.chmod(0o400)
+    assert OperatorKey.load(path).public == key.public
+
+
+@pytest.mark.parametrize("put", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_a_key_is_read_from_a_file_only(tmp_path: Path, put: Callable[[Path], None]) -> None:
+    put(tmp_path / "operator.key")
+    with pytest.raises(KeyFileError, match=r"should be in .*, but: a (pipe|folder|device)"):
+        OperatorKey.load_or_create(tmp_path / "operator.key")
 
 
 def test_a_key_that_is_not_there_is_told(tmp_path: Path) -> None:

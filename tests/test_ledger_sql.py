@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import sqlite3
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from flower_relay.blocks import Admission
 from flower_relay.chain import MemoryChain
 from flower_relay.errors import (
     LedgerDamagedError,
@@ -232,6 +234,77 @@ def test_two_writers_in_one_process_are_two_writers(path: Path) -> None:
     ):
         open_ledger(path, key=KEY)
     open_ledger(path, key=KEY).close()
+
+
+def test_who_opens_a_run_twice_is_told_what_to_close(path: Path) -> None:
+    with (
+        open_ledger(path, key=KEY),
+        pytest.raises(LedgerInUseError, match=r"this very process.*strategy\.chain\.close\(\)"),
+    ):
+        open_ledger(path, key=KEY)
+
+
+def test_a_forked_child_keeps_no_run_locked_and_writes_nothing(path: Path) -> None:
+    chain = open_ledger(path, key=KEY)
+    told, tell = os.pipe()
+    child = os.fork()
+    if child == 0:  # lives on after its parent has let go of the run
+        os.close(tell)
+        code = 1
+        try:
+            os.read(told, 1)
+            with pytest.raises(LedgerStorageError, match="found it closed"):
+                chain.append(joins(3))
+            code = int(list(chain) != few(3))
+        finally:
+            os._exit(code)
+    os.close(told)
+    with pytest.raises(LedgerInUseError):  # the child did not unlock what is its parent's
+        open_ledger(path, key=KEY)
+    chain.close()
+    open_ledger(path, key=KEY).close()
+    os.write(tell, b".")
+    os.close(tell)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_writer_that_is_dead_is_told_from_one_that_lives(path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        dead.wait()
+    by_hand(path, f"UPDATE runs SET pid = {dead.pid}, host = '{os.uname().nodename}'")
+    with (
+        path.with_name("ledger.db.lock").open("ab") as left_behind,
+        pytest.raises(LedgerInUseError, match=r"does not live here any more.*fuser"),
+    ):
+        fcntl.flock(left_behind, fcntl.LOCK_EX)
+        open_ledger(path, key=KEY)
+
+
+def test_a_closed_ledger_can_still_be_read(path: Path) -> None:
+    chain = open_ledger(path, key=KEY)
+    chain.close()
+    chain.close()
+    with open_ledger(path, key=KEY) as other:
+        assert (len(chain), chain.head, list(chain)) == (3, other.head, few(3))
+
+
+def test_a_block_that_nobody_would_read_is_not_written(path: Path) -> None:
+    with open_ledger(path, key=KEY) as chain:
+        with pytest.raises(LedgerError, match="a block of at most"):
+            chain.append(Admission(round=3, participants=("p" * 2**24,)))
+        chain.append(joins(3))
+        assert list(chain) == few(4)
+
+
+def test_blocks_that_were_added_since_are_read_on(path: Path) -> None:
+    read = read_sealed(path)
+    assert [sealed.index for sealed in read] == [0, 1, 2]
+    assert list(read.later()) == []
+    with open_ledger(path, key=KEY) as chain:
+        chain.append(joins(3))
+    later = read.later()
+    assert [sealed.index for sealed in later] == [3]
+    assert list(later.later()) == []
 
 
 def test_a_reader_sees_what_was_committed_while_it_reads(path: Path) -> None:

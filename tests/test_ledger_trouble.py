@@ -20,6 +20,7 @@ from flower_relay.errors import (
     RelayError,
 )
 from flower_relay.ledger import open_ledger, read_sealed
+from flower_relay.ledger.address import masked
 from flower_relay.ledger.schema import MIGRATIONS
 from tests.ledgers import GENESIS, KEY, OTHER_KEY, UNLOCKED, by_hand, few, joins, on_connect, write
 
@@ -193,7 +194,44 @@ def test_an_address_of_no_ledger_is_told_with_those_that_there_are(target: str) 
         open_ledger(target, key=KEY)
 
 
-def test_messages_keep_passwords_to_themselves() -> None:
+@pytest.mark.parametrize(
+    "target",
+    [
+        "mysql://user:SECRET@host/runs#r",
+        "postgresql://user:SECRET@host/runs",
+        "postgresql://user:SEC/RET@host/runs",
+        "postgresql://user:p@SECRET@host/runs",
+        "postgresql://user:SECRET@host:port/runs#r",
+        "postgresql://user:SECRET",
+        "postgresql://host/runs?user=u&password=SECRET",
+        "postgresql://host/runs?sslPassword=SECRET&x=1",
+        "postgresql://user:SECRET@[bad/runs",
+    ],
+)
+def test_messages_keep_passwords_to_themselves(target: str) -> None:
     with pytest.raises(ConfigurationError) as refusal:
-        open_ledger("mysql://user:secret@host/runs#r", key=KEY)
-    assert "secret" not in str(refusal.value)
+        open_ledger(target, key=KEY)
+    assert "SECRET" not in str(refusal.value)
+    assert "RET" not in masked(target)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://user:SECRET@127.0.0.1:1/runs#r",
+        "postgresql://127.0.0.1:1/runs?user=u&password=SECRET#r",
+        "postgresql://user:SECRET@127.0.0.1:1/runs?sslmode=nonsense#r",
+    ],
+)
+def test_a_server_that_is_not_there_is_told_without_the_password(address: str) -> None:
+    pytest.importorskip("psycopg")
+    with pytest.raises(LedgerStorageError) as refusal:
+        next(read_sealed(address))
+    assert "SECRET" not in str(refusal.value)
+    assert "127.0.0.1" in str(refusal.value)
+
+
+def test_what_is_no_secret_of_an_address_is_shown() -> None:
+    address = "postgresql://user@host:5432/runs?sslmode=require#r"
+    assert masked(address) == address
+    assert masked("runs/2026-relay") == "runs/2026-relay"

@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 
 from bench.imagined import ImaginedRun, sealed
-from bench.kill import client, genesis_model
+from bench.kill import client, genesis_model, play
 from bench.tamper import flip_models, flip_stored, forgeries, small_run, verified, vote_more
 from flower_relay import FolderStore, InMemoryGrid, MemoryChain, RelaySettings, RelayStrategy
 from flower_relay.blocks import Block, Deposit, Publication
 from flower_relay.blocks import Testing as Examined
 from flower_relay.ledger import OperatorKey, SealedBlock, read_sealed
+from flower_relay.ledger.address import locate
 from flower_relay.ledger.receipts import make_receipt
+from flower_relay.ledger.sql_chain import StoredBlocks
 from flower_relay.ledger.verify import verify_run
 
 Change = Callable[[Any], Any]
@@ -312,3 +314,66 @@ def test_a_file_that_no_block_names_is_found_between_rounds_and_expected_within_
     assert open_round.models is not None
     assert stray in open_round.models.unnamed
     assert not [p for p in open_round.problems if stray in p.field]
+
+
+# A run that goes on meanwhile.
+
+
+class Overtaken(StoredBlocks):
+    """Blocks of a run that goes on before the first of them is read, and after the last."""
+
+    def __init__(self, folder: Path, before: int | None = None, after: int | None = None) -> None:
+        super().__init__(locate(folder))
+        self.folder, self.before, self.after = folder, before, after
+
+    def __next__(self) -> SealedBlock:
+        if self.before is not None:
+            number, self.before = self.before, None
+            self.go_on(number)
+        try:
+            return super().__next__()
+        except StopIteration:
+            if self.after is not None:
+                self.go_on(self.after)
+            raise
+
+    def go_on(self, rounds: int) -> None:
+        play(self.folder, rounds)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "rounds"),
+    [
+        (5, None, 5),  # models came after the files were listed
+        (None, 5, 3),  # all was as listed when the last block was read
+        (5, 7, 7),  # models came, and were collected: later blocks say so
+    ],
+)
+def test_a_run_that_goes_on_meanwhile_raises_no_false_alarm(
+    tmp_path: Path, before: int | None, after: int | None, rounds: int
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    play(folder, 3)
+    old = set((folder / "models").iterdir())
+    verdict = verify_run(Overtaken(folder, before, after), models=folder / "models")
+    assert old - set((folder / "models").iterdir())  # something was collected, as it should be
+    assert verdict.problems == ()
+    assert verdict.rounds == rounds
+
+
+def test_what_is_missing_is_found_while_a_run_goes_on(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    play(folder, 3)
+
+    class Robbed(Overtaken):
+        def go_on(self, rounds: int) -> None:
+            super().go_on(rounds)
+            for path in (folder / "models").iterdir():
+                path.unlink()
+
+    verdict = verify_run(Robbed(folder, 5), models=folder / "models")
+    assert verdict.models is not None
+    assert set(verdict.models.missing.values()) == {"lane 0's baton", "lane 0's trail"}
+    assert verdict.rounds == 5

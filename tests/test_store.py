@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -113,6 +114,46 @@ def test_half_written_files_are_no_models_and_are_cleaned(tmp_path: Path) -> Non
     strangers.write_text("not ours")
     store.keep_only([name])
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"{name}.safetensors", "notes.txt"]
+
+
+def test_nothing_outside_of_the_folder_is_written_or_deleted(tmp_path: Path) -> None:
+    store, elsewhere = FolderStore(tmp_path / "models"), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    kept = [elsewhere / "precious.safetensors", elsewhere / "mine"]
+    for file in kept:
+        file.write_bytes(b"mine")
+    name = model_name(canonical_bytes(SMALL))
+    path = tmp_path / "models" / f"{name}.safetensors"
+    (tmp_path / "models" / "link").symlink_to(elsewhere)
+    (tmp_path / "models" / "below").mkdir()
+    (tmp_path / "models" / "below" / "x.safetensors").touch()
+    path.with_name(path.name + ".part").symlink_to(kept[1])
+    assert store.put(SMALL) == name
+    assert not path.is_symlink()
+    store.keep_only([name])
+    assert [file.read_bytes() for file in kept] == [b"mine", b"mine"]
+    assert (tmp_path / "models" / "below" / "x.safetensors").exists()
+    assert store.disk_use() >= path.stat().st_size
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_what_only_looks_like_a_model_is_written_anew(tmp_path: Path, link: bool) -> None:
+    name, data = model_name(canonical_bytes(SMALL)), canonical_bytes(SMALL)
+    path, other = tmp_path / "models" / f"{name}.safetensors", tmp_path / "other"
+    store = FolderStore(tmp_path / "models")
+    other.write_bytes(bytes(len(data)))
+    if link:
+        path.symlink_to(other)
+    else:
+        other.rename(path)
+    assert canonical_bytes(store.get(store.put(SMALL))) == data
+    assert not path.is_symlink()
+
+
+def test_a_pipe_in_the_place_of_a_model_is_told(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / f"{'0' * 64}.safetensors")
+    with pytest.raises(StoreError, match="a pipe"):
+        FolderStore(tmp_path).get("0" * 64)
 
 
 def test_a_missing_model_is_told_with_what_to_do(tmp_path: Path) -> None:

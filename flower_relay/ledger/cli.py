@@ -1,31 +1,61 @@
 """`flower-relay ledger`: verify a run's ledger, and read it.
 
 RUN is a run's folder, its ledger's file or `postgresql://USER@HOST/DATABASE#RUN`. Exit
-code 0 says that all holds, 1 that something does not.
+code 0 says that all holds, 1 that something does not. RUN may be from anybody: what it holds
+is shown as text that does nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ParamSpec
 
+import click
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from ..errors import LedgerError
+from ..errors import LedgerError, RelayError
+from .address import masked
 from .export import export_ledger
 from .keys import OperatorKey
+from .legible import legible
 from .lineage_view import draw_family, family_tree, read_family
 from .reading import Step, steps
 from .receipts import check_receipt, make_receipt, read_receipt, write_receipt
+from .sealed import MOST_CHARACTERS, SealedBlock
 from .sql_chain import read_sealed
 from .tables import balances_table, blocks_table, statement_table, verdict_table
 from .verify import verify_run
 
 __all__ = ["app"]
+
+_Options = ParamSpec("_Options")
+
+
+def _command(function: Callable[_Options, None]) -> Callable[_Options, None]:
+    """A command that ends in a message, whatever the ledger holds."""
+
+    @wraps(function)
+    def command(*args: _Options.args, **options: _Options.kwargs) -> None:
+        try:
+            function(*args, **options)
+        except (RelayError, BrokenPipeError, click.exceptions.Exit, click.ClickException):
+            raise
+        except Exception as problem:  # nothing was verified: it may hold whatever breaks a rule
+            raise LedgerError(
+                f"this cannot be shown ({type(problem).__name__}: {legible(str(problem))}). "
+                "Nothing was changed; `flower-relay ledger verify RUN` says what is wrong with "
+                "the ledger."
+            ) from problem
+
+    return app.command(function.__name__.rstrip("_").replace("_", "-"))(command)
+
 
 app = typer.Typer(no_args_is_help=True, help="Verify a run's ledger, and read it.")
 
@@ -41,7 +71,7 @@ _Trust = Annotated[
 ]
 
 
-@app.command()
+@_command
 def verify(
     run: _Run,
     trust: _Trust = None,
@@ -74,7 +104,7 @@ def verify(
     console.print(Text("✓ everything holds", style="bold green"))
 
 
-@app.command()
+@_command
 def show(
     run: _Run,
     block: Annotated[int | None, typer.Option(min=0, help="one block, whole")] = None,
@@ -86,16 +116,15 @@ def show(
         return
     for sealed in read_sealed(run):
         if sealed.index == block:
-            console.print_json(data={k: v for k, v in asdict(sealed).items() if k != "body"})
-            console.print_json(sealed.body)
+            _print_block(console, sealed)
             return
     raise LedgerError(
-        f"expected a block {block} in {run}, found none. Nothing was changed; `flower-relay "
-        "ledger show RUN` lists the blocks that there are."
+        f"expected a block {block} in {masked(run)}, found none. Nothing was changed; "
+        "`flower-relay ledger show RUN` lists the blocks that there are."
     )
 
 
-@app.command()
+@_command
 def balance(
     run: _Run,
     participant: Annotated[str | None, typer.Argument(help="name of one participant")] = None,
@@ -106,7 +135,7 @@ def balance(
     _console().print(table)
 
 
-@app.command()
+@_command
 def lineage(
     run: _Run,
     model: Annotated[str | None, typer.Argument(help="beginning of a model's hash")] = None,
@@ -118,10 +147,10 @@ def lineage(
     console.print(family_tree(family), soft_wrap=True)
     if svg is not None:
         draw_family(family, svg)
-        console.print(Text(str(svg)), soft_wrap=True)
+        console.print(Text(legible(str(svg))), soft_wrap=True)
 
 
-@app.command()
+@_command
 def receipt(
     run: _Run,
     participant: Annotated[str, typer.Argument(help="whom it is for")],
@@ -137,11 +166,12 @@ def receipt(
     made = make_receipt(read_sealed(run), participant, OperatorKey.load(key or _key_beside(run)))
     path = out or Path(f"receipt-{participant.replace('/', '_')}.json")
     write_receipt(made, path)
-    _console().print(Text(f"round {made.round}, block {made.block}: {path}"), soft_wrap=True)
+    where = legible(str(path))
+    _console().print(Text(f"round {made.round}, block {made.block}: {where}"), soft_wrap=True)
 
 
-@app.command("check-receipt")
-def check_receipt_command(
+@_command
+def check_receipt_(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="the receipt")],
     trust: _Trust = None,
     run: Annotated[
@@ -157,19 +187,32 @@ def check_receipt_command(
         raise typer.Exit(1)
     console.print(
         Text(
-            f"✓ after round {found.round} {found.participant} had {found.balance} units "
+            f"✓ after round {found.round} {legible(found.participant)} had {found.balance} units "
             f"(10⁻⁹ coins), {found.locked} more locked, and a bond of {found.bond:g}; signed by "
-            f"{found.operator}" + ("." if trust else ", a key that only --trust can vouch for.")
+            f"{legible(found.operator)}"
+            + ("." if trust else ", a key that only --trust can vouch for.")
         ),
         soft_wrap=True,
     )
 
 
-@app.command()
+@_command
 def export(run: _Run, out: Annotated[Path, typer.Option(help="folder")]) -> None:
     """Write the blocks as JSON Lines, and balances and hops as Parquet."""
     for path in export_ledger(read_sealed(run), out):
         _console().print(Text(str(path)), soft_wrap=True)
+
+
+def _print_block(console: Console, sealed: SealedBlock) -> None:
+    """A block as it is stored, in ASCII as its body is; what is no JSON as far as it prints."""
+    stored = asdict(sealed)
+    text = stored.pop("body")
+    for part in (json.dumps(stored), text):
+        try:
+            spelled = json.dumps(json.loads(part[: MOST_CHARACTERS + 1]), indent=2)
+        except (ValueError, RecursionError):
+            spelled = legible(part, 2000)
+        console.print(Text(spelled.replace("\x7f", "\\u007f")), soft_wrap=True)
 
 
 def _console() -> Console:
@@ -185,7 +228,7 @@ def _folder_of(run: str) -> Path | None:
     """The run's folder, where RUN is on this machine's disk."""
     if "://" in run:
         return None
-    return Path(run) if Path(run).is_dir() else Path(run).parent
+    return Path(run) if os.path.isdir(run) else Path(run).parent
 
 
 def _models_of(run: str) -> Path | None:
@@ -193,14 +236,14 @@ def _models_of(run: str) -> Path | None:
     if (folder := _folder_of(run)) is None:
         return None
     models = folder / "models"
-    return models if Path(run).is_dir() or models.is_dir() else None
+    return models if os.path.isdir(run) or os.path.isdir(models) else None
 
 
 def _key_beside(run: str) -> Path:
     folder = _folder_of(run)
     if folder is None:
         raise LedgerError(
-            f"expected --key FILE with the operator's key, found none: beside {run} there are no "
-            "files. Nothing was signed."
+            "expected --key FILE with the operator's key, found none: beside "
+            f"{masked(run)} there are no files. Nothing was signed."
         )
     return folder.absolute().parent / "operator.key"

@@ -14,7 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..blocks import Settlement
+from ..errors import LedgerError
 from ..state import State
+from .legible import legible
 from .reading import steps
 from .sealed import SealedBlock
 
@@ -79,7 +81,22 @@ def export_ledger(blocks: Iterable[SealedBlock], folder: Path) -> list[Path]:
         The ledger.
     folder : pathlib.Path
         Made if it is not there.
+
+    Raises
+    ------
+    LedgerError
+        When the ledger cannot be read, or nothing can be written there.
     """
+    try:
+        return _export(blocks, folder)
+    except OSError as problem:
+        raise LedgerError(
+            f"the ledger cannot be exported to {legible(str(folder))}: {problem.strerror}. The "
+            "ledger was not changed; name another folder with --out."
+        ) from problem
+
+
+def _export(blocks: Iterable[SealedBlock], folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / name for name in ("blocks.jsonl", "balances.parquet", "hops.parquet")]
     with ExitStack() as stack:

@@ -20,8 +20,13 @@ from cryptography.hazmat.primitives.serialization import (
 
 from ..durable import make_folder, write_new
 from ..errors import KeyFileError
+from ..regular_files import read_regular, seen_by_others
 
 __all__ = ["OperatorKey", "verify_signature"]
+
+
+_LONGEST = 2**16
+"""Bytes of a key's file; a key has about a hundred."""
 
 
 class OperatorKey:
@@ -68,15 +73,16 @@ class OperatorKey:
 
     @classmethod
     def load(cls, path: Path) -> OperatorKey:
-        """The key in a file.
+        """The key in a file that nobody else may read, as ssh wants its keys.
 
         Raises
         ------
         KeyFileError
-            When the file cannot be read, or holds something else.
+            When the file cannot be read, holds something else, or others may read it.
         """
         try:
-            private = load_pem_private_key(path.read_bytes(), password=None)
+            data, mode = read_regular(path, most=_LONGEST), seen_by_others(path)
+            private = load_pem_private_key(data, password=None)
         except OSError as problem:
             raise _unusable(path, problem) from problem
         except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -86,6 +92,12 @@ class OperatorKey:
                 f"{path} should hold an operator's key, an Ed25519 private key as PEM without "
                 "password, and holds something else. It was not changed, and no ledger was. "
                 "Restore it from a backup, or name another file."
+            )
+        if mode is not None:
+            raise KeyFileError(
+                f"{path} holds an operator's key, and others may read or write it (its mode is "
+                f"{mode}): whoever copied it can sign blocks in your name. It was not used. If "
+                f"nobody did, `chmod 600 {path}` and try again; else begin new runs with a new key."
             )
         return cls(private)
 

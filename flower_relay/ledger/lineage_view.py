@@ -6,6 +6,8 @@ same depth, for as long as each model has one descendant, and only forks are ind
 
 from __future__ import annotations
 
+import warnings
+from collections import deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +24,7 @@ from ..errors import LedgerError
 from ..lineage import Model
 from ..state import State
 from ..statements import short_name
+from .legible import legible
 from .reading import steps
 from .sealed import SealedBlock
 
@@ -30,8 +33,14 @@ __all__ = ["Family", "draw_family", "family_tree", "read_family"]
 _MOST_LABELS = 80
 """Models up to which the picture names each."""
 
-_WIDEST = 60.0
+_WIDEST = _TALLEST = 60.0
 """Inches."""
+
+_MOST_ROWS = 500
+"""Lines of descent with a row to themselves; further ones share the last."""
+
+_DEEPEST = 40
+"""Forks one below another that are indented."""
 
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 """Okabe and Ito's palette, which colour-blind readers can tell apart."""
@@ -46,7 +55,7 @@ class Family:
     models : dict of name to Model
         Parents come before their children.
     owners : dict of name to str
-        Who made each.
+        Who made each, fit to be shown.
     batons : frozenset of str
         The models from which lanes go on.
     title : str
@@ -71,12 +80,12 @@ class Family:
         """A model in one line."""
         model = self.models[name]
         if not model.parents:
-            return f"{name[:12]}  the first model"
-        merged = ", ".join(parent[:12] for parent in model.parents)
+            return f"{legible(name[:12])}  the first model"
+        merged = legible(", ".join(parent[:12] for parent in model.parents))
         made = f"average of {merged}" if len(model.parents) > 1 else self.owners[name]
         baton = "  ◀ baton" if name in self.batons else ""
         return (
-            f"{name[:12]}  round {model.version}  {made}  "
+            f"{legible(name[:12])}  round {model.version}  {made}  "
             f"{model.gain:+.4f} → {model.level:.4f}{baton}"
         )
 
@@ -119,7 +128,7 @@ def _named(beginning: str, known: Collection[str], trails: Collection[str]) -> s
     found = sorted({name for name in (*known, *trails) if name.startswith(beginning)})
     if len(found) == 1:
         return found[0]
-    those = ", ".join(name[:16] for name in found[:5])
+    those = legible(", ".join(name[:16] for name in found[:5]))
     raise LedgerError(
         f"expected the beginning of one model's hash, found {beginning!r}, with which "
         + (f"{len(found)} begin: {those}." if found else "none begins.")
@@ -130,26 +139,27 @@ def _named(beginning: str, known: Collection[str], trails: Collection[str]) -> s
 def _family(state: State, models: dict[str, Model], title: str) -> Family:
     names = state.who.names
     owners = {
-        name: "" if model.trainer is None else short_name(names[model.trainer])
+        name: "" if model.trainer is None else legible(short_name(names[model.trainer]), 24)
         for name, model in models.items()
     }
     batons = frozenset(lane.baton for lane in state.lanes)
-    return Family(models=models, owners=owners, batons=batons, title=title)
+    return Family(models=models, owners=owners, batons=batons, title=legible(title))
 
 
 def family_tree(family: Family) -> Tree:
     """The tree for a terminal."""
     root = Tree(Text(family.title), guide_style="dim")
-    waiting = [(root, name) for name, model in family.models.items() if not model.parents]
+    waiting = deque((root, 0, name) for name, model in family.models.items() if not model.parents)
     while waiting:
-        branch, name = waiting.pop(0)
+        branch, depth, name = waiting.popleft()
         line: list[str] | None = [name]
         while line:
             twig = branch.add(Text(family.label(line[0])))
             below = family.children.get(line[0], [])
             line = below if len(below) == 1 else None
             if len(below) > 1:
-                waiting += [(twig, child) for child in below]
+                under = twig if depth < _DEEPEST else branch
+                waiting += [(under, depth + 1, child) for child in below]
     return root
 
 
@@ -162,7 +172,7 @@ def draw_family(family: Family, path: Path) -> None:
         for name, model in family.models.items()
         for parent in model.parents
     ]
-    size = (min(_WIDEST, max(8.0, 0.7 * max(across))), max(2.5, 0.6 * max(down) + 2))
+    size = (min(_WIDEST, max(8.0, 0.7 * max(across))), min(_TALLEST, max(2.5, 0.6 * max(down) + 2)))
     with rc_context({"svg.hashsalt": "flower_relay", "svg.fonttype": "none"}):
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasSVG(figure)
@@ -171,14 +181,18 @@ def draw_family(family: Family, path: Path) -> None:
         axes.scatter(across, down, c=_colours(family), s=30, zorder=2)
         if len(family.models) <= _MOST_LABELS:
             for name, where in place.items():
-                label = f"{name[:6]}\nround {family.models[name].version}\n{family.owners[name]}"
+                version, owner = family.models[name].version, family.owners[name]
+                label = f"{legible(name[:6])}\nround {version}\n{owner}"
                 axes.annotate(label, where, fontsize=6, xytext=(0, 6), textcoords="offset points",
-                              ha="center")  # fmt: skip
-        axes.set(title=family.title, xlabel="generation", yticks=[])
+                              ha="center", parse_math=False)  # fmt: skip
+        axes.set(xlabel="generation", yticks=[])
+        axes.set_title(family.title, parse_math=False)
         axes.set_ylim(max(down) + 0.5, -1.0)
         for side in ("left", "right", "top"):
             axes.spines[side].set_visible(False)
-        figure.savefig(path, format="svg", metadata={"Date": None})
+        with warnings.catch_warnings():  # a name may have letters that the font has not
+            warnings.filterwarnings("ignore", "Glyph", UserWarning)
+            figure.savefig(path, format="svg", metadata={"Date": None})
 
 
 def _places(family: Family) -> dict[str, tuple[int, int]]:
@@ -200,7 +214,7 @@ def _places(family: Family) -> dict[str, tuple[int, int]]:
         while below := family.children.get(line[-1]):
             line.append(below[0])
         free = (row for row, end in enumerate(ends) if end < generation[name])
-        row = next(free, len(ends))
+        row = min(next(free, len(ends)), _MOST_ROWS - 1)
         ends[row : row + 1] = [generation[line[-1]]]
         places |= {each: (generation[each], row) for each in line}
     return {name: places[name] for name in family.models}

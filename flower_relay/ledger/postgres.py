@@ -7,6 +7,7 @@ session ends. A pooler between, if any, must pool sessions and not transactions.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +19,12 @@ from ..errors import ConfigurationError, LedgerDamagedError, LedgerError, Ledger
 from .schema import in_use
 
 __all__ = ["PostgresRun"]
+
+_ANSWERS_WITHIN = 20
+"""Seconds in which a server must let somebody in, if the address says nothing else."""
+
+_SECRET = re.compile("pass|pwd|secret|key", re.IGNORECASE)
+"""Parameters of an address that may be passwords."""
 
 _NOT_AVAILABLE = "55P03"
 """PostgreSQL's code for a lock that was not to be had in time."""
@@ -42,7 +49,8 @@ class PostgresRun:
         self._url = url.set(drivername="postgresql+psycopg")
 
     def __str__(self) -> str:
-        return f"{self._url.render_as_string(hide_password=True)}#{self.run}"
+        shown = {name: _shown(name, value) for name, value in self._url.query.items()}
+        return f"{self._url.set(query=shown).render_as_string(hide_password=True)}#{self.run}"
 
     @contextmanager
     def writer(self) -> Iterator[Connection]:
@@ -72,11 +80,20 @@ class PostgresRun:
         meanings = (meaning for prefix, meaning in _MEANINGS.items() if code.startswith(prefix))
         kind, happened, safe, cure = next(meanings, _OUT_OF_REACH)
         detail = " ".join(str(problem.orig).split())
+        for secret in self._secrets():
+            detail = detail.replace(secret, "***")
         return kind(f"{self}: {happened} ({detail}). {safe} {cure}")
+
+    def _secrets(self) -> list[str]:
+        """What of the address no message shows."""
+        hidden = [value for name, value in self._url.query.items() if _shown(name, value) != value]
+        values = [self._url.password, *(v for each in hidden for v in _texts(each))]
+        return [str(value) for value in values if value]
 
     def _engine(self) -> Engine:
         try:
-            return create_engine(self._url, poolclass=NullPool)
+            waits = {"connect_timeout": self._url.query.get("connect_timeout", _ANSWERS_WITHIN)}
+            return create_engine(self._url, poolclass=NullPool, connect_args=waits)
         except ModuleNotFoundError as problem:
             raise ConfigurationError(
                 f"{self}: a ledger in PostgreSQL needs the driver psycopg, which is not "
@@ -107,6 +124,15 @@ class PostgresRun:
         with connection.begin():
             key = int.from_bytes(number, signed=True)
             connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": key})
+
+
+def _shown(name: str, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    """A parameter of an address as messages show it."""
+    return "***" if _SECRET.search(name) else value
+
+
+def _texts(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else value
 
 
 def _code(problem: DBAPIError) -> str:

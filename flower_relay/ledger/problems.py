@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import LedgerError
+from .legible import legible
 
 __all__ = ["Differs", "Problem", "first_difference"]
 
@@ -38,8 +39,10 @@ class Problem:
     found: str
 
     def __str__(self) -> str:
+        """In one line that is fit for a terminal, whatever the ledger holds."""
         where = "" if self.block is None else f"block {self.block}: "
-        return f"{where}{self.field}: expected {self.expected}, found {self.found}"
+        field, expected, found = map(legible, (self.field, self.expected, self.found))
+        return f"{where}{field}: expected {expected}, found {found}"
 
 
 class Differs(LedgerError):

@@ -37,15 +37,27 @@ def steps(blocks: Iterable[SealedBlock]) -> Iterator[Step]:
     progress: Progress | None = None
     for sealed in blocks:
         block = sealed.block()
-        if progress is not None:
-            progress.fold(block)
-        elif isinstance(block, Genesis):
-            progress = Progress(state=begin(block), last=block)
-        else:
+        if progress is None and not isinstance(block, Genesis):
             break
+        progress = _folded(progress, block, sealed.index)
         yield Step(sealed=sealed, block=block, state=progress.state)
     if progress is None:
         raise LedgerError(
             "expected a ledger that begins with a genesis block, found none. Nothing was changed; "
             "`flower-relay ledger verify` says what is there instead."
         )
+
+
+def _folded(progress: Progress | None, block: Block, index: int) -> Progress:
+    """One block further, or an error that names the block."""
+    try:
+        if progress is not None:
+            progress.fold(block)
+            return progress
+        assert isinstance(block, Genesis)
+        return Progress(state=begin(block), last=block)
+    except Exception as problem:  # no rule was checked: it may hold whatever breaks a rule
+        raise LedgerError(
+            f"block {index} cannot follow those before it ({type(problem).__name__}: {problem}). "
+            "Nothing was changed; `flower-relay ledger verify` says where the ledger departs."
+        ) from problem

@@ -14,10 +14,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ..blocks import Settlement
-from ..errors import LedgerError
+from ..errors import LedgerDamagedError, LedgerError
 from ..parsing import Misfit, reader_of
+from ..regular_files import read_regular
 from ..rules.merkle import Leaf, inclusion_proof, leaves_of, merkle_root, root_of_proof
 from .keys import OperatorKey, verify_signature
+from .legible import legible
 from .problems import Differs, Problem
 from .reading import steps
 from .sealed import SealedBlock
@@ -34,6 +36,9 @@ __all__ = [
 
 _PREFIX = b"flower_relay receipt 1\n"
 """Before what is signed, so that a receipt's signature is good for nothing else."""
+
+_LONGEST = 2**20
+"""Bytes of a receipt's file; a receipt has a few thousand."""
 
 _HASH = re.compile("[0-9a-f]{64}")
 
@@ -145,7 +150,8 @@ def _signed(
     names = [leaf.participant for leaf in leaves]
     if participant not in names:
         raise LedgerError(
-            f"nobody is called {participant} in round {block.round}; there are: {', '.join(names)}."
+            f"nobody is called {participant} in round {block.round}; there are: "
+            f"{legible(', '.join(names), 2000)}."
         )
     if key.public != sealed.producer:
         raise LedgerError(
@@ -206,23 +212,31 @@ def _in_ledger(receipt: Receipt, blocks: Iterable[SealedBlock]) -> Problem | Non
     """The attested blocks are there, and the settlement has the root that is proved."""
     attested = attested_hashes(receipt)
     before: SealedBlock | None = None
-    for sealed in blocks:
-        try:
+    try:
+        for sealed in blocks:
             check_link(sealed, before)
-        except Differs as differs:
-            return replace(_problem(differs.field, differs.expected, differs.found),
-                           block=sealed.index)  # fmt: skip
-        if (stated := attested.pop(sealed.index, sealed.hash)) != sealed.hash:
-            return replace(_problem("seal.hash", stated, sealed.hash), block=sealed.index)
-        if sealed.index == receipt.block:
-            block = sealed.block()
-            root = block.standings_root if isinstance(block, Settlement) else "no settlement"
-            if root != receipt.root:
+            if (stated := attested.pop(sealed.index, sealed.hash)) != sealed.hash:
+                raise Differs("seal.hash", stated, sealed.hash)
+            if sealed.index == receipt.block and (root := _root_in(sealed)) != receipt.root:
                 return _problem("receipt.root", root, receipt.root)
-        before = sealed
+            before = sealed
+    except Differs as differs:
+        problem = _problem(differs.field, differs.expected, differs.found)
+        return replace(problem, block=0 if before is None else before.index + 1)
+    except LedgerDamagedError as damage:
+        return _problem("seal", "blocks that can be read", damage)
     for index, stated in attested.items():
         return _problem(f"block {index}", f"a block with hash {stated}", "an end before it")
     return None
+
+
+def _root_in(sealed: SealedBlock) -> str:
+    """The root that a settlement block states, or what the block is instead."""
+    try:
+        block = sealed.block()
+    except LedgerError as problem:
+        return str(problem)
+    return block.standings_root if isinstance(block, Settlement) else "no settlement"
 
 
 def _problem(field: str, expected: object, found: object) -> Problem:
@@ -232,8 +246,20 @@ def _problem(field: str, expected: object, found: object) -> Problem:
 
 
 def write_receipt(receipt: Receipt, path: Path) -> None:
-    """Write a receipt as JSON."""
-    path.write_text(json.dumps(asdict(receipt), indent=2) + "\n", encoding="utf-8")
+    """Write a receipt as JSON.
+
+    Raises
+    ------
+    LedgerError
+        When it cannot be written.
+    """
+    try:
+        path.write_text(json.dumps(asdict(receipt), indent=2) + "\n", encoding="utf-8")
+    except OSError as problem:
+        raise LedgerError(
+            f"the receipt cannot be written to {legible(str(path))}: {problem.strerror}. The "
+            "ledger was not changed; name another file with --out."
+        ) from problem
 
 
 def read_receipt(path: Path) -> Receipt:
@@ -245,10 +271,10 @@ def read_receipt(path: Path) -> Receipt:
         When the file is missing or no receipt.
     """
     try:
-        values = json.loads(path.read_bytes())
+        values = json.loads(read_regular(path, most=_LONGEST))
     except OSError as problem:
         raise LedgerError(f"{path} cannot be read: {problem.strerror}.") from problem
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise LedgerError(f"{path} should hold a receipt and is not JSON: {problem}.") from problem
     try:
         receipt: Receipt = _read(values)

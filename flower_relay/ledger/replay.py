@@ -6,7 +6,8 @@ The replay folds the same state and calls the same deciding functions as the liv
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import astuple
 from typing import assert_never
 
@@ -29,6 +30,7 @@ from ..decisions import (
     decide_tests,
     hops_left,
 )
+from ..errors import ModelMissingError
 from ..publishing import StoredAverages, StoredSteps
 from ..running import Progress
 from ..state import begin
@@ -134,13 +136,20 @@ class Replay:
                 self.named.update((*block.batons, *block.trails))
         self._conserve(block)
 
-    def averages_of(self, models: Sequence[str]) -> StoredAverages | None:
-        """What makes averages of these models, if all are at hand; counts either case."""
+    def average(
+        self, models: Sequence[str], make: Callable[[StoredAverages], str], stated: str
+    ) -> str:
+        """The average of these models if all are at hand, else the one that is stated.
+
+        A run that goes on may let go of them meanwhile. Counts either case.
+        """
         if self._averages is not None and self._intact.issuperset(models):
-            self.averages_checked += 1
-            return self._averages
+            with suppress(ModelMissingError):
+                made = make(self._averages)
+                self.averages_checked += 1
+                return made
         self.averages_stated += 1
-        return None
+        return stated
 
     def _due(self) -> tuple[type[Block], ...]:
         state, last = self.progress.state, self.progress.last
@@ -220,12 +229,14 @@ class Replay:
         for name, stated in (("references", block.references), ("probes", block.probes)):
             if len(stated) != len(terms):
                 raise Differs(f"testing.{name}", f"{len(terms)} entries", len(stated))
-        return [
-            self._steps.audit(made_of)
-            if self._steps is not None and self._intact.issuperset(astuple(made_of))
-            else (made_of.trail, probe)
-            for made_of, probe in zip(terms, block.probes, strict=True)
-        ]
+        pairs = zip(terms, block.probes, strict=True)
+        return [self._audit(made_of, probe) for made_of, probe in pairs]
+
+    def _audit(self, made_of: AuditTerms, stated: str) -> tuple[str, str]:
+        if self._steps is not None and self._intact.issuperset(astuple(made_of)):
+            with suppress(ModelMissingError):
+                return self._steps.audit(made_of)
+        return made_of.trail, stated
 
     def _conserve(self, block: Block) -> None:
         """What a block mints and burns is the change of balances and of what is locked."""
@@ -258,16 +269,14 @@ class _Stated:
         """The trail that the block states for a lane, or as it should be."""
         settled = self._replay.progress.state.settlement
         sources = () if settled is None else settled.restart_from
-        stated = self._block.trails
-        place = sources.index(lane) if lane in sources and len(sources) == len(stated) else 0
-        averages = self._replay.averages_of([trail, *batons])
-        if averages is not None:
-            return averages.extend(lane, trail, batons, before)
-        return stated[place] if place < len(stated) else "a trail"
+        trails = self._block.trails
+        place = sources.index(lane) if lane in sources and len(sources) == len(trails) else 0
+        stated = trails[place] if place < len(trails) else "a trail"
+        return self._replay.average(
+            [trail, *batons], lambda made: made.extend(lane, trail, batons, before), stated
+        )
 
     def merge(self, batons: Sequence[str], weights: Sequence[float]) -> str:
         """The baton that the block states for all lanes, or as it should be."""
-        averages = self._replay.averages_of(batons)
-        if averages is not None:
-            return averages.merge(batons, weights)
-        return self._block.batons[0] if self._block.batons else "an average"
+        stated = self._block.batons[0] if self._block.batons else "an average"
+        return self._replay.average(batons, lambda made: made.merge(batons, weights), stated)

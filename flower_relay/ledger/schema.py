@@ -16,8 +16,10 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, Integer, Text, column, inspect, select, table, text, update
 from sqlalchemy.exc import DBAPIError
 
-from ..errors import LedgerError, LedgerInUseError, LedgerVersionError
+from ..errors import LedgerDamagedError, LedgerError, LedgerInUseError, LedgerVersionError
+from ..parsing import shown
 from .database import Database
+from .legible import legible
 
 __all__ = [
     "BLOCKS",
@@ -83,6 +85,9 @@ _APPEND_ONLY = {
     ],
 }
 
+_MOST_NAMED = 50
+"""Runs that a message lists."""
+
 MIGRATIONS: tuple[Migration, ...] = (_first_tables,)
 """In order; a database of version n has been through the first n of them."""
 
@@ -97,7 +102,13 @@ def schema_version(connection: Connection, place: Database, known: int = len(MIG
     """
     if not inspect(connection).has_table(META.name):
         return 0
-    version = int(connection.execute(select(META.c.schema_version)).scalar_one())
+    found = connection.execute(select(META.c.schema_version).limit(2)).scalars().all()
+    version = found[0] if len(found) == 1 else None
+    if not isinstance(version, int) or version < 0:
+        raise LedgerDamagedError(
+            f"{place}: expected one version of its tables, found {shown(found)}. Nothing was "
+            "changed. Restore the ledger from a backup."
+        )
     if version > known:
         raise LedgerVersionError(
             f"{place}: expected a ledger of version {known} or older, found version {version}, "
@@ -131,12 +142,15 @@ def check_run(connection: Connection, place: Database) -> None:
                 f"expected a ledger in {place}, found none. Nothing was changed. Name a run's "
                 "folder, its ledger.db, or the database that it was written to."
             )
-        runs = connection.execute(select(RUNS.c.run).order_by(RUNS.c.run)).scalars().all()
-    if place.run not in runs:
-        raise LedgerError(
-            f"{place}: expected a run {place.run!r}, found {', '.join(runs) or 'none'}. Nothing "
-            "was changed. Name one of these."
-        )
+        runs = select(RUNS.c.run)
+        if connection.execute(runs.where(RUNS.c.run == place.run).limit(1)).first() is not None:
+            return
+        others = connection.execute(runs.order_by(RUNS.c.run).limit(_MOST_NAMED)).scalars().all()
+    names = ", ".join(legible(str(name), 60) for name in others)
+    raise LedgerError(
+        f"{place}: expected a run {place.run!r}, found {names or 'none'}. Nothing was changed. "
+        "Name one of these."
+    )
 
 
 def note_writer(connection: Connection, run: str) -> None:
@@ -158,7 +172,7 @@ def note_writer(connection: Connection, run: str) -> None:
 
 def in_use(place: Database) -> LedgerInUseError:
     """The error of a second writer; it names the first, if that has got as far as its name."""
-    writer = "another process, which is just beginning"
+    writer, cure = "another process, which is just beginning", _WAIT
     # Suppressed: the first has not made the file or the tables yet.
     with (
         contextlib.suppress(LedgerError, DBAPIError),
@@ -168,8 +182,40 @@ def in_use(place: Database) -> LedgerInUseError:
         query = select(RUNS.c.pid, RUNS.c.host, RUNS.c.since).where(RUNS.c.run == place.run)
         if (row := connection.execute(query).first()) is not None:
             writer = f"process {row.pid} on {row.host} since {row.since}"
+            if row.host == socket.gethostname():
+                cure = _cure(row.pid)
     return LedgerInUseError(
-        f"{place}: expected to be its only writer, found {writer}. Nothing was changed, and that "
-        "run goes on. Wait for it or end that process: its lock ends with it. Reading (verify, "
-        "show, receipts) is possible at any time."
+        f"{place}: expected to be its only writer, found {writer}. Nothing was changed{cure} "
+        "Reading (verify, show, receipts) is possible at any time."
     )
+
+
+_WAIT = (
+    ", and that run goes on. Wait for it or end that process: its lock ends with it. A process "
+    "that has ended may have left another one behind, which has its lock."
+)
+
+
+def _cure(pid: int) -> str:
+    """What to do about a writer on this machine."""
+    if pid == os.getpid():
+        return (
+            ". That is this very process: an earlier start() or open_ledger() in it has not ended. "
+            "Let that run end, or close what it opened: strategy.chain.close()."
+        )
+    if _lives(pid):
+        return ", and that run goes on. Wait for it or end that process: its lock ends with it."
+    return (
+        ". That process does not live here any more, but another one that it left behind has its "
+        "lock. End that one (`fuser -v` on the file that ends in .lock names it), then resume."
+    )
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # somebody else's
+        return True
+    return True

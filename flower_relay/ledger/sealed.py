@@ -12,7 +12,10 @@ from ..chain import canonical_json
 from ..errors import LedgerDamagedError
 from .keys import OperatorKey, verify_signature
 
-__all__ = ["NOTHING_BEFORE", "SealedBlock", "seal"]
+__all__ = ["MOST_CHARACTERS", "NOTHING_BEFORE", "SealedBlock", "seal"]
+
+MOST_CHARACTERS = 2**24
+"""Of a body: enough for a hundred thousand participants, and little to read in vain."""
 
 NOTHING_BEFORE = "0" * 64
 """What stands for the previous hash in the first block."""
@@ -63,17 +66,27 @@ class SealedBlock:
         Raises
         ------
         LedgerDamagedError
-            When the body is not JSON, or not its one canonical spelling.
+            When the body is too long, not JSON, or not its one canonical spelling.
         LedgerError
             When it spells no block.
         """
+        if len(self.body) > MOST_CHARACTERS:
+            raise LedgerDamagedError(
+                f"block {self.index}: expected a body of at most {MOST_CHARACTERS} characters, "
+                f"found {len(self.body)}."
+            )
         try:
             fields = json.loads(self.body, parse_constant=_no_number)
+            spelled = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         except (ValueError, RecursionError) as problem:
             raise LedgerDamagedError(
                 f"block {self.index}: expected JSON, found {self.body[:60]!r} ({problem})."
             ) from problem
-        if json.dumps(fields, sort_keys=True, separators=(",", ":")) != self.body:
+        if not isinstance(fields, dict):
+            raise LedgerDamagedError(
+                f"block {self.index}: expected the fields of a block, found {self.body[:60]!r}."
+            )
+        if spelled != self.body:
             raise LedgerDamagedError(
                 f"block {self.index}: expected canonical JSON (sorted keys, no spaces, each key "
                 f"once, shortest numbers), found another spelling in {self.body[:60]!r}."

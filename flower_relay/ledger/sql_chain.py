@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -12,14 +13,14 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select
 
 from ..blocks import Block
-from ..errors import KeyFileError, LedgerDamagedError, LedgerStorageError
+from ..errors import KeyFileError, LedgerDamagedError, LedgerError, LedgerStorageError
 from .address import locate
 from .database import Database, explained
 from .keys import OperatorKey
 from .schema import BLOCKS, MIGRATIONS, Migration, check_run, migrate, note_writer
-from .sealed import NOTHING_BEFORE, SealedBlock, seal
+from .sealed import MOST_CHARACTERS, NOTHING_BEFORE, SealedBlock, seal
 
-__all__ = ["SqlChain", "open_ledger", "read_sealed"]
+__all__ = ["SqlChain", "StoredBlocks", "open_ledger", "read_sealed"]
 
 _PAGE = 256
 """Blocks that are read at a time: readers hold no transaction open."""
@@ -72,7 +73,7 @@ def open_ledger(
         return SqlChain(database, connection, key, last, stack.pop_all())
 
 
-def read_sealed(target: str | Path) -> Iterator[SealedBlock]:
+def read_sealed(target: str | Path) -> StoredBlocks:
     """A ledger's blocks as they are stored, genesis first, without changing anything.
 
     The ledger may be written meanwhile. Nothing is verified but that each column holds
@@ -83,18 +84,33 @@ def read_sealed(target: str | Path) -> Iterator[SealedBlock]:
     LedgerError
         When there is no ledger, or it cannot be read; with the first block asked for.
     """
-    database = locate(target)
-    with database.reader() as connection:
-        with explained(database):
-            database.check(connection)
-            check_run(connection, database)
-        yield from _pages(database, connection)
+    return StoredBlocks(locate(target))
+
+
+class StoredBlocks(Iterator[SealedBlock]):
+    """The blocks of a ledger as they are read; made by `read_sealed`."""
+
+    def __init__(self, database: Database, after: int | None = None) -> None:
+        self._database = database
+        self._last = after
+        self._blocks = _read(database, after)
+
+    def __next__(self) -> SealedBlock:
+        """The next block that is there."""
+        sealed = next(self._blocks)
+        self._last = sealed.index
+        return sealed
+
+    def later(self) -> StoredBlocks:
+        """The blocks that were added since the last one of these was read."""
+        return StoredBlocks(self._database, self._last)
 
 
 class SqlChain:
     """A chain of blocks in a database; made by `open_ledger`, which holds its lock.
 
-    It is a context manager; closing it lets go of the lock, as does the process's end.
+    It is a context manager; closing it lets go of the lock, as does the process's end. A
+    process that is forked meanwhile may read it and not write to it.
     """
 
     def __init__(
@@ -107,6 +123,7 @@ class SqlChain:
     ) -> None:
         self._database, self._connection = database, connection
         self._key, self._held = key, held
+        self._owner = os.getpid()
         self._length = 0 if last is None else last.index + 1
         self._head = NOTHING_BEFORE if last is None else last.hash
 
@@ -123,14 +140,19 @@ class SqlChain:
         LedgerError
             When it is not on the record: all blocks before are, and the chain is as before.
         """
-        if self._connection.closed or self._connection.invalidated:
-            # A new session would not hold the lock.
+        if self._lost:
             raise LedgerStorageError(
                 f"{self._database}: expected an open ledger, found it closed or its connection "
                 "lost. What was committed is safe; this block is not on the record. Resume the "
                 "run: it goes on after the last block there."
             )
         sealed = seal(self._length, self._head, block, self._key)
+        if len(sealed.body) > MOST_CHARACTERS:
+            raise LedgerError(
+                f"{self._database}: expected a block of at most {MOST_CHARACTERS} characters, "
+                f"found one of {len(sealed.body)}, which nobody would read. All blocks before it "
+                "are safe. Begin a run with fewer participants or lanes."
+            )
         with explained(self._database), self._connection.begin():
             row = {"run": self._database.run, **asdict(sealed)}
             self._connection.execute(insert(BLOCKS), row)
@@ -138,7 +160,9 @@ class SqlChain:
         return sealed.hash
 
     def sealed_blocks(self) -> Iterator[SealedBlock]:
-        """The blocks as they are stored, genesis first."""
+        """The blocks as they are stored, genesis first; also after the chain was closed."""
+        if self._lost:
+            return StoredBlocks(self._database)
         return _pages(self._database, self._connection)
 
     def __iter__(self) -> Iterator[Block]:
@@ -165,8 +189,14 @@ class SqlChain:
         return self._length
 
     def close(self) -> None:
-        """Let go of the database and of the writer's lock."""
+        """Let go of the database and of the writer's lock; what is there can still be read."""
         self._held.close()
+
+    @property
+    def _lost(self) -> bool:
+        """Whether the lock is not held (any more): a new session, or a child, does not have it."""
+        gone = self._connection.closed or self._connection.invalidated
+        return gone or self._owner != os.getpid()
 
     def __enter__(self) -> SqlChain:
         return self
@@ -180,23 +210,41 @@ class SqlChain:
         self.close()
 
 
-def _pages(database: Database, connection: Connection) -> Iterator[SealedBlock]:
-    page = _page(database, connection, -1)
+def _read(database: Database, last: int | None) -> Iterator[SealedBlock]:
+    """Page by page, each over a connection of its own: who stops half-way leaves none open."""
+    with database.reader() as connection, explained(database):
+        database.check(connection)
+        check_run(connection, database)
+        page = _page(database, connection, last)
     while page:
         yield from page
-        page = _page(database, connection, page[-1].index)
+        with database.reader() as connection:
+            page = _page(database, connection, page[-1].index)
 
 
-def _page(database: Database, connection: Connection, after: int) -> list[SealedBlock]:
-    query = (
-        select(*_COLUMNS)
-        .where(BLOCKS.c.run == database.run, BLOCKS.c.index > after)
-        .order_by(BLOCKS.c.index)
-        .limit(_PAGE)
-    )
-    with explained(database), connection.begin():
-        rows = connection.execute(query).all()
-    return [_sealed(database, row, after + 1 + place) for place, row in enumerate(rows)]
+def _pages(database: Database, connection: Connection) -> Iterator[SealedBlock]:
+    last: int | None = None
+    while page := _page(database, connection, last):
+        yield from page
+        last = page[-1].index
+
+
+def _page(database: Database, connection: Connection, after: int | None) -> list[SealedBlock]:
+    """The next blocks: so many, or as many as have so many characters."""
+    query = select(*_COLUMNS).where(BLOCKS.c.run == database.run).limit(_PAGE)
+    if after is not None:
+        query = query.where(BLOCKS.c.index > after)
+    page: list[SealedBlock] = []
+    with explained(database), connection.begin(), connection.execute(
+        query.order_by(BLOCKS.c.index)
+    ) as rows:  # fmt: skip
+        room = MOST_CHARACTERS
+        for row in rows:
+            page.append(_sealed(database, row, (-1 if after is None else after) + 1 + len(page)))
+            room -= len(page[-1].body)
+            if room <= 0:
+                break
+    return page
 
 
 def _last(database: Database, connection: Connection) -> SealedBlock | None:

@@ -1,17 +1,15 @@
 """A run's ledger as a SQLite file: write-ahead log, every commit synced to the disk.
 
-The writer holds a lock of the operating system on a file beside, `ledger.db.lock`. The
-kernel lets go of it when the process ends, so nothing is left to clean up; the empty file
-stays, since deleting it would let two writers lock two files of one name.
+The writer holds a lock on a file beside, `ledger.db.lock`, which ends with its process, so
+that nothing is left to clean up; the empty file stays. A file to be read may be anybody's.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -20,7 +18,9 @@ from sqlalchemy.pool import NullPool
 
 from ..durable import make_folder, sync_folder
 from ..errors import LedgerDamagedError, LedgerError, LedgerStorageError
+from .lock import LockedError, locked
 from .schema import in_use
+from .tables_only import bound, odd_file, odd_object
 
 __all__ = ["SqliteFile"]
 
@@ -48,6 +48,7 @@ class SqliteFile:
     @contextmanager
     def writer(self) -> Iterator[Connection]:
         """The connection of the only writer."""
+        self._check_files()
         with self._lock(), self._connected("rwc", "BEGIN IMMEDIATE") as connection:
             sync_folder(self.path.parent)
             yield connection
@@ -55,7 +56,8 @@ class SqliteFile:
     @contextmanager
     def reader(self) -> Iterator[Connection]:
         """A connection that cannot write."""
-        if not self.path.is_file():
+        self._check_files()
+        if not self.path.exists():
             raise LedgerError(
                 f"expected a ledger in {self}, found no such file. Nothing was made or changed. "
                 "Name a run's folder or its ledger.db; only a run that begins makes one."
@@ -67,8 +69,17 @@ class SqliteFile:
             yield connection
 
     def check(self, connection: Connection) -> None:
-        """See that no page and no index is broken: SQLite reads a zeroed one as empty."""
+        """See that there are only tables, and that no page and no index is broken.
+
+        SQLite reads a zeroed page as empty. Testing for that runs what a schema says, so the
+        schema is looked at before.
+        """
         with connection.begin():
+            if (odd := odd_object(connection)) is not None:
+                raise LedgerDamagedError(
+                    f"{self}: expected tables as flower_relay makes them, found {odd}. Nothing "
+                    "more of it was read. Ask whoever gave you the file for the run's own."
+                )
             found = str(connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar())
         if found != "ok":
             raise LedgerDamagedError(f"{self}: {_BROKEN} ({found}). {_UNTOUCHED} {_RESTORE}")
@@ -84,20 +95,34 @@ class SqliteFile:
     def _log(self) -> Path:
         return self.path.with_name(self.path.name + "-wal")
 
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
+    def _check_files(self) -> None:
+        """See that what SQLite would open are files, before it waits for a pipe."""
         try:
-            make_folder(self.path.parent)
-            lock = self.path.with_name(self.path.name + ".lock").open("ab")
+            odd = odd_file(self.path)
         except OSError as problem:
             raise LedgerStorageError(
-                f"{self}: expected to lock it for writing, found: {problem.strerror}. Nothing "
-                "was changed. Free some room, or name a folder that this process may write."
+                f"{self}: it cannot be opened ({problem.strerror}). {_UNTOUCHED} Let this user "
+                "read the file and its folder."
             ) from problem
-        with lock:
+        if odd is not None:
+            raise LedgerDamagedError(
+                f"{self}: expected a file, found {odd}. {_UNTOUCHED} Ask whoever gave you the "
+                "folder for the run's own."
+            )
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        path = self.path.with_name(self.path.name + ".lock")
+        with ExitStack() as held:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+                make_folder(self.path.parent)
+                held.enter_context(locked(path))
+            except OSError as problem:
+                raise LedgerStorageError(
+                    f"{self}: expected to lock it for writing, found: {problem.strerror}. Nothing "
+                    "was changed. Free some room, or name a folder that this process may write."
+                ) from problem
+            except LockedError:
                 raise in_use(self) from None
             yield
 
@@ -122,12 +147,13 @@ class SqliteFile:
             )
             # What a disk has damaged should be read, and then found out by its hash.
             connection.text_factory = lambda data: data.decode(errors="replace")
-            if mode == "rwc":
-                try:
+            try:
+                bound(connection)
+                if mode == "rwc":
                     _make_durable(connection)
-                except sqlite3.Error:
-                    connection.close()
-                    raise
+            except sqlite3.Error:
+                connection.close()
+                raise
             return connection
 
         engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
@@ -170,6 +196,12 @@ _MEANINGS: dict[str, tuple[type[LedgerError], str, str, str]] = {
     ),
     "SQLITE_CORRUPT": (LedgerDamagedError, _BROKEN, _UNTOUCHED, _RESTORE),
     "SQLITE_NOTADB": (LedgerDamagedError, _BROKEN, _UNTOUCHED, _RESTORE),
+    "SQLITE_TOOBIG": (
+        LedgerDamagedError,
+        "it holds more in one row than a block can be",
+        _UNTOUCHED,
+        "Ask whoever gave you the file for the run's own.",
+    ),
     "SQLITE_READONLY": (
         LedgerStorageError,
         "it may be read but not written",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from rich.table import Table
+from rich.text import Text
 
 from ..blocks import (
     Admission,
@@ -20,10 +21,23 @@ from ..errors import LedgerError
 from ..rules.coins import to_coins
 from ..state import effect_of
 from ..statements import short_name
+from .legible import legible
 from .reading import Step
 from .verify import Verdict
 
 __all__ = ["balances_table", "blocks_table", "statement_table", "verdict_table"]
+
+
+_MOST_PRODUCERS = 20
+"""Public keys that are listed; a ledger should have one."""
+
+_LONGEST_NAME = 80
+"""Characters of a name: one of a key has 68."""
+
+
+def _cell(text: str) -> Text:
+    """What a ledger holds, as it is: neither markup nor what moves the cursor."""
+    return Text(legible(text, _LONGEST_NAME))
 
 
 def verdict_table(verdict: Verdict) -> Table:
@@ -32,7 +46,9 @@ def verdict_table(verdict: Verdict) -> Table:
     add = table.add_row
     add("blocks", f"{verdict.blocks}, {verdict.rounds} rounds, the last a {verdict.ended_in}")
     add("head", verdict.head)
-    add("signed by", "\n".join(verdict.producers))
+    shown = [legible(producer, 64) for producer in verdict.producers[:_MOST_PRODUCERS]]
+    more = len(verdict.producers) - len(shown)
+    add("signed by", Text("\n".join([*shown, f"and {more} others"] if more else shown)))
     add("operator's signatures", str(verdict.signatures))
     add("hops attested by the operator only", str(verdict.hops_attested))
     add("hops signed by their trainers", str(verdict.hops_signed))
@@ -59,7 +75,8 @@ def blocks_table(steps: Iterable[Step]) -> Table:
         block = step.block
         number = "" if isinstance(block, Genesis) else str(block.round)
         kind = type(block).__name__.lower()
-        table.add_row(str(step.sealed.index), kind, number, _in_short(block), step.sealed.hash[:12])
+        cells = (str(step.sealed.index), kind, number, _in_short(block), step.sealed.hash[:12])
+        table.add_row(*map(_cell, cells))
     return table
 
 
@@ -99,7 +116,7 @@ def balances_table(steps: Iterable[Step]) -> Table:
     )  # fmt: skip
     for name, coins, locked, bond, debt, *counts in columns:
         table.add_row(
-            short_name(name), _coins(coins), _coins(locked), f"{bond:.3f}", f"{debt:.2f}",
+            _cell(short_name(name)), _coins(coins), _coins(locked), f"{bond:.3f}", f"{debt:.2f}",
             *(str(count) for count in counts),
         )  # fmt: skip
     return table
@@ -113,7 +130,7 @@ def statement_table(steps: Iterable[Step], participant: str) -> Table:
     LedgerError
         When nobody has that name; with those that there are.
     """
-    table = Table("round", "what", title=participant)
+    table = Table("round", "what", title=_cell(participant))
     for name in ("coins", "balance", "locked"):
         table.add_column(name, justify="right")
     balance = locked = 0
@@ -128,9 +145,10 @@ def statement_table(steps: Iterable[Step], participant: str) -> Table:
             locked += to_locked * units
             shown = -units if rule in ("deposit", "forfeit") else units
             cells = (_coins(shown), _coins(balance), _coins(locked))
-            table.add_row(str(step.state.round), rule, *cells)
+            table.add_row(str(step.state.round), _cell(rule), *cells)
     if participant not in names:
-        raise LedgerError(f"nobody is called {participant!r}; there are: {', '.join(names)}.")
+        those = legible(", ".join(names), 2000)
+        raise LedgerError(f"nobody is called {participant!r}; there are: {those}.")
     return table
 
 
