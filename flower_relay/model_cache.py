@@ -48,7 +48,7 @@ class ModelCache(Protocol):
         """A model's arrays, or None; what is used is kept longest."""
 
     def put(self, name: str, data: bytes) -> None:
-        """Keep a model's canonical bytes, and forget the oldest beyond the bounds."""
+        """Keep a model's bytes, if so many may be, and forget the oldest beyond the bounds."""
 
     def names(self) -> list[str]:
         """What is held, oldest first."""
@@ -92,6 +92,8 @@ class _InState:
         return arrays_in(data)
 
     def put(self, name: str, data: bytes) -> None:
+        if len(data) > self._most:
+            return
         self._kept.pop(name, None)
         self._kept[name] = _shared(name, data)
         while self._kept and (
@@ -129,6 +131,8 @@ class _InFolder:
         return None
 
     def put(self, name: str, data: bytes) -> None:
+        if len(data) > self._most:
+            return
         try:
             self._write(name, data)
         except OSError as problem:  # a full disk, a file that is in use: it is sent again
