@@ -101,21 +101,21 @@ def load_or_create(path: Path) -> Ed25519PrivateKey:
             "password, and holds something else. It was not changed; name another file, or one "
             "that is not there yet, which is then made."
         )
-    _warn_if_shown(path)
+    if readable_by_others(path):
+        _warn(path)
     return key
 
 
 @cache
-def _warn_if_shown(path: Path) -> None:
+def _warn(path: Path) -> None:
     """Say once that others can take the participant's place."""
-    if readable_by_others(path):
-        log(
-            WARNING,
-            "The participant's key in %s can be read by other users of this machine, who can then "
-            "sign in its name. Let only its owner read it: chmod 600 %s",
-            path,
-            path,
-        )
+    log(
+        WARNING,
+        "The participant's key in %s can be read by other users of this machine, who can then "
+        "sign in its name. Let only its owner read it: chmod 600 %s",
+        path,
+        path,
+    )
 
 
 def _create(path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -341,7 +340,6 @@ def test_an_infinity_is_a_fault_of_who_put_it_there() -> None:
 
 
 def test_why_something_was_refused_is_logged_at_the_node(caplog: pytest.LogCaptureFixture) -> None:
-    logging.getLogger("flwr").propagate = True
     with pytest.raises(RefusedError):
         ask(tiny_app(), a_node(), "train", TRAIN, {"w": np.array(["text"])})
     assert "array 'w' should be a numpy array of finite numbers" in caplog.text

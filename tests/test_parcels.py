@@ -143,6 +143,23 @@ def test_a_file_that_was_changed_is_not_there(tmp_path: Path) -> None:
     assert cache_of(context).get(name_of(model(2.0))) is not None
 
 
+def test_a_folder_that_cannot_be_one_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ConfigurationError, match=r"relay-cache-dir = .* expected a folder"):
+        cache_of(node(relay_cache_dir=str(tmp_path / "file" / "models")))
+
+
+def test_a_model_that_cannot_be_kept_is_done_without(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = cache_of(node(relay_cache_dir=str(tmp_path)))
+    data = canonical_bytes(model(1.0))
+    (tmp_path / f"{model_name(data)}.safetensors").mkdir()  # in the way
+    cache.put(model_name(data), data)
+    assert cache.get(model_name(data)) is None
+    assert f"Model {model_name(data)[:12]} is not kept" in caplog.text
+
+
 @pytest.mark.parametrize("most", ["many", -1, True, 0.5])
 def test_a_size_that_is_none_is_refused(most: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"relay-cache-bytes = .*a whole number"):
