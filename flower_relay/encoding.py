@@ -104,7 +104,8 @@ def _parts(array: NDArray[Any], reference: NDArray[Any], encoding: str) -> list[
         if not np.isfinite(half).all():
             raise ValueError("a change is too large for 16 bits")
         return [_by_place(_bits(half)).tobytes()]
-    scale = _SCALE.type(np.abs(change).max(initial=0.0) / 127)
+    with np.errstate(over="ignore"):
+        scale = _SCALE.type(np.abs(change).max(initial=0.0) / 127)
     if scale < np.finfo(_SCALE).tiny:
         return [bytes(_SCALE.itemsize + array.size)]
     if not np.isfinite(scale):

@@ -37,6 +37,9 @@ _NONCES = "relay-nonces"
 _NO_UTILITY = -1.0
 """Stands for a utility that could not be measured; all others are from 0 to 1."""
 
+_LONGEST_REASON = 500
+"""Characters of what a ClientApp raised, as the server is told."""
+
 _NONCES_KEPT = 32
 """Nonces that may wait to be opened; the oldest are forgotten first."""
 
@@ -148,10 +151,11 @@ class Exchange:
             )
         models = self._unpack(shown)
         found: dict[str, RecordDict] = {}
+        failed: list[str] = []
         for name in shown:  # one shown twice is evaluated once
             if name in models:
                 self._give(models.pop(name))
-                found[name] = self._tried(call_next)
+                found[name] = self._tried(call_next, failed)
         utilities, signatures = [], []
         content = RecordDict()
         for place, (name, seen) in enumerate(zip(names, shown, strict=True)):
@@ -162,16 +166,22 @@ class Exchange:
             signatures.append(signed.get("signature", ""))
             content[f"metrics-{place}"] = _metrics_of(found[seen])
         said: dict[str, Any] = {"utilities": utilities, "signatures": signatures}
+        if failed:
+            said["failed"] = failed[0][:_LONGEST_REASON]
         return self._say(Message(content, reply_to=self.message), said)
 
-    def _tried(self, call_next: App) -> RecordDict:
-        """What the ClientApp replies about a model; nothing where it fails on this one."""
+    def _tried(self, call_next: App, failed: list[str]) -> RecordDict:
+        """What the ClientApp replies about a model; where it fails on this one, why is added."""
         try:
             reply = call_next(self.message, self.context)
         except Exception as problem:  # whatever it is, the visit's other models are not at fault
             log(WARNING, "The ClientApp could not evaluate a model: %r", problem)
+            failed.append(f"{type(problem).__name__}: {problem}")
             return RecordDict()
-        return RecordDict() if reply.has_error() else reply.content
+        if reply.has_error():
+            failed.append(str(reply.error.reason))
+            return RecordDict()
+        return reply.content
 
     def reveal(self) -> Message:
         """Open the nonce that is asked for, once, and forget it; no model is touched."""

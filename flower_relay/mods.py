@@ -19,6 +19,9 @@ reply's ConfigRecord `relay`:
 `relay-rises`          (model, utility)
 `relay-reveal`,        evaluate, without a model: open the nonce of this hash for this
 `relay-commitment`     commitment block; answered by `nonce` and `signature`
+`relay-models`,        evaluate, with a parcel: the models that are asked about, and the likeness
+`relay-shown`          of each that is evaluated; answered by `utilities` and `signatures`, and by
+                       `failed`, what the ClientApp raised, where it did
 =====================  =====================================================================
 
 Instead of its arrays a message may hold a parcel (`flower_relay.parcels`); `relay-arrays` is

@@ -22,6 +22,7 @@ from .statements import is_hash
 from .store import Arrays, canonical_bytes, model_name
 
 __all__ = [
+    "LONGEST_WAY",
     "ONE_PIECE",
     "PARCEL",
     "WHOLE",
@@ -43,6 +44,9 @@ ONE_PIECE = 5_000_000
 """Bytes up to which a hop's model travels in a parcel even where it is sent whole. Flower fetches
 every array of a record by two requests of its own, and a parcel by one; larger arrays it sends
 in pieces of this size, which a parcel would not be."""
+
+LONGEST_WAY = 32
+"""Steps from a model that a node holds to another; where it is farther, whole is no worse."""
 
 _MOST_STEPS = 256
 

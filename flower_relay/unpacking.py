@@ -15,6 +15,7 @@ from typing import Any
 
 from flwr.app import Array, ArrayRecord, RecordDict
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 
 from .array_bytes import RESERVED, array_of, misnamed, strange_numbers
 from .asked import brief
@@ -102,7 +103,13 @@ def model_in(
             "meant to be this large."
         )
     arrays = {name: _unpacked(where, name, packed, base) for name, packed in records[0].items()}
-    data = canonical_bytes(arrays)
+    try:
+        data = canonical_bytes(arrays)
+    except (ValueError, SafetensorError) as problem:
+        raise RefusedError(
+            f"{where} holds a model that cannot be kept as safetensors: {problem}. Nothing was "
+            "signed; give its arrays other names."
+        ) from problem
     return Model(name=model_name(data), arrays=arrays, data=data)
 
 

@@ -139,6 +139,57 @@ def test_a_model_named_often_is_evaluated_once_and_not_beyond_256_names() -> Non
         visited([HASH], [HASH, HASH])
 
 
+def test_why_a_clientapp_could_not_evaluate_is_told() -> None:
+    def failing(message: Message, context: Any) -> Message:
+        raise RuntimeError("no memory left" + "!" * 10**6)
+
+    told = {"relay-models": [HASH], "relay-shown": [HASH], "relay-arrays": "arrays"}
+    parcel = parcel_of([whole(HASH, canonical_bytes(weights(1)))])
+    content = RecordDict({"config": ConfigRecord({**VOTE, **told}), PARCEL: parcel})
+    identify_process(1)
+    message = stamp(Message(content, 1001, "evaluate"), "message-1")
+    failed = said(relay_mod(message, a_node(), failing))["failed"]
+    assert failed.startswith("RuntimeError: no memory left!") and len(failed) == 500
+
+
+# What a ClientApp hands in.
+
+NAMES = st.sampled_from(["w", "steps", "mask", "", "__metadata__", "a\x00", "\ud800", "\n", "ü"])
+VALUES = st.sampled_from(
+    [
+        np.ones(3, np.float32),
+        np.ones(3),
+        np.array(8),
+        np.float32([1, np.nan, 2]),
+        np.full(2, -np.inf, np.float32),
+        np.array(["text"]),
+        np.array(["2020-01-01"], "datetime64[D]"),
+        np.ones(2, np.longdouble),
+        np.ones(2, np.complex128),
+        np.zeros(2, [("a", "f4"), ("b", "i8")]),
+        np.zeros((0, 10**9), ">f2"),
+        np.zeros(3, "V4"),
+        np.array([b"bytes"]),
+    ]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.dictionaries(NAMES, VALUES, max_size=4), st.sampled_from(["exact", "fp16", "int8"]))
+def test_any_result_is_handed_on_or_refused(result: dict[str, np.ndarray], up: str) -> None:
+    base = weights(1) | {"mask": np.full(2, -np.inf, np.float32)}
+    try:
+        reply = ask(
+            tiny_app(result=record(result)), a_node(), "train", TRAIN | {"relay-up": up}, base
+        )
+    except RefusedError as refused:
+        assert "the ClientApp's reply" in str(refused)
+        return
+    assert said(reply)["signature"]
+    silent = make_relay_mod(lasting_keys_only=True)
+    ask(tiny_app(silent, result=record(result)), a_node(), "train", TRAIN, base)
+
+
 # Every shape and type, through the mod.
 
 KINDS = [*"?bhilBHILefdF", ">i4", ">f4", ">f8"]

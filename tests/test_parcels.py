@@ -204,6 +204,13 @@ def test_a_node_is_sent_what_it_lacks_and_no_more() -> None:
     assert sent(known, 7, 1) == [(one, "whole")]
 
 
+def test_a_node_that_is_far_behind_is_sent_a_whole_model() -> None:
+    known = forwarding(*range(40))
+    known.note({7: (names(0)[0][:PREFIX],)})
+    assert len(sent(known, 7, 32)) == 32
+    assert sent(known, 7, 33) == [(names(33)[0], "whole")]
+
+
 def near_one(*values: float) -> Forwarding:
     """A server that knows how models follow from model 1, and a node that holds nothing."""
     known = forwarding(1)

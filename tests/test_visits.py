@@ -201,6 +201,25 @@ def test_a_rounded_hop_is_its_base_plus_the_rounded_change_and_nothing_gets_lost
     assert np.abs(total - 20 * wanted).max() < level  # not twenty of them
 
 
+@pytest.mark.parametrize(
+    ("encoding", "change"), [("fp16", 1e-9), ("fp16", 1e6), ("int8", 1e-60), ("int8", 1e300)]
+)
+def test_a_change_that_rounding_would_lose_is_handed_on_exactly(
+    encoding: str, change: float
+) -> None:
+    def app(message: Message, context: Context) -> Message:
+        content = RecordDict({"arrays": ArrayRecord({"w": Array(np.full(WIDTH, change))})})
+        return Message(content, reply_to=message)
+
+    config = ConfigRecord({"relay-run": "a1" * 32, "server-round": 1, "relay-up": encoding})
+    start = {"w": np.zeros(WIDTH)}
+    content = RecordDict({"arrays": ArrayRecord({"w": Array(start["w"])}), "config": config})
+    node = Context(1, 1, {"partition-id": 0}, RecordDict(), {})
+    [step] = steps_of(SILENT_MOD(Message(content, 1, "train"), node, app).content[PARCEL])
+    assert step.encoding == "exact"
+    assert decode(step.data, start, "exact")["w"].tolist() == [change] * WIDTH
+
+
 @pytest.mark.parametrize("encoding", ["fp16", "int8"])
 def test_rounded_hops_are_accepted_under_their_own_hash(encoding: str, tmp_path: Path) -> None:
     strategy = play(descending(), tmp_path, rounds=6, hop_encoding=encoding)
