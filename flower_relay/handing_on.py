@@ -17,10 +17,11 @@ from flwr.app import ConfigRecord, Context
 from flwr.common import log
 from numpy.typing import NDArray
 
-from .array_bytes import arrays_in
+from .array_bytes import arrays_in, strange_numbers
 from .asked import brief
 from .encoding import ENCODINGS, decode, encode
 from .parcels import ONE_PIECE, Step, difference_to, whole
+from .rules.testing import fitting
 from .store import Arrays, canonical_bytes, model_name
 from .unpacking import Model
 
@@ -30,17 +31,17 @@ _STATE = "relay-rounded-off"
 
 
 def in_types_of(parent: Model, model: Model) -> Model:
-    """A model with the number types of its base, where the cast loses nothing to speak of.
+    """A model with the number types of its base, where training could not see what a cast loses.
 
-    Some libraries compute in one width only. Values that are the same in the base's type are
-    cast, and 64 bits of float to 32; whatever else differs is the server's to judge.
+    Some libraries compute in one precision only. By the same rule the server casts what comes as
+    plain arrays, so that what is signed is what it finds.
     """
     cast = {
         name: _cast(name, array, parent.arrays[name])
         for name, array in model.arrays.items()
         if name in parent.arrays and array.dtype != parent.arrays[name].dtype
     }
-    if not any(array.dtype != model.arrays[name].dtype for name, array in cast.items()):
+    if all(array is model.arrays[name] for name, array in cast.items()):
         return model
     arrays = model.arrays | cast
     data = canonical_bytes(arrays)
@@ -48,13 +49,9 @@ def in_types_of(parent: Model, model: Model) -> Model:
 
 
 def _cast(name: str, array: NDArray[Any], base: NDArray[Any]) -> NDArray[Any]:
-    if array.dtype.kind != base.dtype.kind:
-        return array
-    with np.errstate(over="ignore"):
-        cast = array.astype(base.dtype)
-    narrowed = array.dtype == np.float64 and base.dtype == np.float32
-    same = np.isfinite(cast) | (cast == array) if narrowed else cast.astype(array.dtype) == array
-    if not same.all():
+    """An array in its base's type; itself where that does not fit or makes it infinite."""
+    cast = fitting(array, base.dtype)
+    if cast is None or strange_numbers(cast, base):
         return array
     _say_cast(name, str(base.dtype), str(array.dtype))
     return cast
