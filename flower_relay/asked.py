@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from dataclasses import dataclass
 
 from flwr.app import ConfigRecord, MetricRecord, RecordDict
@@ -11,7 +12,16 @@ from .errors import RefusedError
 from .rules.testing import bounded_utility
 from .statements import is_hash
 
-__all__ = ["Measure", "hashes", "measure", "text", "whole_number"]
+__all__ = ["Measure", "brief", "hash_named", "hashes", "measure", "text", "whole_number"]
+
+_LONGEST_TEXT = 1000
+"""Characters of a text; keys, hashes and challenges are far shorter."""
+
+_MOST_HASHES = 256
+"""Models that a message may name; a test of the longest leg is of some twenty."""
+
+_LARGEST_NUMBER = 2**53
+"""Whole numbers up to here are the same in every language that reads a ledger."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +37,16 @@ class Measure:
         for record in content.values():
             value = record.get(self.metric) if isinstance(record, MetricRecord) else None
             if isinstance(value, int | float):
-                return bounded_utility(float(value), self.bound, self.rises)
+                return bounded_utility(_as_float(value), self.bound, self.rises)
         return None
+
+
+def _as_float(value: int | float) -> float:
+    """A number; infinite where it is larger than any float."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def measure(config: ConfigRecord) -> Measure | None:
@@ -36,23 +54,34 @@ def measure(config: ConfigRecord) -> Measure | None:
     if "relay-utility-key" not in config:
         return None
     bound, rises = config.get("relay-bound"), config.get("relay-rises")
-    if not isinstance(bound, int | float) or not (math.isfinite(bound) and bound > 0):
+    size = _as_float(bound) if isinstance(bound, int | float) else 0.0
+    if isinstance(bound, bool) or not 0 < size < math.inf:
         raise _misread("relay-bound", "a positive number", bound)
     if not isinstance(rises, bool):
         raise _misread("relay-rises", "true or false", rises)
-    return Measure(metric=text(config, "relay-utility-key"), bound=float(bound), rises=rises)
+    return Measure(metric=text(config, "relay-utility-key"), bound=size, rises=rises)
 
 
 def text(config: ConfigRecord, name: str) -> str:
-    """A text that is not empty."""
+    """A text that is not empty, and of at most a thousand characters."""
     value = config.get(name)
-    if not isinstance(value, str) or not value:
-        raise _misread(name, "a text that is not empty", value)
+    if not isinstance(value, str) or not value or len(value) > _LONGEST_TEXT:
+        raise _misread(
+            name, f"a text that is not empty nor above {_LONGEST_TEXT} characters", value
+        )
     return value
 
 
+def hash_named(config: ConfigRecord, name: str) -> str:
+    """A hash."""
+    value = config.get(name)
+    if not is_hash(value):
+        raise _misread(name, "a hash", value)
+    return str(value)
+
+
 def hashes(config: ConfigRecord, name: str) -> list[str]:
-    """A list of hashes.
+    """A list of one hash or more, at most 256.
 
     Raises
     ------
@@ -60,21 +89,42 @@ def hashes(config: ConfigRecord, name: str) -> list[str]:
         When it is something else.
     """
     value = config.get(name)
-    if not isinstance(value, list) or not all(map(is_hash, value)):
+    if not isinstance(value, list) or not 0 < len(value) <= _MOST_HASHES:
+        raise _misread(name, f"a list of 1 to {_MOST_HASHES} hashes", value)
+    if not all(map(is_hash, value)):
         raise _misread(name, "a list of hashes", value)
     return [str(each) for each in value]
 
 
 def whole_number(config: ConfigRecord, name: str) -> int:
-    """A whole number."""
+    """A whole number from 0 to 2^53."""
     value = config.get(name)
-    if type(value) is not int:
-        raise _misread(name, "a whole number", value)
+    if type(value) is not int or not 0 <= value <= _LARGEST_NUMBER:
+        raise _misread(name, "a whole number from 0 to 2^53", value)
     return value
+
+
+class _Briefly(reprlib.Repr):
+    """Shortens a value before it is written out, which for a large one costs much."""
+
+    def repr_bytes(self, value: bytes, level: int) -> str:
+        return f"{len(value)} bytes"
+
+    def repr_int(self, value: int, level: int) -> str:
+        return repr(value) if abs(value) <= _LARGEST_NUMBER else "a number beyond 2^53"
+
+
+_BRIEFLY = _Briefly()
+_BRIEFLY.maxlist, _BRIEFLY.maxstring, _BRIEFLY.maxother = 3, 80, 80
+
+
+def brief(value: object) -> str:
+    """Any value of a message, as an error shows it."""
+    return _BRIEFLY.repr(value)
 
 
 def _misread(name: str, expected: str, found: object) -> RefusedError:
     return RefusedError(
-        f"{name} in the server's config: expected {expected}, found {found!r}. Nothing was "
+        f"{name} in the server's config: expected {expected}, found {brief(found)}. Nothing was "
         "signed; server and node need versions of flower_relay that agree."
     )

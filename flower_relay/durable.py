@@ -1,17 +1,17 @@
 """Files that are there whole or not at all, and still there after the power went.
 
 Each is written beside, synced, and only then given its name; the folder is synced too,
-since a name that is only in memory is lost with it.
+since a name that is only in memory is lost with it. Windows opens no folders, and keeps their
+lists of names by itself; nothing else here differs there.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tempfile
 from pathlib import Path
 
-__all__ = ["make_folder", "sync_folder", "write_new", "write_whole"]
+__all__ = ["make_folder", "readable_by_others", "sync_folder", "write_new", "write_whole"]
 
 
 def make_folder(folder: Path) -> None:
@@ -69,10 +69,34 @@ def write_new(path: Path, data: bytes) -> bool:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(unfinished, path)  # unlike a rename, this never replaces
-            return True
+        return _linked(Path(unfinished), path) or _copied(data, path)
+    except FileExistsError:
         return False
     finally:
         os.unlink(unfinished)
         sync_folder(path.parent)
+
+
+def _linked(unfinished: Path, path: Path) -> bool:
+    """Give a file its name, which unlike a rename never replaces; False where none are linked."""
+    try:
+        os.link(unfinished, path)
+    except FileExistsError:
+        raise
+    except (OSError, AttributeError):  # sticks and shared folders, some phones
+        return False
+    return True
+
+
+def _copied(data: bytes, path: Path) -> bool:
+    """Write a file under its name at once: not there whole or not at all, but never replaced."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    return True
+
+
+def readable_by_others(path: Path) -> bool:
+    """Whether other users of this machine may read a file; unknown, and so not, on Windows."""
+    return os.name == "posix" and bool(path.stat().st_mode & 0o077)

@@ -7,7 +7,8 @@ unpacked. Nothing is unpickled, and nothing longer is ever made of them.
 `exact` gives every bit back: the two models' bits, exclusive-or'd and sorted by place, of
 which most are zero. `fp16` and `int8` round each array's change, `int8` to 255 levels of the
 array's own largest change; what comes back is then another model, close to the one meant,
-and the same bits wherever it is computed.
+and the same bits wherever it is computed. An array that did not change comes back with every
+bit in each of them. Whatever is infinite in both models in the same place has not changed there.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ def decode(data: bytes, reference: Arrays, encoding: str) -> dict[str, NDArray[A
     Raises
     ------
     ValueError
-        When the bytes are no such difference, or what they give is not finite.
+        When the bytes are no such difference, or what they give is not finite where the
+        reference has something else.
     """
     if encoding not in ENCODINGS:
         raise ValueError(f"encoding {encoding!r} is none of {', '.join(ENCODINGS)}")
@@ -95,16 +97,15 @@ def _parts(array: NDArray[Any], reference: NDArray[Any], encoding: str) -> list[
     """An array's difference in bytes that compress well."""
     if not _rounds(array, encoding):
         return [_by_place(_bits(array) ^ _bits(reference)).tobytes()]
-    change = _wide(array) - _wide(reference)
-    if not np.isfinite(change).all():
-        raise ValueError("a change is not finite")
+    change = _change(_wide(array), _wide(reference))
     if encoding == "fp16":
         with np.errstate(over="ignore"):
             half = change.astype("<f2")
         if not np.isfinite(half).all():
             raise ValueError("a change is too large for 16 bits")
         return [_by_place(_bits(half)).tobytes()]
-    scale = _SCALE.type(np.abs(change).max(initial=0.0) / 127)
+    with np.errstate(over="ignore"):
+        scale = _SCALE.type(np.abs(change).max(initial=0.0) / 127)
     if scale < np.finfo(_SCALE).tiny:
         return [bytes(_SCALE.itemsize + array.size)]
     if not np.isfinite(scale):
@@ -113,13 +114,24 @@ def _parts(array: NDArray[Any], reference: NDArray[Any], encoding: str) -> list[
     return [scale.tobytes(), levels.tobytes()]
 
 
+def _change(array: NDArray[Any], reference: NDArray[Any]) -> NDArray[Any]:
+    """What was added to a reference; nothing where both have the same, infinities included."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        change = np.asarray(array - reference)
+    if not np.isfinite(change).all():
+        change = np.where(array == reference, change.dtype.type(0), change)
+        if not np.isfinite(change).all():
+            raise ValueError("a change is not finite")
+    return change
+
+
 def _whole(data: bytes, reference: NDArray[Any], encoding: str) -> NDArray[Any]:
     """An array from its difference."""
     if not _rounds(reference, encoding):
         planes = np.frombuffer(data, np.uint8).reshape(reference.dtype.itemsize, -1)
         bits = np.ascontiguousarray(planes.T) ^ _bits(reference)
-        same: NDArray[Any] = bits.reshape(-1).view(reference.dtype).reshape(reference.shape)
-        return same
+        exact: NDArray[Any] = bits.reshape(-1).view(reference.dtype).reshape(reference.shape)
+        return exact
     wide = _wide(reference)
     if encoding == "fp16":
         planes = np.frombuffer(data, np.uint8).reshape(2, -1)
@@ -129,9 +141,11 @@ def _whole(data: bytes, reference: NDArray[Any], encoding: str) -> NDArray[Any]:
         levels = np.frombuffer(data, np.int8, offset=_SCALE.itemsize)
         with np.errstate(over="ignore", invalid="ignore"):
             change = levels.astype(wide.dtype) * wide.dtype.type(scale)
+    if not change.any():
+        return reference  # its own bits: adding nothing would turn -0 into 0
     with np.errstate(over="ignore", invalid="ignore"):
-        array: NDArray[Any] = (wide + change.reshape(wide.shape)).astype(reference.dtype)
-    if not np.isfinite(array).all():
+        array = np.asarray(wide + change.reshape(wide.shape)).astype(reference.dtype)
+    if not (np.isfinite(array) | (array == reference)).all():
         raise ValueError("the difference leads to numbers that are not finite")
     return array
 

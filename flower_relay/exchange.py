@@ -7,7 +7,7 @@ called; what it did is signed. `flower_relay.mods` says what is asked and what i
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from logging import WARNING
 from typing import Any
@@ -17,16 +17,15 @@ from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, 
 from flwr.common import log
 
 from .adapter import let_go_of_arrays
-from .asked import Measure, hashes, text, whole_number
+from .asked import Measure, brief, hash_named, hashes, text, whole_number
 from .asked import measure as measured_by
 from .errors import RefusedError
-from .handing_on import handed_on
+from .handing_on import handed_on, in_types_of
 from .model_cache import PREFIX, ModelCache
-from .parcels import PARCEL, parcel_of, steps_of, taken
+from .parcels import PARCEL, Step, parcel_of
 from .rules.roles import BOTH
 from .statements import Hello, Hop, Opening, Statement, Vote, nonce_hash, public_hex, sign
-from .store import Arrays, canonical_bytes
-from .unpacking import Model, model_in, recent, remember
+from .unpacking import MissingError, Model, model_in, models_in
 
 __all__ = ["App", "Exchange", "MissingError"]
 
@@ -37,6 +36,9 @@ _NONCES = "relay-nonces"
 
 _NO_UTILITY = -1.0
 """Stands for a utility that could not be measured; all others are from 0 to 1."""
+
+_LONGEST_REASON = 500
+"""Characters of what a ClientApp raised, as the server is told."""
 
 _NONCES_KEPT = 32
 """Nonces that may wait to be opened; the oldest are forgotten first."""
@@ -64,14 +66,15 @@ class Exchange:
         self._willing("train")
         round = whole_number(self.config, "server-round")
         if PARCEL in self.message.content:
-            parent = self._unpack([text(self.config, "relay-parent")])[0]
+            name = hash_named(self.config, "relay-parent")
+            parent = self._unpack([name])[name]
             self._give(parent)
         else:
             parent = self._as_it_came()
         stated = self.config.get("relay-parent", parent.name)
         if stated != parent.name:
             raise RefusedError(
-                f"relay-parent announces model {str(stated)[:12]}; the arrays of the message are "
+                f"relay-parent announces model {brief(stated)[:14]}; the arrays of the message are "
                 f"model {parent.name[:12]}. Nothing was trained or signed: the message was changed "
                 "on its way, or the server is at fault; have it send the hop again."
             )
@@ -81,9 +84,8 @@ class Exchange:
         model = self._hand_on(reply, parent)
         if model is None:
             return self._say(reply, {})
-        return self._say(
-            reply, self._signed(Hop(run=self.run, round=round, parent=parent.name, model=model))
-        )
+        hop = Hop(run=self.run, round=round, parent=parent.name, model=model)
+        return self._say(reply, self._signed(hop))
 
     def _willing(self, what: str) -> None:
         if self.role not in (what, BOTH):
@@ -96,17 +98,30 @@ class Exchange:
     def _hand_on(self, reply: Message, parent: Model) -> str | None:
         """Make the reply's model as small as the server can take it; the model's name."""
         try:
-            model = model_in(reply.content, "the ClientApp's reply", None)
-        except RefusedError:
+            result = model_in(reply.content, "the ClientApp's reply", None, parent.arrays)
+        except RefusedError as problem:
             if self.key is not None:
                 raise
-            return None  # nobody's word is needed: the server sees for itself
-        step = handed_on(self.context, model, parent, self.config.get("relay-up"))
-        if step is None:
-            return model.name
-        let_go_of_arrays(reply.content)
-        reply.content[PARCEL] = parcel_of([step])
-        return step.model
+            log(WARNING, "%s It is sent as it is; the server sees for itself.", problem)
+            return None
+        model = in_types_of(parent, result)
+        step = self._step_to(model, parent)
+        if step is not None:
+            let_go_of_arrays(reply.content)
+            reply.content[PARCEL] = parcel_of([step])
+            return step.model
+        if model is not result:
+            for key, record in list(reply.content.items()):
+                if isinstance(record, ArrayRecord):
+                    reply.content[key] = model.record()
+        return model.name
+
+    def _step_to(self, model: Model, parent: Model) -> Step | None:
+        try:
+            return handed_on(self.context, model, parent, self.config.get("relay-up"))
+        except Exception as problem:  # a good result is never lost for being packed badly
+            log(WARNING, "The result could not be packed, and is sent as it is: %r", problem)
+            return None
 
     def evaluate(self, call_next: App) -> Message:
         """Evaluate the message's model, or each of those that it names."""
@@ -127,30 +142,46 @@ class Exchange:
 
     def _examine(self, call_next: App, measure: Measure) -> Message:
         """Several models in one visit: a utility and a signature for each."""
-        names = hashes(self.config, "relay-models")
-        shown = self._unpack(hashes(self.config, "relay-shown"))
+        names, shown = hashes(self.config, "relay-models"), hashes(self.config, "relay-shown")
+        if len(names) != len(shown):
+            raise RefusedError(
+                f"relay-models names {len(names)} models and relay-shown {len(shown)}; expected "
+                "as many. Nothing was signed; server and node need versions of flower_relay that "
+                "agree."
+            )
+        models = self._unpack(shown)
+        found: dict[str, RecordDict] = {}
+        failed: list[str] = []
+        for name in shown:  # one shown twice is evaluated once
+            if name in models:
+                self._give(models.pop(name))
+                found[name] = self._tried(call_next, failed)
         utilities, signatures = [], []
         content = RecordDict()
-        for place, (name, model) in enumerate(zip(names, shown, strict=True)):
-            self._give(model)
-            found = self._tried(call_next)
-            utility = measure.of(found)
-            vote = Vote(run=self.run, model=name, shown=model.name, utility=utility or 0.0)
+        for place, (name, seen) in enumerate(zip(names, shown, strict=True)):
+            utility = measure.of(found[seen])
+            vote = Vote(run=self.run, model=name, shown=seen, utility=utility or 0.0)
             signed = {} if utility is None else self._signed(vote)
             utilities.append(_NO_UTILITY if utility is None else utility)
             signatures.append(signed.get("signature", ""))
-            content[f"metrics-{place}"] = _metrics_of(found)
+            content[f"metrics-{place}"] = _metrics_of(found[seen])
         said: dict[str, Any] = {"utilities": utilities, "signatures": signatures}
+        if failed:
+            said["failed"] = failed[0][:_LONGEST_REASON]
         return self._say(Message(content, reply_to=self.message), said)
 
-    def _tried(self, call_next: App) -> RecordDict:
-        """What the ClientApp replies about a model; nothing where it fails on this one."""
+    def _tried(self, call_next: App, failed: list[str]) -> RecordDict:
+        """What the ClientApp replies about a model; where it fails on this one, why is added."""
         try:
             reply = call_next(self.message, self.context)
         except Exception as problem:  # whatever it is, the visit's other models are not at fault
             log(WARNING, "The ClientApp could not evaluate a model: %r", problem)
+            failed.append(f"{type(problem).__name__}: {problem}")
             return RecordDict()
-        return RecordDict() if reply.has_error() else reply.content
+        if reply.has_error():
+            failed.append(str(reply.error.reason))
+            return RecordDict()
+        return reply.content
 
     def reveal(self) -> Message:
         """Open the nonce that is asked for, once, and forget it; no model is touched."""
@@ -178,30 +209,9 @@ class Exchange:
         self.cache.put(model.name, model.data)
         return model
 
-    def _unpack(self, names: Sequence[str]) -> list[Model]:
-        """Models that a parcel leads to, or that are held; they are remembered.
-
-        Raises
-        ------
-        MissingError
-            When the parcel builds on models that are not held any more.
-        """
-        parcel = self.message.content[PARCEL]
-        steps = steps_of(parcel) if isinstance(parcel, ConfigRecord) else []
-        held = _Held(self.cache)
-        for step in steps:
-            if step.reference and not held.has(step.reference):
-                raise MissingError(step.reference)
-            # A node with a limit of its own looks at the size of whatever it is sent.
-            model = recent(step.model) if self.max_bytes is None else None
-            if model is None:
-                arrays, data = taken(step, held.get, self.max_bytes)
-                model = remember(Model(name=step.model, arrays=arrays, data=data))
-            held.made[step.model] = model
-        found = [held.model(name) for name in names]
-        for model in held.made.values():
-            self.cache.put(model.name, model.data)
-        return found
+    def _unpack(self, names: list[str]) -> dict[str, Model]:
+        """Models that the message's parcel leads to, or that are held."""
+        return models_in(self.message.content[PARCEL], names, self.cache, self.max_bytes)
 
     def _give(self, model: Model) -> None:
         """Put a model where the ClientApp looks for it, in place of parcel or earlier model."""
@@ -211,6 +221,12 @@ class Exchange:
             if key != PARCEL and not isinstance(record, ArrayRecord)
         }
         key = text(self.config, "relay-arrays")
+        if key in kept:
+            raise RefusedError(
+                f"relay-arrays in the server's config: expected a key for the model, found "
+                f"{brief(key)}, under which the message holds something else. Nothing was signed; "
+                "the server's arrayrecord_key and configrecord_key have to differ."
+            )
         self.message.content = RecordDict({key: model.record(), **kept})
 
     def missing(self, name: str) -> Message:
@@ -242,43 +258,6 @@ class Exchange:
         return reply
 
 
-class MissingError(Exception):
-    """A parcel builds on a model that is not held."""
-
-
-class _Held:
-    """Models at hand while a parcel is unpacked: made from it, or kept from before."""
-
-    def __init__(self, cache: ModelCache) -> None:
-        self._cache = cache
-        self._kept: dict[str, Arrays | None] = {}
-        self.made: dict[str, Model] = {}
-
-    def has(self, name: str) -> bool:
-        """Whether a model is at hand; one that others of this process have need only be named."""
-        if recent(name) is not None:
-            return name in self.made or name in self._cache.names()
-        return self.get(name) is not None
-
-    def get(self, name: str) -> Arrays | None:
-        if name in self.made:
-            return self.made[name].arrays
-        if name not in self._kept:
-            self._kept[name] = self._cache.get(name)
-        return self._kept[name]
-
-    def model(self, name: str) -> Model:
-        if name in self.made:
-            return self.made[name]
-        shared = recent(name)
-        if shared is not None and self.has(name):
-            return shared
-        arrays = self.get(name)
-        if arrays is None:
-            raise MissingError(name)
-        return remember(Model(name=name, arrays=dict(arrays), data=canonical_bytes(arrays)))
-
-
 def _metrics_of(content: RecordDict) -> MetricRecord:
     """All metrics of a reply in one record."""
     merged = MetricRecord()
@@ -291,8 +270,8 @@ def _metrics_of(content: RecordDict) -> MetricRecord:
 def _nonces(context: Context) -> list[bytes]:
     """Nonces that wait to be opened, oldest first."""
     record = context.state.get(_NONCES)
-    kept = record["kept"] if isinstance(record, ConfigRecord) else []
-    return list(kept)  # type: ignore[arg-type]
+    kept = record.get("kept") if isinstance(record, ConfigRecord) else None
+    return [each for each in kept if isinstance(each, bytes)] if isinstance(kept, list) else []
 
 
 def _keep_nonces(context: Context, nonces: list[bytes]) -> None:

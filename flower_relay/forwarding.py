@@ -18,7 +18,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 from .encoding import encode
 from .errors import ModelMissingError
 from .model_cache import MOST_MODELS, PREFIX
-from .parcels import ONE_PIECE, PARCEL, Step, difference_to, parcel_of, whole
+from .parcels import LONGEST_WAY, ONE_PIECE, PARCEL, Step, difference_to, parcel_of, whole
 from .store import ModelStore, canonical_bytes
 
 __all__ = ["Forwarding", "packed"]
@@ -112,7 +112,7 @@ class Forwarding:
         way: list[Step] = []
         while model not in made and model[:PREFIX] not in held:
             step = self._steps.get(model)
-            if step is None or len(way) > len(self._steps):
+            if step is None or len(way) == LONGEST_WAY:
                 return None
             way.append(step)
             model = step.reference

@@ -10,14 +10,15 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import OrderedDict
+from logging import WARNING
 from pathlib import Path
 from typing import Any, Protocol
 
 from flwr.app import ConfigRecord, Context
+from flwr.common import log
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load
 
+from .array_bytes import arrays_in
 from .durable import make_folder
 from .errors import ConfigurationError
 from .store import model_name
@@ -36,7 +37,8 @@ _IN_STATE, _IN_FOLDER = 64_000_000, 2_000_000_000
 
 _SHARED: OrderedDict[str, bytes] = OrderedDict()
 _MOST_SHARED = 64
-"""Nodes of one process (a simulation's) keep the same model once."""
+"""Nodes of one process (a simulation's) keep the same model once, as long as that takes no more
+room than one of them has."""
 
 
 class ModelCache(Protocol):
@@ -46,7 +48,7 @@ class ModelCache(Protocol):
         """A model's arrays, or None; what is used is kept longest."""
 
     def put(self, name: str, data: bytes) -> None:
-        """Keep a model's canonical bytes, and forget the oldest beyond the bounds."""
+        """Keep a model's bytes, if so many may be, and forget the oldest beyond the bounds."""
 
     def names(self) -> list[str]:
         """What is held, oldest first."""
@@ -79,7 +81,7 @@ class _InState:
         record = self._state.get(_STATE)
         kept: dict[str, Any] = dict(record) if isinstance(record, ConfigRecord) else {}
         self._kept: dict[str, bytes] = dict(
-            zip(kept.get("names", []), kept.get("models", []), strict=True)
+            zip(kept.get("names", []), kept.get("models", []), strict=False)
         )
 
     def get(self, name: str) -> dict[str, NDArray[Any]] | None:
@@ -87,9 +89,11 @@ class _InState:
         if data is None:
             return None
         self.put(name, data)
-        return load(data)
+        return arrays_in(data)
 
     def put(self, name: str, data: bytes) -> None:
+        if len(data) > self._most:
+            return
         self._kept.pop(name, None)
         self._kept[name] = _shared(name, data)
         while self._kept and (
@@ -109,33 +113,58 @@ class _InFolder:
 
     def __init__(self, folder: Path, most: int) -> None:
         self._folder, self._most = folder, most
-        make_folder(folder)
+        try:
+            make_folder(folder)
+        except OSError as problem:
+            raise ConfigurationError(
+                f"relay-cache-dir = {str(folder)!r} in the node config: expected a folder that is "
+                f"there or can be made, but: {problem.strerror}. No message is answered until it "
+                "is one, or left out."
+            ) from problem
 
     def get(self, name: str) -> dict[str, NDArray[Any]] | None:
-        with contextlib.suppress(OSError, SafetensorError):
+        with contextlib.suppress(OSError, ValueError):
             data = self._path(name).read_bytes()
             if model_name(data) == name:
                 os.utime(self._path(name))
-                return load(data)
+                return arrays_in(data)
         return None
 
     def put(self, name: str, data: bytes) -> None:
+        if len(data) > self._most:
+            return
+        try:
+            self._write(name, data)
+        except OSError as problem:  # a full disk, a file that is in use: it is sent again
+            log(WARNING, "Model %s is not kept in %s: %s", name[:12], self._folder, problem)
+
+    def _write(self, name: str, data: bytes) -> None:
         path = self._path(name)
         unfinished = path.with_suffix(".part")
-        unfinished.write_bytes(data)  # not synced: what is lost is sent again
-        unfinished.replace(path)
+        try:
+            unfinished.write_bytes(data)  # not synced: what is lost is sent again
+            unfinished.replace(path)
+        except OSError:
+            unfinished.unlink(missing_ok=True)
+            raise
         files = self._files()
-        while files and (len(files) > MOST_MODELS or self._size(files) > self._most):
-            files.pop(0).unlink(missing_ok=True)
+        size = sum(each for _, each, _ in files)
+        while files and (len(files) > MOST_MODELS or size > self._most):
+            _, oldest, path = files.pop(0)
+            path.unlink(missing_ok=True)
+            size -= oldest
 
     def names(self) -> list[str]:
-        return [path.stem for path in self._files()]
+        return [path.stem for _, _, path in self._files()]
 
-    def _files(self) -> list[Path]:
-        return sorted(self._folder.glob("*.safetensors"), key=lambda path: path.stat().st_mtime_ns)
-
-    def _size(self, files: list[Path]) -> int:
-        return sum(path.stat().st_size for path in files)
+    def _files(self) -> list[tuple[int, int, Path]]:
+        """When each file was last used, its size in bytes, and the file; the oldest first."""
+        found = []
+        for path in self._folder.glob("*.safetensors"):
+            with contextlib.suppress(OSError):  # another process of the node may let go of it
+                stat = path.stat()
+                found.append((stat.st_mtime_ns, stat.st_size, path))
+        return sorted(found)
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.safetensors"
@@ -144,6 +173,7 @@ class _InFolder:
 def _shared(name: str, data: bytes) -> bytes:
     kept = _SHARED.setdefault(name, data)
     _SHARED.move_to_end(name)
-    if len(_SHARED) > _MOST_SHARED:
-        _SHARED.popitem(last=False)
+    size = sum(map(len, _SHARED.values()))
+    while len(_SHARED) > _MOST_SHARED or size > _IN_STATE:
+        size -= len(_SHARED.popitem(last=False)[1])
     return kept

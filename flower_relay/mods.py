@@ -19,6 +19,9 @@ reply's ConfigRecord `relay`:
 `relay-rises`          (model, utility)
 `relay-reveal`,        evaluate, without a model: open the nonce of this hash for this
 `relay-commitment`     commitment block; answered by `nonce` and `signature`
+`relay-models`,        evaluate, with a parcel: the models that are asked about, and the likeness
+`relay-shown`          of each that is evaluated; answered by `utilities` and `signatures`, and by
+                       `failed`, what the ClientApp raised, where it did
 =====================  =====================================================================
 
 Instead of its arrays a message may hold a parcel (`flower_relay.parcels`); `relay-arrays` is
@@ -27,16 +30,21 @@ models the node `holds`, by the beginnings of their hashes; one that is relied u
 held is named by `missing`. A node whose config has `relay-role` says its `role`, which goes on
 the record when it is admitted: `train` or `examine`, and nothing else is done. A node that signs
 adds `public-key` and `nonce-hash`.
+
+What cannot be read, or must not be done, is refused: the reply is then an error with the reason,
+and nothing was signed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from logging import WARNING
 from pathlib import Path
 
 from flwr.app import ConfigRecord, Context, Message
+from flwr.common import log
 
-from .errors import ConfigurationError
+from .errors import ConfigurationError, RefusedError
 from .exchange import App, Exchange, MissingError
 from .model_cache import cache_of
 from .participant_keys import key_file, participant_key
@@ -90,12 +98,15 @@ def make_relay_mod(
             role=_role(context),
             cache=cache_of(context),
         )
-        if "relay-reveal" in config:
-            return exchange.reveal()
         try:
+            if "relay-reveal" in config:
+                return exchange.reveal()
             return exchange.train(call_next) if kind == "train" else exchange.evaluate(call_next)
         except MissingError as missing:
             return exchange.missing(str(missing))
+        except RefusedError as refused:  # Flower tells the server; here it is told the node's owner
+            log(WARNING, "%s", refused)
+            raise
 
     return mod
 

@@ -11,22 +11,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from flwr.app import ConfigRecord
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load
 
+from .array_bytes import arrays_in, strange_numbers
+from .asked import brief
 from .encoding import ENCODINGS, decode
 from .errors import RefusedError
 from .statements import is_hash
 from .store import Arrays, canonical_bytes, model_name
 
 __all__ = [
+    "LONGEST_WAY",
     "ONE_PIECE",
     "PARCEL",
     "WHOLE",
     "Step",
+    "arrays_of",
     "difference_to",
     "parcel_of",
     "steps_of",
@@ -43,6 +44,9 @@ ONE_PIECE = 5_000_000
 """Bytes up to which a hop's model travels in a parcel even where it is sent whole. Flower fetches
 every array of a record by two requests of its own, and a parcel by one; larger arrays it sends
 in pieces of this size, which a parcel would not be."""
+
+LONGEST_WAY = 32
+"""Steps from a model that a node holds to another; where it is farther, whole is no worse."""
 
 _MOST_STEPS = 256
 
@@ -81,35 +85,67 @@ def parcel_of(steps: Sequence[Step]) -> ConfigRecord:
     )
 
 
-def steps_of(record: ConfigRecord) -> list[Step]:
+def steps_of(record: object) -> list[Step]:
     """The steps of a parcel.
+
+    Parameters
+    ----------
+    record : object
+        What came as the parcel, a ConfigRecord if all is well.
 
     Raises
     ------
     RefusedError
         When it is none.
     """
+    if not isinstance(record, ConfigRecord):
+        raise _misread("a ConfigRecord", type(record).__name__)
     if not record:
         return []
     columns: list[list[Any]] = []
     for name in ("models", "references", "encodings", "data"):
         column = record.get(name)
         if not isinstance(column, list) or (columns and len(column) != len(columns[0])):
-            raise _misread("four lists of the same length", [*record])
+            raise _misread("four lists of the same length", [*record][:4])
         columns.append(column)
-    rows = list(zip(*columns, strict=True))
-    if len(rows) > _MOST_STEPS:
-        raise _misread(f"at most {_MOST_STEPS} steps", len(rows))
-    steps: list[Step] = []
-    for model, reference, encoding, data in rows:
-        if encoding not in (WHOLE, *ENCODINGS):
-            raise _misread(f"one of {WHOLE}, {', '.join(ENCODINGS)}", encoding)
-        if not is_hash(model) or not (is_hash(reference) or encoding == WHOLE):
-            raise _misread("models named by their hashes", (model, reference))
-        if not isinstance(data, bytes):
-            raise _misread("bytes", type(data).__name__)
-        steps.append(Step(model=model, reference=reference, encoding=encoding, data=data))
-    return steps
+    if len(columns[0]) > _MOST_STEPS:
+        raise _misread(f"at most {_MOST_STEPS} steps", len(columns[0]))
+    return [_step(*row) for row in zip(*columns, strict=True)]
+
+
+def _step(model: Any, reference: Any, encoding: Any, data: Any) -> Step:
+    """One row of a parcel."""
+    if encoding not in (WHOLE, *ENCODINGS):
+        raise _misread(f"one of {WHOLE}, {', '.join(ENCODINGS)}", encoding)
+    if not is_hash(model) or not (reference == "" if encoding == WHOLE else is_hash(reference)):
+        raise _misread("models named by their hashes", (model, reference))
+    if not isinstance(data, bytes):
+        raise _misread("bytes", type(data).__name__)
+    return Step(model=model, reference=reference, encoding=encoding, data=data)
+
+
+def arrays_of(
+    parcel: object, held: Callable[[str], Arrays | None], max_bytes: int | None = None
+) -> dict[str, NDArray[Any]]:
+    """The arrays that a parcel of one step stands for: a trainer's reply, whatever came as it.
+
+    Parameters
+    ----------
+    parcel : object
+        What the reply holds under `PARCEL`.
+    held, max_bytes
+        As for `taken`.
+
+    Raises
+    ------
+    RefusedError
+        When it is no parcel, has another number of steps, or its step leads to no model. Nothing
+        else is raised, and nothing is allocated that `held` and `max_bytes` do not allow.
+    """
+    steps = steps_of(parcel)
+    if len(steps) != 1:
+        raise _misread("one step", len(steps))
+    return taken(steps[0], held, max_bytes)[0]
 
 
 def taken(
@@ -123,6 +159,12 @@ def taken(
         From a name to a model held.
     max_bytes : int, optional
         Largest model that is accepted.
+
+    Returns
+    -------
+    (arrays, data)
+        An infinity in a model that came whole counts as meant; one in a difference only where
+        the model that it is relative to has it in the same place.
 
     Raises
     ------
@@ -138,17 +180,28 @@ def taken(
     if max_bytes is not None and size > max_bytes:
         raise _unfit(step, f"it has {size} bytes and {max_bytes} are accepted (relay-max-bytes)")
     try:
-        arrays = load(step.data) if reference is None else decode(
-            step.data, reference, step.encoding
-        )  # fmt: skip
-    except (ValueError, SafetensorError) as problem:
+        arrays = (
+            arrays_in(step.data)
+            if reference is None
+            else decode(step.data, reference, step.encoding)
+        )
+    except ValueError as problem:
         raise _unfit(step, str(problem)) from problem
-    if not all(array.dtype.kind in "biu" or np.isfinite(array).all() for array in arrays.values()):
-        raise _unfit(step, "there is NaN or infinity in it")
+    if fault := _fault(arrays, reference):
+        raise _unfit(step, fault)
     data = canonical_bytes(arrays)
     if (found := model_name(data)) != step.model:
         raise _unfit(step, f"what came is model {found[:12]}")
     return arrays, data
+
+
+def _fault(arrays: Arrays, reference: Arrays | None) -> str | None:
+    """What is wrong with the arrays of a model, or None."""
+    for name, array in arrays.items():
+        if strange_numbers(array, None if reference is None else reference[name]):
+            what = "NaN" if reference is None else "NaN, or a new infinity,"
+            return f"there is {what} in array {brief(name)}"
+    return None
 
 
 def _unfit(step: Step, found: str) -> RefusedError:
@@ -160,6 +213,6 @@ def _unfit(step: Step, found: str) -> RefusedError:
 
 def _misread(expected: str, found: object) -> RefusedError:
     return RefusedError(
-        f"{PARCEL}: expected {expected}, found {found!r}. Nothing was signed; server and node "
+        f"{PARCEL}: expected {expected}, found {brief(found)}. Nothing was signed; server and node "
         "need versions of flower_relay that agree."
     )

@@ -6,6 +6,8 @@ the node; whoever copies it can sign in the participant's name.
 
 from __future__ import annotations
 
+from functools import cache
+from logging import WARNING
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -17,9 +19,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from flwr.app import ConfigRecord, Context
+from flwr.common import log
 
-from .durable import make_folder, write_new
-from .errors import KeyFileError
+from .durable import make_folder, readable_by_others, write_new
+from .errors import ConfigurationError, KeyFileError
 from .statements import participant_name, public_hex
 
 __all__ = ["key_file", "load_or_create", "name_of_partition", "participant_key"]
@@ -47,8 +50,19 @@ def key_file(context: Context, default: Path | None = None) -> Path | None:
     if default is not None:
         return default
     if folder and partition is not None:
-        return _file_of(Path(str(folder)), int(partition))
+        return _file_of(Path(str(folder)), _number(partition))
     return None
+
+
+def _number(partition: object) -> int:
+    try:
+        return int(str(partition))
+    except ValueError:
+        raise ConfigurationError(
+            f"partition-id = {partition!r} in the node config: expected a whole number, by which "
+            "the run's relay-keys-dir names this node's key. No message is answered until it is "
+            "one, or the node has a relay-key of its own."
+        ) from None
 
 
 def name_of_partition(partition: int, folder: Path | None) -> str:
@@ -87,7 +101,21 @@ def load_or_create(path: Path) -> Ed25519PrivateKey:
             "password, and holds something else. It was not changed; name another file, or one "
             "that is not there yet, which is then made."
         )
+    if readable_by_others(path):
+        _warn(path)
     return key
+
+
+@cache
+def _warn(path: Path) -> None:
+    """Say once that others can take the participant's place."""
+    log(
+        WARNING,
+        "The participant's key in %s can be read by other users of this machine, who can then "
+        "sign in its name. Let only its owner read it: chmod 600 %s",
+        path,
+        path,
+    )
 
 
 def _create(path: Path) -> None:
@@ -100,7 +128,8 @@ def _create(path: Path) -> None:
 
 def _remembered(context: Context) -> Ed25519PrivateKey:
     record = context.state.get(_STATE)
-    if isinstance(record, ConfigRecord) and isinstance(seed := record["seed"], bytes):
+    seed = record.get("seed") if isinstance(record, ConfigRecord) else None
+    if isinstance(seed, bytes) and len(seed) == 32:
         return Ed25519PrivateKey.from_private_bytes(seed)
     key = Ed25519PrivateKey.generate()
     context.state[_STATE] = ConfigRecord({"seed": key.private_bytes_raw()})

@@ -129,6 +129,80 @@ def test_bytes_that_are_no_difference_are_refused(data: bytes, found: str) -> No
         decode(data, BASE, "int8")
 
 
+# Every shape and type.
+
+EVERY = [np.dtype(kind) for kind in ("?", *"bhilBHILefdF", ">i4", ">f2", ">f4", ">f8", ">c8")]
+SHAPES: list[tuple[int, ...]] = [(), (0,), (1,), (7,), (0, 5), (3, 4)]
+
+
+def laid_out(array: np.ndarray) -> list[np.ndarray]:
+    """The same array in other orders of its bytes in memory."""
+    if not array.shape:
+        return [array]
+    return [array, np.array(array, order="F"), np.repeat(array, 2, -1)[..., ::2]]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("kind", EVERY, ids=str)
+def test_every_shape_and_type_comes_back_as_it_was(
+    kind: np.dtype[Any], shape: tuple[int, ...], encoding: str
+) -> None:
+    size = int(np.prod(shape, dtype=int))
+    before = (np.arange(size) % 2).reshape(shape).astype(kind)
+    after = (np.arange(size) % 3 == 1).reshape(shape).astype(kind)  # changes of 0 and 1 only
+    for one, other in zip(laid_out(after), laid_out(before), strict=True):
+        back = decode(encode({"w": one}, {"w": other}, encoding), {"w": other}, encoding)["w"]
+        assert isinstance(back, np.ndarray)
+        assert (back.dtype, back.shape) == (kind, shape)
+        assert np.allclose(back, after, atol=1e-6)
+
+
+LARGEST = float(np.finfo(np.float32).max)
+STILL = [
+    np.triu(np.full((3, 3), -np.inf, np.float32), 1),
+    np.array([np.inf, -np.inf, 1.0, -0.0], np.float16),
+    np.array([np.inf, 5e-324, -1.7e308], np.float64),
+    np.array(-1e9, np.float32),
+    np.array(-np.inf, np.float32),
+    np.full(3, -LARGEST, np.float32),
+    np.full(3, 65504, np.float16),
+]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("still", STILL, ids=repr)
+def test_an_array_that_did_not_change_comes_back_with_every_bit(
+    still: np.ndarray, encoding: str
+) -> None:
+    before = {"still": still, "w": np.zeros(2, np.float32)}
+    after = {"still": still.copy(), "w": np.ones(2, np.float32)}
+    back = decode(encode(after, before, encoding), before, encoding)
+    assert back["still"].tobytes() == still.tobytes()
+    assert back["still"].shape == still.shape
+    assert back["w"].tolist() == pytest.approx([1.0, 1.0])
+
+
+@pytest.mark.parametrize("encoding", ["fp16", "int8"])
+def test_beside_what_stays_infinite_the_rest_of_an_array_may_change(encoding: str) -> None:
+    before = {"w": np.array([-np.inf, 0.0, np.inf], np.float32)}
+    after = {"w": np.array([-np.inf, 1.0, np.inf], np.float32)}
+    back = decode(encode(after, before, encoding), before, encoding)["w"]
+    assert back.tolist() == pytest.approx([-np.inf, 1.0, np.inf])
+
+
+@pytest.mark.parametrize("encoding", ["fp16", "int8"])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(0.0, -np.inf), (-np.inf, 0.0), (np.inf, -np.inf), (0.0, np.nan), (np.nan, np.nan)],
+)
+def test_a_change_to_or_from_an_infinity_cannot_be_rounded(
+    before: float, after: float, encoding: str
+) -> None:
+    with pytest.raises(ValueError, match="a change is not finite"):
+        encode({"w": np.array([1.0, after])}, {"w": np.array([1.0, before])}, encoding)
+
+
 def test_an_unknown_encoding_is_refused() -> None:
     with pytest.raises(ValueError, match="'pickle' is none of exact, fp16, int8"):
         decode(b"", BASE, "pickle")

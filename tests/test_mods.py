@@ -274,6 +274,12 @@ def npy(array: np.ndarray, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
+def announced(shape: str) -> bytes:
+    """A numpy file that says it is of some shape, and holds one number."""
+    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(8)
+
+
 def archive() -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, w=np.zeros(1))
@@ -281,20 +287,28 @@ def archive() -> bytes:
 
 
 UNFIT = [
-    (record({"w": np.array([np.nan])}), "NaN or infinity"),
-    (record({"w": np.array([1.0, -np.inf], np.float16)}), "NaN or infinity"),
-    (record({"w": np.array([1j])}), "one of complex128"),
-    (record({"w": np.array(["text"])}), "one of <U4"),
-    (packed(npy(np.array([{"a": 1}], object), allow_pickle=True)), "allow_pickle=False"),
-    (packed(archive()), "an archive"),
-    (packed(b""), "No data left"),
-    (packed(npy(np.zeros(9))[:-1]), "array 'w' should be"),
+    (record({"w": np.array([np.nan])}), "it holds NaN"),
+    (record({"w": np.array([1j])}), "of type complex128; read are bool, complex64"),
+    (record({"w": np.array(["text"])}), "of type <U4"),
+    (record({"w": np.array(["2020-01-01"], "datetime64[D]")}), "of type datetime64"),
+    (record({"w": np.zeros(2, np.longdouble)}), "of type float128"),
+    (packed(npy(np.array([{"a": 1}], object), allow_pickle=True)), "of type object"),
+    (packed(archive()), "no numpy file"),
+    (packed(b""), "no numpy file"),
+    (packed(npy(np.zeros(9))[:-1]), "announces 9 numbers of 8 bytes, and 71 bytes are there"),
+    (packed(npy(np.zeros(9)) + b"more"), "76 bytes are there"),
+    (packed(announced("(10000000000000,)")), "announces 10000000000000 numbers"),
+    (packed(announced("(-1, -1)")), "announces 1 numbers"),
+    (packed(announced("(0, 36893488147419103232)")[:-8]), "shape is not possible"),
+    (packed(announced("(" + "-" * 9000 + "1,)")), "no numpy file"),
     (packed(npy(np.zeros(1)), "pickle"), "packed as 'pickle'"),
+    (record({"__metadata__": np.zeros(1)}), "is reserved by safetensors"),
 ]
+"""What is neither trained on nor handed on, whoever it comes from."""
 
 
 @pytest.mark.parametrize(("arrays", "found"), UNFIT)
-def test_arrays_that_are_not_finite_numbers_are_neither_used_nor_signed(
+def test_arrays_that_are_no_fit_numbers_are_neither_used_nor_signed(
     arrays: ArrayRecord, found: str
 ) -> None:
     for kind, config in (("train", TRAIN), ("evaluate", VOTE)):
@@ -302,6 +316,60 @@ def test_arrays_that_are_not_finite_numbers_are_neither_used_nor_signed(
             ask(tiny_app(), a_node(), kind, config, arrays)
     with pytest.raises(RefusedError, match=f"the ClientApp's reply.*{found}"):
         ask(tiny_app(result=arrays), a_node(), "train", TRAIN, weights(1))
+
+
+@pytest.mark.parametrize("name", ["", "a\x00b", "a\nb", "\x1b[2J", "\u202eb"])
+def test_a_name_that_nobody_can_read_is_told_to_the_clientapp(name: str) -> None:
+    result = record({"w": np.zeros(1), name: np.zeros(1)})
+    with pytest.raises(RefusedError, match=r"its name (is empty|holds characters)"):
+        ask(tiny_app(result=result), a_node(), "train", TRAIN, weights(1))
+    # The server chose to begin with such a name: it is not the node's to judge.
+    arrays = weights(1) | {name: np.zeros(1)}
+    assert said(ask(tiny_app(), a_node(), "train", TRAIN, arrays))["signature"]
+
+
+def test_an_infinity_is_a_fault_of_who_put_it_there() -> None:
+    mask = np.triu(np.full((3, 3), -np.inf, np.float32), 1)
+    given = weights(1) | {"mask": mask}
+    for kind, config in (("train", TRAIN), ("evaluate", VOTE)):
+        assert said(ask(tiny_app(), a_node(), kind, config, given))["signature"]
+    for wrong in (-mask, mask.T, np.full((3, 3), -np.inf, np.float32)):
+        result = record(weights(2) | {"mask": wrong})
+        with pytest.raises(RefusedError, match=r"array 'mask'.*NaN, or an infinity that its base"):
+            ask(tiny_app(result=result), a_node(), "train", TRAIN, given)
+
+
+def test_why_something_was_refused_is_logged_at_the_node(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(RefusedError):
+        ask(tiny_app(), a_node(), "train", TRAIN, {"w": np.array(["text"])})
+    assert "array 'w' should be a numpy array of finite numbers" in caplog.text
+
+
+def test_what_a_node_that_does_not_sign_cannot_read_is_sent_as_it_is() -> None:
+    silent = make_relay_mod(lasting_keys_only=True)
+    result = record({"w": np.array(["text"])})
+    reply = ask(tiny_app(silent, result=result), a_node(), "train", TRAIN, weights(1))
+    assert reply.content["arrays"]["w"].data == result["w"].data
+    assert set(said(reply)) == {"holds"}
+
+
+@pytest.mark.parametrize(
+    ("given", "computed", "handed_on"),
+    [("f8", "f4", "f8"), ("f4", "f8", "f4"), ("f4", "f2", "f4"), ("f2", "f4", "f4")],
+)
+def test_a_result_of_another_width_is_signed_in_its_bases_type_where_nothing_is_lost(
+    given: str, computed: str, handed_on: str
+) -> None:
+    result = {"w": np.array([0.1, 3.0]).astype(computed)}
+    config = TRAIN | {"relay-up": "none"}
+    base = {"w": np.zeros(2, given)}
+    reply = ask(tiny_app(result=record(result)), a_node(), "train", config, base)
+    expected = {"w": result["w"].astype(handed_on)}
+    sent = reply.content["arrays"]["w"].numpy()
+    assert (sent.dtype, sent.tolist()) == (np.dtype(handed_on), expected["w"].tolist())
+    made = model_name(canonical_bytes(expected))
+    hop = Hop(run=RUN, round=3, parent=model_name(canonical_bytes(base)), model=made)
+    assert check(said(reply)["public-key"], hop, said(reply)["signature"])
 
 
 def test_a_message_holds_one_model() -> None:
@@ -356,6 +424,12 @@ def test_a_limit_that_is_none_is_refused(limit: Any) -> None:
         ("train", {"relay-run": 5}, "relay-run .* a text that is not empty"),
         ("train", {"server-round": 1.5}, "server-round .* a whole number"),
         ("train", {"server-round": True}, "server-round .* a whole number"),
+        ("train", {"server-round": -1}, "server-round .* a whole number"),
+        ("train", {"server-round": 10**5000}, "found a number beyond 2"),
+        ("train", {"relay-parent": ["x" * 99] * 10**6}, r"relay-parent announces model \['xxx"),
+        ("evaluate", {"relay-bound": True}, "relay-bound .* a positive number"),
+        ("evaluate", {"relay-bound": 10**400}, "relay-bound .* a positive number"),
+        ("evaluate", {"relay-utility-key": "x" * 1001}, "above 1000 characters"),
         ("evaluate", {"relay-bound": 0.0}, "relay-bound .* a positive number"),
         ("evaluate", {"relay-bound": float("nan")}, "relay-bound .* a positive number"),
         ("evaluate", {"relay-bound": "4"}, "relay-bound .* a positive number"),

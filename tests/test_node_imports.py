@@ -1,9 +1,11 @@
-"""What a ClientApp's process loads: on a fleet one is started for every message."""
+"""What a ClientApp's process loads: on a fleet one is started for every message. It may be on
+Windows."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -66,3 +68,51 @@ def test_every_name_of_the_package_is_there_and_no_other() -> None:
     assert set(flower_relay.__all__) <= set(dir(flower_relay))
     with pytest.raises(AttributeError, match="no attribute 'Relay'"):
         flower_relay.Relay  # noqa: B018
+
+
+WINDOWS = """
+import os, sys
+sys.modules["fcntl"] = None  # there is none
+open_file, rename = os.open, os.rename
+
+def opened(path, flags, *rest, **more):
+    if os.path.isdir(path):
+        raise PermissionError(13, "Permission denied", str(path))
+    return open_file(path, flags, *rest, **more)
+
+def renamed(one, other, **more):
+    if os.path.exists(other):
+        raise FileExistsError(17, "Cannot create a file that exists already", str(other))
+    return rename(one, other, **more)
+
+os.open, os.rename = opened, renamed
+if "unlinked" in sys.argv:
+    def link(*names, **more):
+        raise OSError(1, "Incorrect function")
+    os.link = link
+"""
+"""What Python does differently there, as far as files go."""
+
+
+@pytest.mark.parametrize("links", ["linked", "unlinked"])
+def test_a_node_on_windows_makes_its_key_and_keeps_models(links: str, tmp_path: Path) -> None:
+    code = WINDOWS + (
+        "from tests.test_mods import *\n"
+        "folder = sys.argv[1]\n"
+        "where = dict(relay_key=folder + '/keys/my.key', relay_cache_dir=folder + '/cache/a')\n"
+        "node = a_node(**where)\n"
+        "for value in (1, 2, 2):\n"
+        "    reply = said(ask(tiny_app(), node, 'train', TRAIN, weights(value)))\n"
+        "    print(reply['public-key'], reply['holds'].count(',') + 1)\n"
+        "from flower_relay.durable import write_whole\n"
+        "from pathlib import Path\n"
+        "[write_whole(Path(folder, 'file'), text) for text in (b'one', b'other')]\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path), links],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    keys, held = zip(*(line.split() for line in found.stdout.splitlines()), strict=True)
+    assert len(set(keys)) == 1 and held == ("1", "2", "2")
+    assert (tmp_path / "file").read_bytes() == b"other"
+    assert [path.name for path in (tmp_path / "keys").iterdir()] == ["my.key"]

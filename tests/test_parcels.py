@@ -59,7 +59,7 @@ NAN = canonical_bytes({"w": np.array([np.nan], np.float32)})
         (difference_to(WRONG, WRONG, "int8", b""), "which is not held"),
         (whole(WRONG, canonical_bytes(model(1.0))), "what came is model"),
         (whole(WRONG, b"\x80\x04N."), "was not accepted"),
-        (whole(model_name(NAN), NAN), "NaN or infinity"),
+        (whole(model_name(NAN), NAN), "there is NaN in array 'w'"),
     ],
 )
 def test_a_step_that_leads_elsewhere_is_refused(one: Step, found: str) -> None:
@@ -143,6 +143,23 @@ def test_a_file_that_was_changed_is_not_there(tmp_path: Path) -> None:
     assert cache_of(context).get(name_of(model(2.0))) is not None
 
 
+def test_a_folder_that_cannot_be_one_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ConfigurationError, match=r"relay-cache-dir = .* expected a folder"):
+        cache_of(node(relay_cache_dir=str(tmp_path / "file" / "models")))
+
+
+def test_a_model_that_cannot_be_kept_is_done_without(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = cache_of(node(relay_cache_dir=str(tmp_path)))
+    data = canonical_bytes(model(1.0))
+    (tmp_path / f"{model_name(data)}.safetensors").mkdir()  # in the way
+    cache.put(model_name(data), data)
+    assert cache.get(model_name(data)) is None
+    assert f"Model {model_name(data)[:12]} is not kept" in caplog.text
+
+
 @pytest.mark.parametrize("most", ["many", -1, True, 0.5])
 def test_a_size_that_is_none_is_refused(most: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"relay-cache-bytes = .*a whole number"):
@@ -185,6 +202,13 @@ def test_a_node_is_sent_what_it_lacks_and_no_more() -> None:
     assert sent(known, 9, 4) == []
     assert sent(known, 8, 3, 4) == [(three, "whole"), (four, "exact")]
     assert sent(known, 7, 1) == [(one, "whole")]
+
+
+def test_a_node_that_is_far_behind_is_sent_a_whole_model() -> None:
+    known = forwarding(*range(40))
+    known.note({7: (names(0)[0][:PREFIX],)})
+    assert len(sent(known, 7, 32)) == 32
+    assert sent(known, 7, 33) == [(names(33)[0], "whole")]
 
 
 def near_one(*values: float) -> Forwarding:

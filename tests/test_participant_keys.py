@@ -11,7 +11,7 @@ from flwr.app import (
     Context,
 )
 
-from flower_relay.errors import KeyFileError
+from flower_relay.errors import ConfigurationError, KeyFileError
 from flower_relay.mods import make_relay_mod, relay_mod
 from flower_relay.participant_keys import load_or_create
 from flower_relay.statements import (
@@ -99,3 +99,22 @@ def test_a_key_file_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(KeyFileError, match="can neither be read nor made"):
         signer(a_node(relay_key=str(tmp_path / "file" / "my.key")))
+
+
+def test_who_lets_others_read_its_key_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "my.key"
+    load_or_create(path)
+    assert not caplog.text
+    path.chmod(0o644)
+    for _ in range(2):
+        load_or_create(path)
+    assert caplog.text.count("can be read by other users") == 1
+    assert f"chmod 600 {path}" in caplog.text
+
+
+@pytest.mark.parametrize("number", ["one", "", 1.5])
+def test_a_partition_that_is_no_number_is_named(number: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"partition-id = .* expected a whole number"):
+        signer(a_node({"relay-keys-dir": str(tmp_path)}, partition_id=number))

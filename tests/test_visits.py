@@ -201,6 +201,25 @@ def test_a_rounded_hop_is_its_base_plus_the_rounded_change_and_nothing_gets_lost
     assert np.abs(total - 20 * wanted).max() < level  # not twenty of them
 
 
+@pytest.mark.parametrize(
+    ("encoding", "change"), [("fp16", 1e-9), ("fp16", 1e6), ("int8", 1e-60), ("int8", 1e300)]
+)
+def test_a_change_that_rounding_would_lose_is_handed_on_exactly(
+    encoding: str, change: float
+) -> None:
+    def app(message: Message, context: Context) -> Message:
+        content = RecordDict({"arrays": ArrayRecord({"w": Array(np.full(WIDTH, change))})})
+        return Message(content, reply_to=message)
+
+    config = ConfigRecord({"relay-run": "a1" * 32, "server-round": 1, "relay-up": encoding})
+    start = {"w": np.zeros(WIDTH)}
+    content = RecordDict({"arrays": ArrayRecord({"w": Array(start["w"])}), "config": config})
+    node = Context(1, 1, {"partition-id": 0}, RecordDict(), {})
+    [step] = steps_of(SILENT_MOD(Message(content, 1, "train"), node, app).content[PARCEL])
+    assert step.encoding == "exact"
+    assert decode(step.data, start, "exact")["w"].tolist() == [change] * WIDTH
+
+
 @pytest.mark.parametrize("encoding", ["fp16", "int8"])
 def test_rounded_hops_are_accepted_under_their_own_hash(encoding: str, tmp_path: Path) -> None:
     strategy = play(descending(), tmp_path, rounds=6, hop_encoding=encoding)
@@ -298,3 +317,45 @@ def test_hops_and_tests_are_counted_apart() -> None:
     record = strategy.record
     assert record.bytes_hops > 0 < record.bytes_tests
     assert record.bytes_hops + record.bytes_tests == record.bytes_sent + record.bytes_received
+
+
+@pytest.mark.parametrize("mod", [True, False])
+@pytest.mark.parametrize("encoding", ["exact", "fp16", "int8"])
+def test_masks_scalars_and_tables_travel_beside_the_weights(encoding: str, mod: bool) -> None:
+    trained = descending(())
+    extra = {
+        "mask": np.triu(np.full((4, 4), -np.inf, np.float32), 1),
+        "least": np.array(np.finfo(np.float32).min),
+        "t": np.array(2.5, np.float32),
+        "n": np.array(3),
+        "e": np.zeros((0, 5), np.float16),
+        "table": np.arange(10**12, 10**12 + 10),
+    }
+
+    def app(message: Message, context: Context) -> Message:
+        reply = trained(message, context)
+        if message.metadata.message_type == "train":
+            given = message.content["arrays"]
+            kept = {name: Array(given[name].numpy()) for name in extra if name not in ("t", "n")}
+            kept["t"] = Array(np.array(given["t"].numpy() + np.float32(0.25)))
+            kept["n"] = Array(np.array(given["n"].numpy() + 1))
+            reply.content["arrays"] = ArrayRecord({**reply.content["arrays"], **kept})
+        return reply
+
+    def relayed_app(message: Message, context: Context) -> Message:
+        return relay_mod(message, context, app) if mod else app(message, context)
+
+    store = Hoard()
+    chosen = {"test_encoding": encoding, "hop_encoding": encoding, "planted": 0.0}
+    strategy = RelayStrategy(store=lambda: store, **OPTIONS | chosen)
+    arrays = {"w": np.linspace(-1, 0.5, WIDTH), **extra}
+    start = ArrayRecord({name: Array(array) for name, array in arrays.items()})
+    strategy.start(InMemoryGrid(relayed_app, NODES), start, num_rounds=6, timeout=20)
+    assert {hop.outcome for hop in strategy.record.hops} == {"accepted"}
+    claims = [c for b in strategy.chain if isinstance(b, Commitment) for c in b.lanes[0]]
+    for claim in claims:
+        model = store.get(str(claim.model))
+        for still in ("mask", "least", "e", "table"):
+            assert model[still].tobytes() == extra[still].tobytes()
+            assert model[still].shape == extra[still].shape
+        assert model["t"].shape == model["n"].shape == ()
