@@ -23,7 +23,7 @@ from .courier import GRACE, Arrival, Courier
 from .errors import NotEnoughParticipantsError
 from .greetings import Answer
 from .identities import claimed_twice, identity_told, known_by_node, node_name
-from .notices import plain
+from .legible import legible
 from .rules.roles import BOTH
 from .rules.testing import bounded_utility
 from .running import Running, addressed
@@ -163,7 +163,7 @@ def _answer(node: int, arrival: Arrival, settings: RelaySettings, hello: Hello) 
     if message is None:
         return Answer(
             node_id=node, name=node_name(node), role=BOTH, metric=None, nonce=None, holds=None,
-            found=(), trouble=f"{arrival.fault}: {plain(arrival.reason) or 'no reason given'}",
+            found=(), trouble=f"{arrival.fault}: {legible(arrival.reason) or 'no reason given'}",
         )  # fmt: skip
     metrics = metrics_of(message)
     said = identity_told(message, settings.identity_key)

@@ -6,37 +6,21 @@ and how to mend it. What participants send is another matter, and is judged wher
 
 from __future__ import annotations
 
-import io
 import math
 import numbers
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
-from numpy.lib import format as npy
-from numpy.typing import NDArray
 
+from .array_bytes import RESERVED, array_of
 from .errors import ConfigurationError
 from .parsing import shown
 from .settings import RelaySettings
 
 __all__ = ["check_arguments", "check_lanes", "chosen_settings"]
 
-_KINDS = {"b": (1,), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "f": (2, 4, 8)}
-"""Bytes that a number of each of numpy's kinds may have, for a model store to keep it."""
-
-_TYPES = "bool, int8 to int64, uint8 to uint64, float16, float32 or float64"
-_RESERVED = "__metadata__"
-"""The one name in a safetensors file that is no array's."""
-
 _NOT_STARTED = "Nothing was sent."
-
-_HEADERS = {
-    (1, 0): npy.read_array_header_1_0,
-    (2, 0): npy.read_array_header_2_0,
-    (3, 0): npy.read_array_header_2_0,  # differs in how the fields of records are named
-}
 
 
 def chosen_settings(settings: RelaySettings | None, options: Mapping[str, object]) -> RelaySettings:
@@ -191,11 +175,11 @@ def _check_name(name: str) -> None:
     except UnicodeEncodeError:
         sayable = False
     else:
-        sayable = name not in ("", _RESERVED)
+        sayable = name not in ("", RESERVED)
     if not sayable:
         raise ConfigurationError(
             f"initial_arrays[{shown(name)}]: expected a name of at least one character, in valid "
-            f"Unicode, other than {_RESERVED!r}, which safetensors keeps for itself. "
+            f"Unicode, other than {RESERVED!r}, which safetensors keeps for itself. "
             f"{_NOT_STARTED} Rename that array, in the ClientApp as well."
         )
 
@@ -203,13 +187,13 @@ def _check_name(name: str) -> None:
 def _check_array(name: str, packed: Array) -> int:
     """How many numbers an array has; a ConfigurationError where it will not do."""
     try:
-        array = _unpacked(packed)
-    except ValueError as problem:
+        array = array_of(packed)
+    except (TypeError, ValueError) as problem:
         raise ConfigurationError(
-            f"initial_arrays[{shown(name)}]: expected a whole numpy array of {_TYPES}, found "
+            f"initial_arrays[{shown(name)}]: expected a whole numpy array of numbers, but "
             f"{problem}. {_NOT_STARTED} Make it anew, as in Array(numpy_array)."
         ) from None
-    if array.dtype.kind == "f" and np.isnan(array).any():
+    if array.dtype.kind in "fc" and np.isnan(array).any():
         missing = int(np.isnan(array).sum())
         raise ConfigurationError(
             f"initial_arrays[{shown(name)}]: expected numbers, found NaN at {missing} of "
@@ -217,27 +201,3 @@ def _check_array(name: str, packed: Array) -> int:
             "model is initialised, or at the file that it was read from."
         )
     return array.size
-
-
-def _unpacked(packed: Array) -> NDArray[Any]:
-    """The array in Flower's packing; nothing is allocated on the word of its header.
-
-    Raises
-    ------
-    ValueError
-        Saying what was found instead.
-    """
-    if packed.stype != "numpy.ndarray":
-        raise ValueError(f"one packed as {shown(packed.stype)}")
-    file = io.BytesIO(packed.data)
-    try:
-        header = _HEADERS[npy.read_magic(file)]
-        shape, _, dtype = header(file)
-    except Exception:  # a header is read as Python, which raises whatever its parsers do
-        raise ValueError(f"{len(packed.data)} bytes that are no numpy array") from None
-    if dtype.itemsize not in _KINDS.get(dtype.kind, ()) or not dtype.isnative:
-        raise ValueError(f"one of {dtype}")
-    announced, there = math.prod(shape) * dtype.itemsize, len(packed.data) - file.tell()
-    if announced != there or min(shape, default=0) < 0:
-        raise ValueError(f"{there} bytes where its header announces {announced}")
-    return np.frombuffer(memoryview(packed.data)[file.tell() :], dtype)

@@ -17,7 +17,7 @@ from .adapter import let_go_of_arrays
 from .blocks import HopClaim
 from .courier import Arrival
 from .errors import RefusedError
-from .parcels import ONE_PIECE, PARCEL, WHOLE, steps_of, taken
+from .parcels import ONE_PIECE, PARCEL, WHOLE, only_step, taken
 from .rules.testing import Flaw, flaw_of, shortened
 from .running import Running, to_record
 from .signing import signature_of
@@ -108,13 +108,10 @@ def _open(run: Running, base: str, arrays: _Arrays, reply: Message) -> Flaw | No
         return None
     del reply.content[PARCEL]
     try:
-        steps = steps_of(parcel)
-        if len(steps) != 1:
-            return Flaw(fault="mis-shaped", reason=f"a parcel of {len(steps)} models; expected 1")
-        step = steps[0]
+        step = only_step(parcel)
         most = ONE_PIECE if step.encoding == WHOLE else run.record_bytes
         found, _ = taken(step, {base: arrays}.get, most)
-    except (RefusedError, ValueError) as problem:
+    except RefusedError as problem:
         return Flaw(fault="mis-shaped", reason=str(problem))
     if step.encoding not in ("exact", WHOLE):
         run.forwarding.learn(step)

@@ -17,7 +17,7 @@ from .comparison.cli import app as comparison_app
 from .economy.cli import app as economy_app
 from .errors import RelayError
 from .ledger.cli import app as ledger_app
-from .ledger.legible import legible
+from .legible import legible
 
 __all__ = ["app", "main"]
 

@@ -22,7 +22,15 @@ from .forwarding import packed
 from .likenesses import bases_of, likeness
 from .publishing import StoredSteps
 from .running import Running, addressed
-from .signing import holds_told, is_missing, nonces_told, opened_nonces, vote_of, vote_terms
+from .signing import (
+    failure_told,
+    holds_told,
+    is_missing,
+    nonces_told,
+    opened_nonces,
+    vote_of,
+    vote_terms,
+)
 from .statements import key_of
 
 __all__ = ["examine"]
@@ -199,6 +207,8 @@ def _visit(run: Running, known: _Known, visits: list[_Visit], replies: _Replies)
             continue
         run.forwarding.note({visit.node: holds_told(reply)})
         run.nonces |= nonces_told({visit.examiner: reply})
+        if (failed := failure_told(reply)) is not None:
+            run.notice(visit.examiner, "error as an examiner", failed)
         for place, name in enumerate(visit.names):
             where = place if visit.together else None
             replies.setdefault(name, []).append((reply, where))

@@ -11,17 +11,9 @@ from logging import WARNING
 
 from flwr.common import log
 
-__all__ = ["Notice", "Notices", "plain"]
+from .legible import legible
 
-_LONGEST = 400
-
-
-def plain(text: object, longest: int = _LONGEST) -> str:
-    """A text from outside as one printable line of bounded length."""
-    whole = str(text)
-    line = " ".join(whole[: 4 * longest].split())
-    shown = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in line)
-    return shown if len(shown) <= longest else shown[: longest - 1] + "…"
+__all__ = ["Notice", "Notices"]
 
 
 @dataclass(kw_only=True)
@@ -40,14 +32,14 @@ class Notices:
 
     all: dict[tuple[str, str], Notice] = field(default_factory=dict)
 
-    def tell(self, who: str, kind: str, reason: object) -> None:
+    def tell(self, who: str, kind: str, reason: str) -> None:
         """Note a trouble; the first of its kind with this participant is logged."""
-        name, place = plain(who, 80), (plain(who, 80), kind)
-        if place in self.all:
-            self.all[place].count += 1
+        name, said = legible(who, 100), legible(" ".join(reason.split()), 400)
+        if (name, kind) in self.all:
+            self.all[name, kind].count += 1
             return
-        self.all[place] = Notice(who=name, kind=kind, reason=plain(reason))
-        log(WARNING, "%s: %s: %s (said once)", name, kind, plain(reason) or "no reason given")
+        self.all[name, kind] = Notice(who=name, kind=kind, reason=said)
+        log(WARNING, "%s: %s: %s (said once)", name, kind, said or "no reason given")
 
     def of_kind(self, kind: str) -> list[Notice]:
         """The notices of one kind, in the order in which they came."""

@@ -27,8 +27,8 @@ __all__ = [
     "PARCEL",
     "WHOLE",
     "Step",
-    "arrays_of",
     "difference_to",
+    "only_step",
     "parcel_of",
     "steps_of",
     "taken",
@@ -124,28 +124,18 @@ def _step(model: Any, reference: Any, encoding: Any, data: Any) -> Step:
     return Step(model=model, reference=reference, encoding=encoding, data=data)
 
 
-def arrays_of(
-    parcel: object, held: Callable[[str], Arrays | None], max_bytes: int | None = None
-) -> dict[str, NDArray[Any]]:
-    """The arrays that a parcel of one step stands for: a trainer's reply, whatever came as it.
-
-    Parameters
-    ----------
-    parcel : object
-        What the reply holds under `PARCEL`.
-    held, max_bytes
-        As for `taken`.
+def only_step(parcel: object) -> Step:
+    """The one step of a trainer's reply, whatever came as it.
 
     Raises
     ------
     RefusedError
-        When it is no parcel, has another number of steps, or its step leads to no model. Nothing
-        else is raised, and nothing is allocated that `held` and `max_bytes` do not allow.
+        When it is no parcel, or has another number of steps.
     """
     steps = steps_of(parcel)
     if len(steps) != 1:
         raise _misread("one step", len(steps))
-    return taken(steps[0], held, max_bytes)[0]
+    return steps[0]
 
 
 def taken(

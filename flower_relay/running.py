@@ -18,6 +18,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 from numpy.typing import NDArray
 
+from .array_bytes import array_of
 from .blocks import Admission, Block, Commitment, Genesis, Publication, Settlement
 from .chain import Chain
 from .courier import Courier
@@ -86,7 +87,7 @@ class _AddressedGrid(PassingGrid):
 
 def to_arrays(record: ArrayRecord) -> dict[str, NDArray[Any]]:
     """A Flower record as numpy arrays by name."""
-    return {name: array.numpy() for name, array in record.items()}
+    return {name: array_of(array) for name, array in record.items()}
 
 
 def to_record(arrays: dict[str, NDArray[Any]]) -> ArrayRecord:

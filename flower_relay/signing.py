@@ -32,6 +32,7 @@ from .statements import (
 from .wire.replies import metrics_of, number_in
 
 __all__ = [
+    "failure_told",
     "hello_terms",
     "holds_told",
     "hop_terms",
@@ -167,6 +168,12 @@ def role_told(message: Message) -> str:
 def is_missing(message: Message) -> bool:
     """Whether a node says that it does not hold what a parcel builds on."""
     return "missing" in _said(message)
+
+
+def failure_told(message: Message) -> str | None:
+    """What a ClientApp raised on one of several models that it was asked about."""
+    failed = _said(message).get("failed")
+    return failed if isinstance(failed, str) and failed else None
 
 
 def nonces_told(tagged: Mapping[int, Message]) -> dict[int, str]:

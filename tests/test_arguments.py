@@ -74,31 +74,37 @@ def test_an_infinity_may_be_there_since_masks_hold_it() -> None:
     "array",
     [
         np.array(["a"]), np.array([b"abc"]), np.array(["2026-01-01"], "datetime64[D]"),
-        np.array([1], "timedelta64[s]"), np.ones(2, np.longdouble), np.ones(2, np.complex64),
-        np.ones(2, np.complex128), np.zeros(2, [("a", "f4")]), np.ones(2, ">f4"),
+        np.array([1], "timedelta64[s]"), np.ones(2, np.longdouble),
+        np.ones(2, np.complex128), np.zeros(2, [("a", "f4")]),
     ],
 )  # fmt: skip
 def test_a_type_that_no_model_can_have_is_named(array: Any) -> None:
     said = refusal(record(fine=[1.0], table=array))
-    assert "initial_arrays['table']" in said and f"found one of {array.dtype}" in said
+    assert "initial_arrays['table']" in said and f"it is of type {array.dtype}" in said
 
 
 @pytest.mark.parametrize(
     ("data", "found"),
     [
-        (saved(np.ones(8, np.float32))[:-7], "25 bytes where its header announces 32"),
-        (saved(np.ones(8, np.float32)) + b"12", "34 bytes where its header announces 32"),
-        (b"", "0 bytes that are no numpy array"),
-        (saved(np.array([{}, 1], object), allow_pickle=True), "one of object"),
-        (archive(), "bytes that are no numpy array"),
+        (
+            saved(np.ones(8, np.float32))[:-7],
+            "announces 8 numbers of 4 bytes, and 25 bytes are there",
+        ),
+        (
+            saved(np.ones(8, np.float32)) + b"12",
+            "announces 8 numbers of 4 bytes, and 34 bytes are there",
+        ),
+        (b"", "no numpy file"),
+        (saved(np.array([{}, 1], object), allow_pickle=True), "of type object"),
+        (archive(), "no numpy file"),
         (header("{'descr': '<f4', 'fortran_order': False, 'shape': (10**13,), }"), "no numpy"),
         (
             header("{'descr': '<f4', 'fortran_order': False, 'shape': (10000000000000,), }"),
-            "0 bytes where its header announces 40000000000000",
+            "announces 10000000000000 numbers of 4 bytes, and 0 bytes",
         ),
         (header("{'descr': '<f4', 'fortran_order': False, 'shape': (-1, -1), }") + bytes(4), "4"),
-        (header("{'descr': '<f4', "), "no numpy array"),
-        (b"\x93NUMPY\x07\x00" + bytes(99), "no numpy array"),
+        (header("{'descr': '<f4', "), "no numpy file"),
+        (b"\x93NUMPY\x07\x00" + bytes(99), "numpy file of version (7, 0)"),
     ],
 )
 def test_bytes_that_are_no_whole_array_are_refused(data: bytes, found: str) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from flower_relay.encoding import decode, encode
 from flower_relay.errors import RefusedError
 from flower_relay.model_cache import cache_of
-from flower_relay.parcels import arrays_of, difference_to, parcel_of, steps_of, taken, whole
+from flower_relay.parcels import difference_to, only_step, parcel_of, steps_of, taken, whole
 from flower_relay.store import canonical_bytes, model_name
 from flower_relay.unpacking import MissingError, models_in
 
@@ -131,7 +131,7 @@ def test_a_step_leads_to_the_model_it_names_or_is_refused(parcel: ConfigRecord) 
 @given(parcels())
 def test_a_reply_is_arrays_or_refused(parcel: ConfigRecord) -> None:
     try:
-        arrays = arrays_of(parcel, HELD.get, 10_000)
+        arrays = taken(only_step(parcel), HELD.get, 10_000)[0]
     except RefusedError:
         return
     assert name_of(arrays) == steps_of(parcel)[0].model
@@ -153,15 +153,15 @@ def test_a_node_finds_what_is_named_or_says_why_not(parcel: ConfigRecord, names:
 @pytest.mark.parametrize("other", [None, "text", MetricRecord({"models": 1}), ArrayRecord()])
 def test_another_record_is_no_parcel(other: object) -> None:
     with pytest.raises(RefusedError, match="expected a ConfigRecord"):
-        arrays_of(other, HELD.get)
+        only_step(other)
 
 
 def test_a_reply_is_one_step() -> None:
     step = difference_to(name_of(BASE), name_of(AFTER), "exact", DATA["exact"])
-    assert name_of(arrays_of(parcel_of([step]), HELD.get)) == name_of(AFTER)
+    assert name_of(taken(only_step(parcel_of([step])), HELD.get)[0]) == name_of(AFTER)
     for steps in ([], [step, step]):
         with pytest.raises(RefusedError, match=f"expected one step, found {len(steps)}"):
-            arrays_of(parcel_of(steps), HELD.get)
+            only_step(parcel_of(steps))
 
 
 def test_what_is_infinite_in_the_base_travels_and_a_new_infinity_does_not() -> None:

@@ -9,8 +9,8 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from ..errors import ConfigurationError
+from ..legible import legible
 from .database import Database
-from .legible import legible
 from .postgres import PostgresRun
 from .sqlite import SqliteFile
 

@@ -21,10 +21,10 @@ from rich.console import Console
 from rich.text import Text
 
 from ..errors import LedgerError, RelayError
+from ..legible import legible
 from .address import masked
 from .export import export_ledger
 from .keys import OperatorKey
-from .legible import legible
 from .lineage_view import draw_family, family_tree, read_family
 from .reading import Step, steps
 from .receipts import check_receipt, make_receipt, read_receipt, write_receipt

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 
 from ..blocks import Settlement
 from ..errors import LedgerError
+from ..legible import legible
 from ..state import State
-from .legible import legible
 from .reading import steps
 from .sealed import SealedBlock
 

@@ -21,10 +21,10 @@ from rich.tree import Tree
 
 from ..blocks import Publication
 from ..errors import LedgerError
+from ..legible import legible
 from ..lineage import Model
 from ..state import State
 from ..statements import short_name
-from .legible import legible
 from .reading import steps
 from .sealed import SealedBlock
 

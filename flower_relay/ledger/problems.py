@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import LedgerError
-from .legible import legible
+from ..legible import legible
 
 __all__ = ["Differs", "Problem", "first_difference"]
 

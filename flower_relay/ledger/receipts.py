@@ -15,11 +15,11 @@ from pathlib import Path
 
 from ..blocks import Settlement
 from ..errors import LedgerDamagedError, LedgerError
+from ..legible import legible
 from ..parsing import Misfit, reader_of
 from ..regular_files import read_regular
 from ..rules.merkle import Leaf, inclusion_proof, leaves_of, merkle_root, root_of_proof
 from .keys import OperatorKey, verify_signature
-from .legible import legible
 from .problems import Differs, Problem
 from .reading import steps
 from .sealed import SealedBlock

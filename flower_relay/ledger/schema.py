@@ -17,9 +17,9 @@ from sqlalchemy import Connection, Integer, Text, column, inspect, select, table
 from sqlalchemy.exc import DBAPIError
 
 from ..errors import LedgerDamagedError, LedgerError, LedgerInUseError, LedgerVersionError
+from ..legible import legible
 from ..parsing import shown
 from .database import Database
-from .legible import legible
 
 __all__ = [
     "BLOCKS",

@@ -18,10 +18,10 @@ from ..blocks import (
     Testing,
 )
 from ..errors import LedgerError
+from ..legible import legible
 from ..rules.coins import to_coins
 from ..state import effect_of
 from ..statements import short_name
-from .legible import legible
 from .reading import Step
 from .verify import Verdict
 

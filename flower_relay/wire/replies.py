@@ -7,24 +7,20 @@ the shape that is expected, and the bytes for it are there.
 
 from __future__ import annotations
 
-import io
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from ..adapter import aggregate_metricrecords
+from ..array_bytes import array_of
+from ..legible import legible
 from ..rules.testing import Flaw, fitting
 
 __all__ = ["averaged", "form_of", "metrics_of", "number_in", "the_model", "unpacked"]
-
-_LARGEST_HEADER = 1024
-"""Characters of a numpy header that are read; an ordinary one has 118."""
 
 Told = Callable[[str, str], None]
 """Takes the name of a metric and why it cannot be averaged."""
@@ -77,7 +73,7 @@ def the_model(content: RecordDict, base: Mapping[str, NDArray[Any]], key: str) -
         array = unpacked(name, packed, base[name])
         if isinstance(array, Flaw):
             return array
-        if array.dtype != _dtype_of(packed):
+        if array_of(packed).dtype != array.dtype:
             record[name] = Array(array)
     if found[0] != key:
         del content[found[0]]
@@ -87,51 +83,26 @@ def the_model(content: RecordDict, base: Mapping[str, NDArray[Any]], key: str) -
 
 def unpacked(name: str, packed: Array, like: NDArray[Any]) -> NDArray[Any] | Flaw:
     """An array out of its bytes, shaped and typed like another; it may be a view of them."""
-    if packed.stype != "numpy.ndarray" or not isinstance(packed.data, bytes):
-        return _misshaped(f"array '{name}': expected numpy's packing, found {packed.stype!r:.60}")
-    stream = io.BytesIO(packed.data)
     try:
-        shape, fortran, dtype = _header(stream)
-    except Exception as problem:  # whatever numpy makes of bytes from outside
-        return _misshaped(f"array '{name}': its bytes are no numpy array ({problem!s:.120})")
-    if shape != like.shape:
-        return _misshaped(f"array '{name}': expected shape {like.shape}, found {shape!s:.60}")
-    there, needed = len(packed.data) - stream.tell(), like.size * dtype.itemsize
-    if dtype.hasobject or there != needed:
-        return _misshaped(
-            f"array '{name}': expected {needed} bytes of {dtype!s:.40}, found {there}"
-        )
-    flat = np.frombuffer(packed.data, dtype, count=like.size, offset=stream.tell())
-    array = fitting(flat.reshape(shape, order="F" if fortran else "C"), like.dtype)
+        found = array_of(packed)
+    except (TypeError, ValueError) as problem:
+        return _misshaped(f"array '{legible(name, 80)}': {legible(str(problem))}")
+    if found.shape != like.shape:
+        return _misshaped(f"array '{name}': expected shape {like.shape}, found {found.shape}")
+    array = fitting(found, like.dtype)
     if array is None:
-        return _misshaped(f"array '{name}': expected type {like.dtype}, found {dtype!s:.40}")
+        return _misshaped(f"array '{name}': expected type {like.dtype}, found {found.dtype}")
     return array
-
-
-def _header(stream: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-    version = npy.read_magic(stream)
-    if version not in readers:
-        raise ValueError(f"version {version} of numpy's format")
-    found: tuple[tuple[int, ...], bool, np.dtype[Any]] = readers[version](
-        stream, max_header_size=_LARGEST_HEADER
-    )
-    return found
-
-
-def _dtype_of(packed: Array) -> np.dtype[Any]:
-    """The type that an array's bytes have; they were read before."""
-    return _header(io.BytesIO(packed.data))[2]
 
 
 def _names_differ(found: Sequence[str], expected: Sequence[str]) -> str:
     """The first names that differ, and a hint where one is the other with something before it."""
     missing = sorted(set(expected) - set(found))
     new = sorted(set(found) - set(expected))
-    parts = [f"array '{missing[0]:.80}' is missing"] if missing else []
-    parts += [f"array '{new[0]:.80}' is not one of the model's"] if new else []
+    parts = [f"array '{legible(missing[0], 80)}' is missing"] if missing else []
+    parts += [f"array '{legible(new[0], 80)}' is not one of the model's"] if new else []
     prefixes = {name.removesuffix(other) for name in new for other in missing[:1]} - set(new)
-    hint = f"; every name begins with '{min(prefixes):.40}'" if prefixes else ""
+    hint = f"; every name begins with '{legible(min(prefixes), 40)}'" if prefixes else ""
     return f"{' and '.join(parts)} ({len(missing)} missing, {len(new)} new){hint}"
 
 
