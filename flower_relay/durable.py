@@ -11,7 +11,7 @@ import os
 import tempfile
 from pathlib import Path
 
-__all__ = ["make_folder", "readable_by_others", "sync_folder", "write_new", "write_whole"]
+__all__ = ["make_folder", "sync_folder", "write_new", "write_whole"]
 
 
 def make_folder(folder: Path) -> None:
@@ -95,8 +95,3 @@ def _copied(data: bytes, path: Path) -> bool:
         file.flush()
         os.fsync(file.fileno())
     return True
-
-
-def readable_by_others(path: Path) -> bool:
-    """Whether other users of this machine may read a file; unknown, and so not, on Windows."""
-    return os.name == "posix" and bool(path.stat().st_mode & 0o077)

@@ -21,8 +21,9 @@ from cryptography.hazmat.primitives.serialization import (
 from flwr.app import ConfigRecord, Context
 from flwr.common import log
 
-from .durable import make_folder, readable_by_others, write_new
+from .durable import make_folder, write_new
 from .errors import ConfigurationError, KeyFileError
+from .regular_files import seen_by_others
 from .statements import participant_name, public_hex
 
 __all__ = ["key_file", "load_or_create", "name_of_partition", "participant_key"]
@@ -101,7 +102,7 @@ def load_or_create(path: Path) -> Ed25519PrivateKey:
             "password, and holds something else. It was not changed; name another file, or one "
             "that is not there yet, which is then made."
         )
-    if readable_by_others(path):
+    if seen_by_others(path) is not None:
         _warn(path)
     return key
 
