@@ -1,0 +1,21 @@
+"""What every test begins with: Flower's logger at its own level, and messages that can be made."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from flower_relay.adapter import identify_process
+
+identify_process(1)
+
+
+@pytest.fixture(autouse=True)
+def _flowers_logger() -> Iterator[None]:
+    """Experiments turn it down for their process, which the tests share."""
+    logger = logging.getLogger("flwr")
+    level = logger.level
+    yield
+    logger.setLevel(level)
