@@ -41,7 +41,7 @@ from sabotage import (  # noqa: E402
 )
 from wire import TamperedFleet  # noqa: E402
 
-from flower_relay.superlink import end_tidily_on_signals, run_app  # noqa: E402
+from flower_relay.transport.superlink import end_tidily_on_signals, run_app  # noqa: E402
 
 _LOST = ("left", "timeout", "error", "mis-shaped", "unsigned")
 _LONGEST = 900.0

@@ -22,7 +22,7 @@ sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "bench")]
 from fleet import Fleet  # noqa: E402
 from phases import PHASES, noted, phases_of  # noqa: E402
 
-from flower_relay.superlink import end_tidily_on_signals, run_app  # noqa: E402
+from flower_relay.transport.superlink import end_tidily_on_signals, run_app  # noqa: E402
 
 KINDS = {"query": "bare", "query.ready": "floor", "train": "hop"}
 

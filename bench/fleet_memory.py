@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 from fleet import Fleet  # noqa: E402
 
-from flower_relay.superlink import end_tidily_on_signals, run_app  # noqa: E402
+from flower_relay.transport.superlink import end_tidily_on_signals, run_app  # noqa: E402
 
 PROGRAMS = (
     "flower-supernode", "flower-superexec", "flwr-clientapp", "flower-superlink", "flwr-serverapp",

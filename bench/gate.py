@@ -31,17 +31,9 @@ from clients.data import load_dataset
 from clients.hostile import is_hostile
 from clients.models import build_model
 from clients.partition import partition, split_held_out
-from flower_relay.rules.standing import (
-    EXPECTED,
-    leeway,
-    new_bonds,
-    new_debt,
-    patience_with,
-    stride_of,
-    usual_margin,
-    waiting_cycles,
-)
-from flower_relay.rules.testing import draw_committee, judge_leg
+from flower_relay.rules.gate import EXPECTED, judge_leg, leeway, patience_with, usual_margin
+from flower_relay.rules.standing import new_bonds, new_debt, stride_of, waiting_cycles
+from flower_relay.rules.votes import draw_committee
 from flower_relay.settings import RelaySettings
 
 Weights = NDArray[np.float32]

@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from flower_relay.superlink import PrivateSuperLink, interrupted, run_app  # noqa: E402
+from flower_relay.transport.superlink import PrivateSuperLink, interrupted, run_app  # noqa: E402
 
 _NODES = {"hop": 20, "memory": 8}
 """What there is to measure, and on how many nodes."""

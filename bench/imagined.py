@@ -27,7 +27,12 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from flower_relay import RelaySettings  # noqa: E402
-from flower_relay.blocks import (  # noqa: E402
+from flower_relay.ledger.chain import block_hash  # noqa: E402
+from flower_relay.ledger.keys import OperatorKey  # noqa: E402
+from flower_relay.ledger.sealed import NOTHING_BEFORE, SealedBlock, seal  # noqa: E402
+from flower_relay.ledger.verify import verify_run  # noqa: E402
+from flower_relay.mechanism.apply import Progress  # noqa: E402
+from flower_relay.mechanism.blocks import (  # noqa: E402
     Admission,
     Block,
     Commitment,
@@ -36,19 +41,11 @@ from flower_relay.blocks import (  # noqa: E402
     HopClaim,
     Testing,
 )
-from flower_relay.chain import block_hash  # noqa: E402
-from flower_relay.decisions import (  # noqa: E402
-    audit_terms,
-    decide_next_deposit,
-    decide_publication,
-    decide_settlement,
-    decide_tests,
-)
-from flower_relay.ledger.keys import OperatorKey  # noqa: E402
-from flower_relay.ledger.sealed import NOTHING_BEFORE, SealedBlock, seal  # noqa: E402
-from flower_relay.ledger.verify import verify_run  # noqa: E402
-from flower_relay.running import Progress  # noqa: E402
-from flower_relay.state import begin  # noqa: E402
+from flower_relay.mechanism.deposit import decide_next_deposit  # noqa: E402
+from flower_relay.mechanism.publication import decide_publication  # noqa: E402
+from flower_relay.mechanism.settlement import decide_settlement  # noqa: E402
+from flower_relay.mechanism.state import begin  # noqa: E402
+from flower_relay.mechanism.testing import audit_terms, decide_tests  # noqa: E402
 
 _FAULTS = (None, "timeout", "error", "left", "non-finite", "mis-shaped", "unchanged", "copied")
 _ODDS = (0.86, *[0.02] * 7)

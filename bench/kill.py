@@ -29,9 +29,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from flower_relay import FolderStore, InMemoryGrid, RelayStrategy  # noqa: E402
-from flower_relay.blocks import Commitment  # noqa: E402
 from flower_relay.ledger import OperatorKey, SealedBlock, open_ledger, read_sealed  # noqa: E402
 from flower_relay.ledger.verify import verify_run  # noqa: E402
+from flower_relay.mechanism.blocks import Commitment  # noqa: E402
 
 _NODES = 12
 _WIDTH = 6

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from kill import ROOT, Count, Ledger
 
-from flower_relay.superlink import PrivateSuperLink, end_tidily_on_signals, run_app
+from flower_relay.transport.superlink import PrivateSuperLink, end_tidily_on_signals, run_app
 
 __all__ = ["kill_in_flower"]
 

@@ -22,8 +22,8 @@ from clients.client_app import app
 from clients.data import load_dataset
 from clients.evaluation import initial_arrays, test_metrics
 from flower_relay import InMemoryGrid, MemoryStore, RelayStrategy
-from flower_relay.blocks import Testing
-from flower_relay.running import to_record
+from flower_relay.federation.run import to_record
+from flower_relay.mechanism.blocks import Testing
 
 _CONFIG = {
     "data": "digits", "partition": "dirichlet:0.3", "model": "mlp", "seed": 0, "learning-rate": 0.2,

@@ -30,13 +30,14 @@ sys.path.insert(0, str(ROOT))
 from bench.imagined import sealed  # noqa: E402
 from bench.kill import client, genesis_model  # noqa: E402
 from flower_relay import FolderStore, InMemoryGrid, RelayStrategy  # noqa: E402
-from flower_relay.blocks import Block, Genesis, Settlement, Testing  # noqa: E402
-from flower_relay.decisions import decide_publication, decide_settlement  # noqa: E402
 from flower_relay.ledger import OperatorKey, SealedBlock, open_ledger, read_sealed  # noqa: E402
 from flower_relay.ledger.receipts import Receipt, make_receipt  # noqa: E402
 from flower_relay.ledger.verify import Verdict, verify_run  # noqa: E402
-from flower_relay.running import Progress  # noqa: E402
-from flower_relay.state import begin  # noqa: E402
+from flower_relay.mechanism.apply import Progress  # noqa: E402
+from flower_relay.mechanism.blocks import Block, Genesis, Settlement, Testing  # noqa: E402
+from flower_relay.mechanism.publication import decide_publication  # noqa: E402
+from flower_relay.mechanism.settlement import decide_settlement  # noqa: E402
+from flower_relay.mechanism.state import begin  # noqa: E402
 
 COLUMNS = ("previous", "body", "hash", "producer", "signature")
 Seen = Counter[str]

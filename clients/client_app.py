@@ -16,15 +16,10 @@ from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, 
 from flwr.clientapp import ClientApp
 
 from clients.data import Dataset, load_dataset
-from clients.hostile import (
-    Behaviour,
-    before_training,
-    is_hostile,
-    parse_behaviour,
-)
+from clients.hostile import Behaviour, before_training, is_hostile, parse_behaviour
 from clients.partition import partition, split_held_out
 from clients.privacy import private_if_asked
-from flower_relay.mods import make_relay_mod
+from flower_relay.node.mod import make_relay_mod
 
 if TYPE_CHECKING:
     import torch
@@ -157,7 +152,7 @@ def _returned(
     from clients.lying import marked
     from clients.poisoning import distort
     from clients.training import evaluate_locally
-    from flower_relay.rules.standing import patience_with
+    from flower_relay.rules.gate import patience_with
 
     trained = model.state_dict()
     if not node.behaviour.parts:

@@ -14,8 +14,8 @@ from typing import Any
 
 from clients.hostile import is_hostile, parse_behaviour
 from flower_relay import InMemoryGrid, RelayObserver
-from flower_relay.participant_keys import name_of_partition
-from flower_relay.record import RoundRow, RunRecord
+from flower_relay.federation.record import RoundRow, RunRecord
+from flower_relay.node.keys import name_of_partition
 from flower_relay.report.outcome import fate
 
 __all__ = ["Sybils"]

@@ -9,21 +9,24 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from .aliases import install
+
 if TYPE_CHECKING:
-    from .chain import Chain, MemoryChain
     from .errors import (
         ConfigurationError,
         LedgerError,
         NotEnoughParticipantsError,
         RelayError,
+        RunFailedError,
         StoreError,
     )
-    from .memory_grid import InMemoryGrid
-    from .metering import MeteredGrid
-    from .record import HopRow, ParticipantRow, RelayObserver, RoundRow, RunRecord
+    from .federation.record import HopRow, ParticipantRow, RelayObserver, RoundRow, RunRecord
+    from .federation.strategy import RelayStrategy
+    from .ledger.chain import Chain, MemoryChain
     from .settings import RelaySettings
     from .store import FolderStore, MemoryStore, ModelStore
-    from .strategy import RelayStrategy
+    from .transport.in_memory import InMemoryGrid
+    from .transport.proxies import MeteredGrid
 
 __all__ = [
     "Chain",
@@ -43,25 +46,29 @@ __all__ = [
     "RelaySettings",
     "RelayStrategy",
     "RoundRow",
+    "RunFailedError",
     "RunRecord",
     "StoreError",
 ]
 
+install()
+
 _HOMES = {
-    "chain": ("Chain", "MemoryChain"),
+    "ledger.chain": ("Chain", "MemoryChain"),
     "errors": (
         "ConfigurationError",
         "LedgerError",
         "NotEnoughParticipantsError",
         "RelayError",
+        "RunFailedError",
         "StoreError",
     ),
-    "memory_grid": ("InMemoryGrid",),
-    "metering": ("MeteredGrid",),
-    "record": ("HopRow", "ParticipantRow", "RelayObserver", "RoundRow", "RunRecord"),
+    "transport.in_memory": ("InMemoryGrid",),
+    "transport.proxies": ("MeteredGrid",),
+    "federation.record": ("HopRow", "ParticipantRow", "RelayObserver", "RoundRow", "RunRecord"),
     "settings": ("RelaySettings",),
     "store": ("FolderStore", "MemoryStore", "ModelStore"),
-    "strategy": ("RelayStrategy",),
+    "federation.strategy": ("RelayStrategy",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 """Which module each name is fetched from, when it is first asked for: a ClientApp's process

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .encoding import ENCODINGS
 from .errors import ConfigurationError
 from .options import (
     CheckedSettings,
@@ -23,7 +22,10 @@ from .options import (
     whole,
 )
 
-__all__ = ["RelaySettings"]
+__all__ = ["ENCODINGS", "RelaySettings"]
+
+ENCODINGS = ("exact", "fp16", "int8")
+"""How a model's difference to another is spelled on its way: every bit, or rounded."""
 
 _MOST_LANES = 10_000
 """Each takes room in memory and in every block, before anybody has trained."""

@@ -30,7 +30,7 @@ from launch import Launch, number_of_nodes, prepare  # noqa: E402
 
 from flower_relay.destinations import check_folder  # noqa: E402
 from flower_relay.errors import ConfigurationError, RelayError  # noqa: E402
-from flower_relay.superlink import (  # noqa: E402
+from flower_relay.transport.superlink import (  # noqa: E402
     PrivateSuperLink,
     end_tidily_on_signals,
     free_port,

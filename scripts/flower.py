@@ -2,7 +2,7 @@
 
     python scripts/flower.py --nodes 20 'strategy="relay" budget=400' 'strategy="fedavg"'
 
-runs one config after the other; `flower_relay.superlink` says why not simply `flwr run`.
+runs one config after the other; `flower_relay.transport.superlink` says why not simply `flwr run`.
 Everything is checked first. The exit code says whether every run succeeded.
 """
 
@@ -20,7 +20,7 @@ from launch import ROOT, Launch, how_to_go_on, number_of_nodes, prepare  # noqa:
 
 from flower_relay.destinations import check_file  # noqa: E402
 from flower_relay.errors import ConfigurationError, RelayError  # noqa: E402
-from flower_relay.superlink import PrivateSuperLink, end_tidily_on_signals, run_app  # noqa: E402
+from flower_relay.transport.superlink import PrivateSuperLink, end_tidily_on_signals, run_app  # noqa: E402
 
 
 def main() -> int:

@@ -16,7 +16,7 @@ from flower_relay import HopRow, ParticipantRow
 from flower_relay.comparison.devices import FLEETS
 from flower_relay.errors import RelayError
 from flower_relay.ledger import read_sealed
-from flower_relay.superlink import PrivateSuperLink, run_app
+from flower_relay.transport.superlink import PrivateSuperLink, run_app
 from strategies.findings import final_of, hops_of, participants_of
 
 __all__ = ["play_through_flower", "run_through_flower"]

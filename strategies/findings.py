@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from flower_relay import HopRow, ParticipantRow
-from flower_relay.blocks import Block, Settlement
 from flower_relay.comparison.figures import last_of_forty
+from flower_relay.mechanism.blocks import Block, Settlement
 from flower_relay.report.outcome import fate
 from flower_relay.rules.coins import to_coins
 

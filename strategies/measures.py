@@ -9,7 +9,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 
 from clients.hostile import is_hostile
-from flower_relay.participant_keys import name_of_partition
+from flower_relay.node.keys import name_of_partition
 from strategies.settings import RELAYS, RunSettings
 
 __all__ = ["clients_per_round", "hostile_names", "num_rounds", "own_accuracy"]

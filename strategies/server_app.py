@@ -15,9 +15,9 @@ from rich.console import Console
 
 from clients.evaluation import initial_arrays, test_metrics
 from flower_relay import MeteredGrid, RelayStrategy
-from flower_relay.display import ProgressDisplay
+from flower_relay.federation.progress import ProgressDisplay
+from flower_relay.federation.run import to_arrays
 from flower_relay.report import RunOutcome, print_outcome, write_report
-from flower_relay.running import to_arrays
 from flower_relay.store import canonical_bytes
 from strategies.journal import Journal
 from strategies.lineup import build_strategy

@@ -18,11 +18,11 @@ from clients.client_app import app
 from clients.evaluation import initial_arrays
 from clients.hostile import is_hostile
 from flower_relay import InMemoryGrid, RelayStrategy
-from flower_relay.blocks import Deposit, Settlement
 from flower_relay.comparison.shapley import leave_one_out, rank_correlation, shapley_values
-from flower_relay.decisions import decide_next_deposit
+from flower_relay.mechanism.blocks import Deposit, Settlement
+from flower_relay.mechanism.deposit import decide_next_deposit
+from flower_relay.mechanism.state import State
 from flower_relay.rules.coins import to_coins
-from flower_relay.state import State
 from strategies.federations import Federation, coalition_values, draw_federation
 
 __all__ = [

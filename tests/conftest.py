@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from flower_relay.adapter import identify_process
+from flower_relay.transport.adapter import identify_process
 
 identify_process(1)
 

@@ -11,8 +11,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Engine, event
 
-from flower_relay.blocks import Admission, Block, Genesis
 from flower_relay.ledger import OperatorKey, open_ledger
+from flower_relay.mechanism.blocks import Admission, Block, Genesis
 
 KEY = OperatorKey(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
 OTHER_KEY = OperatorKey(Ed25519PrivateKey.from_private_bytes(bytes(32)))

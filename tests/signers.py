@@ -13,20 +13,15 @@ from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordD
 from flwr.clientapp import ClientApp
 
 from flower_relay import InMemoryGrid, RelayStrategy
-from flower_relay.blocks import (
-    Block,
-    Genesis,
-)
-from flower_relay.chain import block_hash
+from flower_relay.ledger.chain import block_hash
 from flower_relay.ledger.keys import OperatorKey
 from flower_relay.ledger.sealed import NOTHING_BEFORE, SealedBlock, seal
 from flower_relay.ledger.verify import Verdict, verify_run
-from flower_relay.mods import relay_mod
-from flower_relay.participant_keys import load_or_create
-from flower_relay.statements import (
-    participant_name,
-    public_hex,
-)
+from flower_relay.mechanism.blocks import Block, Genesis
+from flower_relay.mechanism.identity import participant_name
+from flower_relay.node.keys import load_or_create
+from flower_relay.node.mod import relay_mod
+from flower_relay.wire.statements import public_hex
 
 App = Callable[[Message, Context], Message]
 OPERATOR = OperatorKey(Ed25519PrivateKey.from_private_bytes(b"\1" * 32))

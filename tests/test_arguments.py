@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower_relay import RelaySettings, RelayStrategy
-from flower_relay.arguments import check_arguments
 from flower_relay.errors import ConfigurationError
+from flower_relay.federation.arguments import check_arguments
 from tests.worlds import CountingGrid, digits_grid, first_model, lineup_app
 
 

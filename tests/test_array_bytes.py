@@ -13,8 +13,8 @@ from flwr.app import Array
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flower_relay.array_bytes import array_of, arrays_in, misnamed, strange_numbers
 from flower_relay.store import canonical_bytes
+from flower_relay.wire.arrays import array_of, arrays_in, misnamed, strange_numbers
 
 KINDS = ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8"]
 SHAPES: list[tuple[int, ...]] = [(), (0,), (1,), (5,), (0, 5), (2, 3), (2, 1, 3)]

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower_relay import blocks
-from flower_relay.blocks import (
+from flower_relay.errors import LedgerError
+from flower_relay.ledger.chain import canonical_json
+from flower_relay.mechanism import blocks
+from flower_relay.mechanism.blocks import (
     Admission,
     Block,
     Commitment,
@@ -26,8 +28,6 @@ from flower_relay.blocks import (
     body,
     parse,
 )
-from flower_relay.chain import canonical_json
-from flower_relay.errors import LedgerError
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 whole = st.integers(1 - 2**63, 2**63 - 1)

@@ -20,8 +20,8 @@ from clients.evaluation import initial_arrays, test_metrics
 from clients.models import MODELS, build_model
 from clients.training import evaluate_locally, train_locally
 from flower_relay import InMemoryGrid, RelayStrategy
-from flower_relay.adapter import identify_process
 from flower_relay.errors import ConfigurationError
+from flower_relay.transport.adapter import identify_process
 
 measure = test_metrics  # under its own name pytest would collect it
 del test_metrics

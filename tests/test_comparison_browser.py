@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from matplotlib.image import imread
 
-from flower_relay.report.comparison import write_comparison_page
+from flower_relay.comparison.page import write_comparison_page
 from tests.comparison_samples import write_sample
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from flower_relay import RelayStrategy
-from flower_relay.chain import canonical_json
 from flower_relay.ledger import read_sealed
+from flower_relay.ledger.chain import canonical_json
 from strategies.contest import play_in_memory, run_config
 from strategies.contest_flower import run_through_flower
 

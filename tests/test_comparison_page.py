@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from flower_relay.comparison.page import write_comparison_page
 from flower_relay.errors import ConfigurationError
-from flower_relay.report.comparison import write_comparison_page
 from tests.comparison_samples import write_cell, write_sample
 
 SOME = ("relay", "relay-untested", "fedavg")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower_relay.report.comparison.scale import Scale, cost
+from flower_relay.comparison.page.scale import Scale, cost
 
 Kind = Literal["linear", "log"]
 

@@ -7,12 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower_relay.comparison.shapley import (
-    leave_one_out,
-    members,
-    rank_correlation,
-    shapley_values,
-)
+from flower_relay.comparison.shapley import leave_one_out, members, rank_correlation, shapley_values
 
 tables = st.integers(1, 5).flatmap(
     lambda n: st.lists(st.floats(-5, 5), min_size=2**n, max_size=2**n).map(np.array)

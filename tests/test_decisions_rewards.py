@@ -10,17 +10,16 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, Context, Message
 
-from flower_relay import InMemoryGrid, RelaySettings, RelayStrategy, blocks
-from flower_relay.decisions import (
-    audit_terms,
-    decide_deposits,
-    decide_settlement,
-    decide_tests,
-    generator,
-)
+from flower_relay import InMemoryGrid, RelaySettings, RelayStrategy
+from flower_relay.mechanism import blocks
+from flower_relay.mechanism.apply import apply
+from flower_relay.mechanism.deposit import decide_deposits
+from flower_relay.mechanism.randomness import generator
+from flower_relay.mechanism.settlement import decide_settlement
+from flower_relay.mechanism.state import begin
+from flower_relay.mechanism.testing import audit_terms, decide_tests
 from flower_relay.rules.coins import COIN, to_units
-from flower_relay.rules.standing import EXPECTED
-from flower_relay.state import apply, begin
+from flower_relay.rules.gate import EXPECTED
 from tests.signers import descending
 
 SETTINGS = RelaySettings(max_leg=1, examiners=4, planted=0.0, deposit_unit=0.0, mint=100.0)

@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 from flower_relay import RelayStrategy
-from flower_relay.display import ProgressDisplay, describe
-from flower_relay.record import ParticipantRow, RelayObserver, RoundRow, RunRecord
+from flower_relay.federation.progress import ProgressDisplay, describe
+from flower_relay.federation.record import ParticipantRow, RelayObserver, RoundRow, RunRecord
 from flower_relay.settings import RelaySettings
 from tests.worlds import digits_grid, first_model
 

@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flower_relay.lineage import Lineage
+from flower_relay.economy.generations import Generations
+from flower_relay.mechanism.lineage import Lineage
 from flower_relay.rules.coins import COIN
-from flower_relay.rules.generations import Generations
 from flower_relay.rules.rewards import passed_on, royalties
 
 PARTICIPANTS = 12

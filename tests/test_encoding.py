@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from flower_relay.encoding import ENCODINGS, decode, encode
+from flower_relay.wire.deltas import ENCODINGS, decode, encode
 
 DTYPES = st.sampled_from(["<f2", "<f4", "<f8", "<i8", "|i1", "|b1"])
 FINITE = {"allow_nan": False, "allow_infinity": False}

@@ -10,9 +10,9 @@ from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordD
 from flwr.clientapp import ClientApp
 
 from flower_relay import InMemoryGrid, RelayStrategy
-from flower_relay.blocks import Settlement
 from flower_relay.errors import ConfigurationError, RunFailedError
-from flower_relay.record import RelayObserver, RunRecord
+from flower_relay.federation.record import RelayObserver, RunRecord
+from flower_relay.mechanism.blocks import Settlement
 
 NODES = 6
 

@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from credentials import make_certificates, make_node_key  # noqa: E402
 from fleet import Fleet, verify  # noqa: E402
 
-from flower_relay.superlink import run_app  # noqa: E402
+from flower_relay.transport.superlink import run_app  # noqa: E402
 
 
 def mode(path: Path) -> int:

@@ -15,7 +15,7 @@ from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordD
 from flwr.clientapp import ClientApp
 
 from flower_relay import FolderStore, InMemoryGrid, RelayStrategy
-from flower_relay.chain import MemoryChain
+from flower_relay.ledger.chain import MemoryChain
 
 from .signers import descending as signing_app
 from .signers import fixed_keys, play, verify

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from clients.client_app import app as lineup_app
 from flower_relay import InMemoryGrid, RelayStrategy
-from flower_relay.chain import MemoryChain
-from flower_relay.identities import identity_told
-from flower_relay.record import RelayObserver, RoundRow, RunRecord
+from flower_relay.federation.identities import identity_told
+from flower_relay.federation.record import RelayObserver, RoundRow, RunRecord
+from flower_relay.ledger.chain import MemoryChain
 from flower_relay.store import MemoryStore
 from tests.worlds import CONFIG, first_model
 

@@ -12,18 +12,16 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flower_relay import blocks
-from flower_relay.chain import MemoryChain
-from flower_relay.decisions import (
-    audit_terms,
-    decide_deposits,
-    decide_settlement,
-    decide_tests,
-    generator,
-)
+from flower_relay.ledger.chain import MemoryChain
+from flower_relay.mechanism import blocks
+from flower_relay.mechanism.apply import apply
+from flower_relay.mechanism.deposit import decide_deposits
+from flower_relay.mechanism.randomness import generator
+from flower_relay.mechanism.settlement import decide_settlement
+from flower_relay.mechanism.state import State, begin
+from flower_relay.mechanism.testing import audit_terms, decide_tests
 from flower_relay.rules.coins import to_units
 from flower_relay.settings import RelaySettings
-from flower_relay.state import State, apply, begin
 
 FAULTS = (None, None, None, "timeout", "error", "left", "non-finite", "copied")
 

@@ -17,7 +17,6 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from flower_relay.chain import MemoryChain
 from flower_relay.errors import (
     KeyFileError,
     LedgerDamagedError,
@@ -27,6 +26,7 @@ from flower_relay.errors import (
     LedgerVersionError,
 )
 from flower_relay.ledger import OperatorKey, open_ledger, read_sealed
+from flower_relay.ledger.chain import MemoryChain
 from flower_relay.ledger.schema import MIGRATIONS
 from tests.ledgers import KEY, OTHER_KEY, joins
 
@@ -129,7 +129,7 @@ def test_runs_that_begin_at_once_in_an_empty_database_all_begin(database: str) -
 WRITER = """
 import sys, time
 from pathlib import Path
-from flower_relay.blocks import Admission
+from flower_relay.mechanism.blocks import Admission
 from flower_relay.ledger import OperatorKey, open_ledger
 
 chain = open_ledger(sys.argv[1], key=OperatorKey.load(Path(sys.argv[2])))

@@ -12,7 +12,6 @@ import pytest
 from bench.imagined import ImaginedRun, sealed
 from bench.tamper import vote_more
 from flower_relay import LedgerError, RelaySettings
-from flower_relay.blocks import Block, Settlement
 from flower_relay.ledger import OperatorKey, SealedBlock
 from flower_relay.ledger.receipts import (
     Receipt,
@@ -21,7 +20,9 @@ from flower_relay.ledger.receipts import (
     read_receipt,
     write_receipt,
 )
-from flower_relay.state import State, apply, begin
+from flower_relay.mechanism.apply import apply
+from flower_relay.mechanism.blocks import Block, Settlement
+from flower_relay.mechanism.state import State, begin
 
 WHO = "partition-id-4"
 

@@ -12,8 +12,13 @@ import pytest
 
 from bench.imagined import ImaginedRun, sealed
 from bench.tamper import pay_more
-from flower_relay import LedgerError, RelaySettings, blocks
-from flower_relay.blocks import (
+from flower_relay import LedgerError, RelaySettings
+from flower_relay.ledger import OperatorKey
+from flower_relay.ledger.replay import Replay
+from flower_relay.ledger.verify import verify_run
+from flower_relay.mechanism import blocks
+from flower_relay.mechanism.apply import apply
+from flower_relay.mechanism.blocks import (
     Admission,
     Block,
     Commitment,
@@ -23,10 +28,7 @@ from flower_relay.blocks import (
     Publication,
     Settlement,
 )
-from flower_relay.ledger import OperatorKey
-from flower_relay.ledger.replay import Replay
-from flower_relay.ledger.verify import verify_run
-from flower_relay.state import apply, begin
+from flower_relay.mechanism.state import begin
 
 Change = Callable[[Any], Any]
 

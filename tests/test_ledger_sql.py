@@ -15,8 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from flower_relay.blocks import Admission
-from flower_relay.chain import MemoryChain
 from flower_relay.errors import (
     LedgerDamagedError,
     LedgerError,
@@ -24,6 +22,8 @@ from flower_relay.errors import (
     LedgerStorageError,
 )
 from flower_relay.ledger import OperatorKey, open_ledger, read_sealed, seal, verify_signature
+from flower_relay.ledger.chain import MemoryChain
+from flower_relay.mechanism.blocks import Admission
 from tests.ledgers import KEY, OTHER_KEY, UNLOCKED, by_hand, few, joins, on_connect, write
 
 
@@ -172,7 +172,7 @@ def test_commits_reach_the_disk_before_they_return(path: Path) -> None:
 WRITER = """
 import sys, time
 from pathlib import Path
-from flower_relay.blocks import Admission
+from flower_relay.mechanism.blocks import Admission
 from flower_relay.ledger import OperatorKey, open_ledger
 
 folder, wait = Path(sys.argv[1]), sys.argv[2] == "wait"

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, text
 
-from flower_relay.blocks import Admission
 from flower_relay.errors import (
     ConfigurationError,
     KeyFileError,
@@ -22,6 +21,7 @@ from flower_relay.errors import (
 from flower_relay.ledger import open_ledger, read_sealed
 from flower_relay.ledger.address import masked
 from flower_relay.ledger.schema import MIGRATIONS
+from flower_relay.mechanism.blocks import Admission
 from tests.ledgers import GENESIS, KEY, OTHER_KEY, UNLOCKED, by_hand, few, joins, on_connect, write
 
 

@@ -15,13 +15,13 @@ from bench.imagined import ImaginedRun, sealed
 from bench.kill import client, genesis_model, play
 from bench.tamper import flip_models, flip_stored, forgeries, small_run, verified, vote_more
 from flower_relay import FolderStore, InMemoryGrid, MemoryChain, RelaySettings, RelayStrategy
-from flower_relay.blocks import Block, Deposit, Publication
-from flower_relay.blocks import Testing as Examined
 from flower_relay.ledger import OperatorKey, SealedBlock, read_sealed
 from flower_relay.ledger.address import locate
 from flower_relay.ledger.receipts import make_receipt
 from flower_relay.ledger.sql_chain import StoredBlocks
 from flower_relay.ledger.verify import verify_run
+from flower_relay.mechanism.blocks import Block, Deposit, Publication
+from flower_relay.mechanism.blocks import Testing as Examined
 
 Change = Callable[[Any], Any]
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flower_relay.errors import LedgerError
-from flower_relay.lineage import Lineage
+from flower_relay.mechanism.lineage import Lineage
 from flower_relay.rules.coins import COIN
 from flower_relay.rules.rewards import contribution_credit, divide, royalties
 

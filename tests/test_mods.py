@@ -21,20 +21,13 @@ from flwr.app import (
 )
 from flwr.clientapp import ClientApp
 
-from flower_relay.adapter import error, identify_process, stamp
 from flower_relay.errors import ConfigurationError, RefusedError
-from flower_relay.memory_grid import InMemoryGrid
-from flower_relay.mods import make_relay_mod, relay_mod
-from flower_relay.parcels import PARCEL, parcel_of, whole
-from flower_relay.statements import (
-    Hello,
-    Hop,
-    Opening,
-    Vote,
-    check,
-    signed_bytes,
-)
+from flower_relay.node.mod import make_relay_mod, relay_mod
 from flower_relay.store import canonical_bytes, model_name
+from flower_relay.transport.adapter import error, identify_process, stamp
+from flower_relay.transport.in_memory import InMemoryGrid
+from flower_relay.wire.parcels import PARCEL, parcel_of, whole
+from flower_relay.wire.statements import Hello, Hop, Opening, Vote, check, signed_bytes
 
 RUN, BLOCK = "a1" * 32, "b2" * 32
 TRAIN = {"relay-run": RUN, "server-round": 3}

@@ -10,14 +10,14 @@ from flwr.app import ConfigRecord, Message, MetricRecord, RecordDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flower_relay.adapter import identify_process, stamp
-from flower_relay.array_bytes import arrays_in
-from flower_relay.encoding import ENCODINGS, encode
 from flower_relay.errors import RefusedError
-from flower_relay.mods import make_relay_mod, relay_mod
-from flower_relay.parcels import PARCEL, difference_to, parcel_of, steps_of, taken, whole
-from flower_relay.statements import Hop, check
+from flower_relay.node.mod import make_relay_mod, relay_mod
 from flower_relay.store import canonical_bytes, model_name
+from flower_relay.transport.adapter import identify_process, stamp
+from flower_relay.wire.arrays import arrays_in
+from flower_relay.wire.deltas import ENCODINGS, encode
+from flower_relay.wire.parcels import PARCEL, difference_to, parcel_of, steps_of, taken, whole
+from flower_relay.wire.statements import Hop, check
 from tests.test_mods import RUN, TRAIN, VOTE, a_node, ask, name_of, record, said, tiny_app, weights
 
 HASH, OTHER = name_of(1), name_of(2)

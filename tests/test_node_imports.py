@@ -16,8 +16,8 @@ import flower_relay
 from clients.training import train_locally
 
 _SERVERS = (
-    "flower_relay.strategy flower_relay.state flower_relay.decisions flower_relay.ledger fsspec "
-    "matplotlib pyarrow jinja2 sklearn torch"
+    "flower_relay.federation flower_relay.mechanism.state flower_relay.mechanism.apply "
+    "flower_relay.ledger fsspec matplotlib pyarrow jinja2 sklearn torch"
 )
 
 

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flower_relay import InMemoryGrid, RelayStrategy
-from flower_relay.blocks import Settlement
-from flower_relay.mods import relay_mod
+from flower_relay.mechanism.blocks import Settlement
+from flower_relay.node.mod import relay_mod
 
 from .odd_replies import Change, changed, changes
 from .signers import descending, fixed_keys, verify

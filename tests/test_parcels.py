@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from flwr.app import ConfigRecord, Context, RecordDict
 
-from flower_relay.encoding import encode
 from flower_relay.errors import ConfigurationError, RefusedError
-from flower_relay.forwarding import Forwarding
-from flower_relay.model_cache import PREFIX, cache_of
-from flower_relay.parcels import WHOLE, Step, difference_to, parcel_of, steps_of, taken, whole
+from flower_relay.federation.holdings import Forwarding
+from flower_relay.node.cache import PREFIX, cache_of
 from flower_relay.store import MemoryStore, canonical_bytes, model_name
+from flower_relay.wire.deltas import encode
+from flower_relay.wire.parcels import WHOLE, Step, difference_to, parcel_of, steps_of, taken, whole
 
 
 def model(value: float, size: int = 4) -> dict[str, np.ndarray]:

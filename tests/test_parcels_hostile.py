@@ -12,12 +12,12 @@ from flwr.app import ArrayRecord, ConfigRecord, Context, MetricRecord, RecordDic
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flower_relay.encoding import decode, encode
 from flower_relay.errors import RefusedError
-from flower_relay.model_cache import cache_of
-from flower_relay.parcels import difference_to, only_step, parcel_of, steps_of, taken, whole
+from flower_relay.node.cache import cache_of
+from flower_relay.node.model import MissingError, models_in
 from flower_relay.store import canonical_bytes, model_name
-from flower_relay.unpacking import MissingError, models_in
+from flower_relay.wire.deltas import decode, encode
+from flower_relay.wire.parcels import difference_to, only_step, parcel_of, steps_of, taken, whole
 
 BASE = {
     "w": np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4),

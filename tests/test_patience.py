@@ -11,7 +11,7 @@ from flwr.app import Message
 
 from clients.client_app import app as lineup_app
 from flower_relay import InMemoryGrid, RelayStrategy
-from flower_relay.patience import patiently
+from flower_relay.transport.proxies import patiently
 from tests.worlds import CONFIG, CountingGrid, first_model
 
 OWN = {"utility_key": "eval_bounded_loss", "seed": 3, "budget": 8, "max_leg": 2}

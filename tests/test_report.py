@@ -13,7 +13,7 @@ import pytest
 from matplotlib.image import imread
 from rich.console import Console
 
-from flower_relay.record import HopRow, ParticipantRow, RoundRow, RunRecord
+from flower_relay.federation.record import HopRow, ParticipantRow, RoundRow, RunRecord
 from flower_relay.report import RunOutcome, figures, print_outcome, summary, write_report
 from flower_relay.settings import RelaySettings
 

@@ -27,11 +27,18 @@ from flower_relay import (
     NotEnoughParticipantsError,
     RelayStrategy,
     StoreError,
-    blocks,
 )
-from flower_relay.blocks import Block, Commitment, Deposit, Genesis, Publication, Settlement
 from flower_relay.errors import LedgerVersionError
-from flower_relay.mods import make_relay_mod
+from flower_relay.mechanism import blocks
+from flower_relay.mechanism.blocks import (
+    Block,
+    Commitment,
+    Deposit,
+    Genesis,
+    Publication,
+    Settlement,
+)
+from flower_relay.node.mod import make_relay_mod
 from flower_relay.store import Arrays
 
 ROOT = Path(__file__).parents[1]

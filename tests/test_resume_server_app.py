@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from flower_relay import ConfigurationError, RelaySettings, RoundRow, RunRecord
-from flower_relay.record import HopRow
+from flower_relay.federation.record import HopRow
 from strategies.journal import Journal
 from strategies.run_folder import find_folder, new_folder, resumed_config
 from strategies.settings import parse

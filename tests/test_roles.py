@@ -12,11 +12,11 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 
 from flower_relay import ConfigurationError, InMemoryGrid, RelayStrategy
-from flower_relay.adapter import stamp
-from flower_relay.blocks import Admission, Block, Deposit, Genesis
-from flower_relay.blocks import Testing as Examined  # pytest would take it for a test
 from flower_relay.errors import RefusedError, RunFailedError
+from flower_relay.mechanism.blocks import Admission, Block, Deposit, Genesis
+from flower_relay.mechanism.blocks import Testing as Examined
 from flower_relay.rules.roles import draw_trainers
+from flower_relay.transport.adapter import stamp
 from tests.signers import OPTIONS, App, descending, found_in, verify
 
 ROLES = {0: "examine", 1: "examine", 2: "train", 5: "train"}

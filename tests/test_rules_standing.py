@@ -7,17 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower_relay.rules.standing import (
-    EXPECTED,
-    deposit_due,
-    leeway,
-    new_bonds,
-    new_debt,
-    patience_with,
-    stride_of,
-    usual_margin,
-    waiting_cycles,
-)
+from flower_relay.rules.gate import EXPECTED, leeway, patience_with, usual_margin
+from flower_relay.rules.standing import deposit_due, new_bonds, new_debt, stride_of, waiting_cycles
 
 
 def test_harm_adds_to_the_debt_and_every_hop_is_forgiven_a_little() -> None:

@@ -7,8 +7,8 @@ import math
 import pytest
 
 from flower_relay import ConfigurationError, NotEnoughParticipantsError, RelaySettings
-from flower_relay.greetings import Answer
-from flower_relay.scale import bound_of, check_utility
+from flower_relay.federation.greetings import Answer
+from flower_relay.federation.scale import bound_of, check_utility
 
 
 def answers(*values: float | None, trouble: str = "", found: str = "score") -> list[Answer]:

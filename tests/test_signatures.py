@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.app import Context, Message
 
-from flower_relay.blocks import (
+from flower_relay.mechanism.blocks import (
     Block,
     Commitment,
     Deposit,
@@ -23,13 +23,8 @@ from flower_relay.blocks import (
     NonceHash,
     OpenedNonce,
 )
-from flower_relay.blocks import Testing as Examined  # pytest would take it for a test
-from flower_relay.statements import (
-    Hop,
-    Opening,
-    nonce_hash,
-    sign,
-)
+from flower_relay.mechanism.blocks import Testing as Examined
+from flower_relay.wire.statements import Hop, Opening, nonce_hash, sign
 from tests.signers import (
     INVENTED,
     NODES,

@@ -12,29 +12,17 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message
 
-from flower_relay.blocks import (
-    Block,
-    Commitment,
-    Deposit,
-    HopClaim,
-    Settlement,
-)
-from flower_relay.blocks import Testing as Examined  # pytest would take it for a test
-from flower_relay.chain import MemoryChain
-from flower_relay.decisions import decide_tests
-from flower_relay.mods import relay_mod
-from flower_relay.participant_keys import load_or_create
-from flower_relay.state import apply, begin
-from flower_relay.statements import (
-    Hop,
-    Opening,
-    Vote,
-    attests,
-    participant_name,
-    public_hex,
-    sign,
-)
+from flower_relay.ledger.chain import MemoryChain
+from flower_relay.mechanism.apply import apply
+from flower_relay.mechanism.blocks import Block, Commitment, Deposit, HopClaim, Settlement
+from flower_relay.mechanism.blocks import Testing as Examined
+from flower_relay.mechanism.identity import participant_name
+from flower_relay.mechanism.state import begin
+from flower_relay.mechanism.testing import decide_tests
+from flower_relay.node.keys import load_or_create
+from flower_relay.node.mod import relay_mod
 from flower_relay.store import MemoryStore
+from flower_relay.wire.statements import Hop, Opening, Vote, attests, public_hex, sign
 from tests.signers import (
     INVENTED,
     NODES,

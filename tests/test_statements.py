@@ -8,7 +8,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower_relay.statements import (
+from flower_relay.mechanism.identity import key_of, participant_name, short_name
+from flower_relay.wire.statements import (
     Hello,
     Hop,
     Opening,
@@ -16,10 +17,7 @@ from flower_relay.statements import (
     Vote,
     attests,
     check,
-    key_of,
-    participant_name,
     public_hex,
-    short_name,
     sign,
     signed_bytes,
 )

@@ -11,13 +11,8 @@ import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 
 from clients.client_app import app as lineup_app
-from flower_relay import (
-    ConfigurationError,
-    InMemoryGrid,
-    NotEnoughParticipantsError,
-    RelayStrategy,
-    blocks,
-)
+from flower_relay import ConfigurationError, InMemoryGrid, NotEnoughParticipantsError, RelayStrategy
+from flower_relay.mechanism import blocks
 from flower_relay.rules.coins import COIN
 from tests.worlds import accuracy, digits_grid, first_model, quickstart_app
 

@@ -14,12 +14,12 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordD
 from flwr.clientapp.mod import LocalDpMod
 
 from flower_relay import InMemoryGrid, RelayStrategy
-from flower_relay.blocks import Commitment
-from flower_relay.blocks import Testing as Examined  # pytest would take it for a test
-from flower_relay.encoding import decode, encode
-from flower_relay.mods import make_relay_mod, relay_mod
-from flower_relay.parcels import PARCEL, steps_of
+from flower_relay.mechanism.blocks import Commitment
+from flower_relay.mechanism.blocks import Testing as Examined
+from flower_relay.node.mod import make_relay_mod, relay_mod
 from flower_relay.store import MemoryStore
+from flower_relay.wire.deltas import decode, encode
+from flower_relay.wire.parcels import PARCEL, steps_of
 from tests.signers import NODES, OPTIONS, descending, found_in, play, verify
 
 App = Callable[[Message, Context], Message]

@@ -22,7 +22,7 @@ from flwr.serverapp.strategy import FedAvg
 from clients.client_app import train
 from clients.evaluation import initial_arrays
 from flower_relay import FolderStore, MeteredGrid, RelayStrategy
-from flower_relay.courier import Courier
+from flower_relay.transport.courier import Courier
 
 server = ServerApp()
 

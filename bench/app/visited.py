@@ -19,7 +19,7 @@ from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordD
 from flwr.clientapp import ClientApp  # noqa: E402
 
 from clients.client_app import evaluate, train  # noqa: E402
-from flower_relay.mods import make_relay_mod  # noqa: E402
+from flower_relay.node.mod import make_relay_mod  # noqa: E402
 
 _LOADED = time.time()
 

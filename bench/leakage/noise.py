@@ -9,7 +9,7 @@ from flwr.app import Array, ArrayRecord, Context, Message, RecordDict
 from torch import Tensor
 
 from clients.privacy import local_dp
-from flower_relay.adapter import identify_process
+from flower_relay.transport.adapter import identify_process
 
 __all__ = ["exact_epsilon", "mu_of", "privately"]
 

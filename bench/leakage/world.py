@@ -20,7 +20,7 @@ from clients.data import load_dataset
 from clients.models import build_model, scratch_model
 from clients.partition import partition, split_held_out
 from clients.training import train_locally
-from flower_relay.encoding import decode, encode
+from flower_relay.wire.deltas import decode, encode
 
 __all__ = ["LR", "NODES", "STAGES", "Cases", "Stage", "World", "likeness", "local", "stages_of"]
 

@@ -246,8 +246,8 @@ def _show(folder: Path) -> None:
 
 def _page() -> Callable[[Path], Path] | None:
     """What writes the HTML page of a comparison; the one place where it is wired in."""
-    if importlib.util.find_spec("flower_relay.report.comparison") is None:
+    if importlib.util.find_spec("flower_relay.comparison.page") is None:
         return None
-    module = importlib.import_module("flower_relay.report.comparison")
+    module = importlib.import_module("flower_relay.comparison.page")
     found: Callable[[Path], Path] = module.write_comparison_page
     return found

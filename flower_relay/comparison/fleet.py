@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from flwr.app import Message, MessageType
 from flwr.serverapp import Grid
 
-from ..metering import payload
-from ..passing import PassingGrid
+from ..transport.proxies import PassingGrid, payload
 from ..wire.replies import metrics_of
 from .devices import Device
 

@@ -5,10 +5,10 @@
 """
 
 from .policies import POLICIES, Policy
-from .replay import ReplayReport, replay
 from .result import EconomyResult
 from .settings import EconomySettings
 from .simulation import simulate
+from .trace import ReplayReport, replay
 
 __all__ = [
     "POLICIES",

@@ -1,7 +1,7 @@
 """The chain's economy: the live relay's own decisions, with imagined training and tests.
 
 Nothing of the mechanism is repeated here: deposits, committees, verdicts, rewards, bonds
-and debts come from `flower_relay.decisions`, and `state.apply` folds the same blocks as a
+and debts come from `flower_relay.mechanism`, and `state.apply` folds the same blocks as a
 live run. Only what a node would do (train, examine, vanish, lie) is imagined.
 """
 
@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..blocks import (
+from ..mechanism.apply import apply
+from ..mechanism.blocks import (
     Admission,
     Commitment,
     Deposit,
@@ -24,18 +25,13 @@ from ..blocks import (
     Publication,
     Testing,
 )
-from ..decisions import (
-    AuditTerms,
-    TestPlan,
-    audit_terms,
-    decide_deposits,
-    decide_settlement,
-    decide_tests,
-    generator,
-)
+from ..mechanism.deposit import decide_deposits
+from ..mechanism.randomness import generator
+from ..mechanism.settlement import decide_settlement
+from ..mechanism.state import begin
+from ..mechanism.testing import AuditTerms, TestPlan, audit_terms, decide_tests
 from ..rules.coins import COIN
 from ..rules.settlement import rank
-from ..state import apply, begin
 from .policies import POLICIES
 from .population import accuracy
 from .result import RoundFlows, Snapshot

@@ -20,7 +20,6 @@ from ..destinations import check_folder
 from ..errors import ConfigurationError
 from .files import write_result, write_study
 from .policies import POLICIES, names_in
-from .replay import MOST_ERROR, read_trace, replay
 from .result import LAGS, gini, version_shares
 from .settings import EconomySettings
 from .simulation import simulate
@@ -28,6 +27,7 @@ from .study import FIGURES, study
 from .sweep import Grid, sweep
 from .sweep_view import heat_map, sweep_table
 from .tables import income_table, policy_table, study_table, summary_table
+from .trace import MOST_ERROR, read_trace, replay
 
 __all__ = ["app", "with_settings"]
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from ..rules.auction import match, owner_bids, slots_filled, trainer_bids
 from ..rules.coins import COIN, to_units
-from ..rules.generations import Generations
 from ..rules.rewards import contribution_credit
 from ..rules.settlement import num_recognised, rank
 from .choices import Choices
+from .generations import Generations
 from .policies import POLICIES
 from .population import Population, accuracy
 from .settings import EconomySettings

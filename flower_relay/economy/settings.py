@@ -11,16 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ConfigurationError
-from ..options import (
-    CheckedSettings,
-    at_least,
-    between,
-    key,
-    number,
-    optional,
-    setting,
-    whole,
-)
+from ..options import CheckedSettings, at_least, between, key, number, optional, setting, whole
 from ..settings import RelaySettings
 from .policies import parse_mix
 

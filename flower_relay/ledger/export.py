@@ -13,10 +13,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..blocks import Settlement
 from ..errors import LedgerError
 from ..legible import legible
-from ..state import State
+from ..mechanism.blocks import Settlement
+from ..mechanism.state import State
 from .reading import steps
 from .sealed import SealedBlock
 

@@ -19,12 +19,12 @@ from matplotlib.figure import Figure
 from rich.text import Text
 from rich.tree import Tree
 
-from ..blocks import Publication
 from ..errors import LedgerError
 from ..legible import legible
-from ..lineage import Model
-from ..state import State
-from ..statements import short_name
+from ..mechanism.blocks import Publication
+from ..mechanism.identity import short_name
+from ..mechanism.lineage import Model
+from ..mechanism.state import State
 from .reading import steps
 from .sealed import SealedBlock
 

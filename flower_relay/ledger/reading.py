@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ..blocks import Block, Genesis
 from ..errors import LedgerError
-from ..running import Progress
-from ..state import State, begin
+from ..mechanism.apply import Progress
+from ..mechanism.blocks import Block, Genesis
+from ..mechanism.state import State, begin
 from .sealed import SealedBlock
 
 __all__ = ["Step", "steps"]

@@ -13,14 +13,14 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from ..blocks import Settlement
 from ..errors import LedgerDamagedError, LedgerError
 from ..legible import legible
-from ..parsing import Misfit, reader_of
+from ..mechanism.blocks import Settlement
+from ..mechanism.merkle import Leaf, inclusion_proof, leaves_of, merkle_root, root_of_proof
+from ..mechanism.parsing import Misfit, reader_of
 from ..regular_files import read_regular
-from ..rules.merkle import Leaf, inclusion_proof, leaves_of, merkle_root, root_of_proof
+from .differences import Differs, Problem
 from .keys import OperatorKey, verify_signature
-from .problems import Differs, Problem
 from .reading import steps
 from .sealed import SealedBlock
 from .seals import check_link

@@ -11,7 +11,10 @@ from contextlib import suppress
 from dataclasses import astuple
 from typing import assert_never
 
-from ..blocks import (
+from ..errors import ModelMissingError
+from ..mechanism.apply import Progress
+from ..mechanism.averages import StoredAverages, StoredSteps
+from ..mechanism.blocks import (
     Admission,
     Block,
     Commitment,
@@ -21,29 +24,21 @@ from ..blocks import (
     Settlement,
     Testing,
 )
-from ..decisions import (
-    AuditTerms,
-    audit_terms,
-    decide_next_deposit,
-    decide_publication,
-    decide_settlement,
-    decide_tests,
-    hops_left,
-)
-from ..errors import ModelMissingError
-from ..publishing import StoredAverages, StoredSteps
-from ..running import Progress
-from ..state import begin
+from ..mechanism.deposit import decide_next_deposit, hops_left
+from ..mechanism.publication import decide_publication
+from ..mechanism.settlement import decide_settlement
+from ..mechanism.state import begin
+from ..mechanism.testing import AuditTerms, audit_terms, decide_tests
 from ..store import ModelStore
-from .observed import (
+from .attestation import ParticipantsWord
+from .differences import Differs, first_difference
+from .observations import (
     check_admission,
     check_commitment,
     check_genesis,
     check_present,
     check_votes,
 )
-from .participants import ParticipantsWord
-from .problems import Differs, first_difference
 
 __all__ = ["Replay"]
 

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ..errors import LedgerDamagedError, LedgerError, LedgerInUseError, LedgerVersionError
 from ..legible import legible
-from ..parsing import shown
+from ..mechanism.parsing import shown
 from .database import Database
 
 __all__ = [

@@ -7,9 +7,9 @@ import json
 from dataclasses import dataclass
 from typing import NoReturn
 
-from ..blocks import Block, parse
-from ..chain import canonical_json
 from ..errors import LedgerDamagedError
+from ..mechanism.blocks import Block, parse
+from .chain import canonical_json
 from .keys import OperatorKey, verify_signature
 
 __all__ = ["MOST_CHARACTERS", "NOTHING_BEFORE", "SealedBlock", "seal"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .problems import Differs
+from .differences import Differs
 from .sealed import NOTHING_BEFORE, SealedBlock
 
 __all__ = ["check_link", "check_signature"]

@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select
 
-from ..blocks import Block
 from ..errors import KeyFileError, LedgerDamagedError, LedgerError, LedgerStorageError
+from ..mechanism.blocks import Block
 from .address import locate
 from .database import Database, explained
 from .keys import OperatorKey

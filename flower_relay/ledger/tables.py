@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator
 from rich.table import Table
 from rich.text import Text
 
-from ..blocks import (
+from ..errors import LedgerError
+from ..legible import legible
+from ..mechanism.blocks import (
     Admission,
     Block,
     Commitment,
@@ -17,11 +19,8 @@ from ..blocks import (
     Settlement,
     Testing,
 )
-from ..errors import LedgerError
-from ..legible import legible
-from ..rules.coins import to_coins
-from ..state import effect_of
-from ..statements import short_name
+from ..mechanism.identity import short_name
+from ..rules.coins import effect_of, to_coins
 from .reading import Step
 from .verify import Verdict
 

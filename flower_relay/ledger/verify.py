@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ..blocks import Block, Commitment, Genesis, body
-from ..chain import canonical_json
 from ..errors import LedgerDamagedError, LedgerError
-from ..publishing import models_needed
-from ..statements import is_hash
+from ..mechanism.averages import models_needed
+from ..mechanism.blocks import Block, Commitment, Genesis, body
+from ..mechanism.identity import is_hash
+from .chain import canonical_json
+from .differences import Differs, Problem, first_difference
 from .model_files import (
     FilesFound,
     ModelFiles,
@@ -27,7 +28,6 @@ from .model_files import (
     find_models,
     look_again,
 )
-from .problems import Differs, Problem, first_difference
 from .receipts import Receipt, attested_hashes, check_receipt
 from .replay import Replay
 from .sealed import SealedBlock

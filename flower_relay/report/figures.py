@@ -14,8 +14,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..record import HopRow, RunRecord
-from ..statements import short_name
+from ..federation.record import HopRow, RunRecord
+from ..mechanism.identity import short_name
 from .outcome import RunOutcome, fate
 
 __all__ = ["learning_curve", "lineage_picture"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..record import HopRow, RunRecord
+from ..federation.record import HopRow, RunRecord
 
 __all__ = ["RunOutcome", "fate", "fate_of"]
 

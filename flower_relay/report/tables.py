@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..statements import short_name
+from ..mechanism.identity import short_name
 from .outcome import RunOutcome, fate
 
 __all__ = ["participants_table", "print_outcome", "summary", "summary_table"]

@@ -8,61 +8,13 @@ from the paper, which has no memory of behaviour: design, section 2, and docs/ro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "EXPECTED",
-    "deposit_due",
-    "leeway",
-    "new_bonds",
-    "new_debt",
-    "patience_with",
-    "stride_of",
-    "usual_margin",
-    "waiting_cycles",
-]
+__all__ = ["deposit_due", "new_bonds", "new_debt", "stride_of", "waiting_cycles"]
+
 
 _MOST_DOUBLINGS = 20  # 2²⁰ cycles is for ever, and keeps the integers small
-
-EXPECTED = (-1.5,) * 3
-"""Margins that a run begins with: until there are others, a hop may cost so many tolerances.
-
-In a federation that knows nothing yet every hop overthrows what the others taught; without
-these, most of the first trainers with unusual data were rejected (docs/robustness.md).
-"""
-
-_PROVEN = 3
-"""Accepted hops from which on a trainer without debt has the benefit of the doubt."""
-
-_BENEFIT = 2.0
-"""The tolerances that are its then."""
-
-_MOST_USUAL = 3.0
-"""Tolerances below zero beyond which no more leeway is given."""
-
-
-def usual_margin(margins: Sequence[float]) -> float:
-    """The median of the latest margins of whole hops, those that a run begins with included.
-
-    Where everybody's data differ, everybody's hops cost the others something for a while.
-    What tells an attacker is that its hops cost more than is usual, and as long as attackers
-    are fewer than half, what is usual is set by the others.
-    """
-    return float(np.median(margins))
-
-
-def leeway(usual: float) -> float:
-    """The tolerances that a hop has: 1 + min(3, max(0, −usual)).
-
-    With one class of ten each, everybody's hop costs nine tenths of the others more than a
-    tolerance at first, and a gate that knew only zero would reject all of them (measured: final
-    accuracy 0.10 instead of 0.97 at a learning rate of 0.2). What is usual is given at most for
-    three tolerances, so that falling together does not carry on.
-    """
-    return 1.0 + min(_MOST_USUAL, max(0.0, -usual))
 
 
 def new_debt(debt: float, margin: float, usual: float, scale: float, allowance: float) -> float:
@@ -93,30 +45,6 @@ def stride_of(debt: float) -> float:
     overthrowing what the others taught, and gets out of debt; an attacker's hops shrink.
     """
     return float(2.0 ** -min(int(debt), _MOST_DOUBLINGS))
-
-
-def patience_with(stride: float, accepted: int) -> float:
-    """The part of the tolerance that a hop has: its stride's square, twice of it if proven.
-
-    What a step in no direction in particular costs grows with the square of its length, and
-    what an honest step gains with its length. A tolerance that shrank like the stride would
-    let noise through as soon as it is short (measured with 40 % noise: final accuracy 0.619
-    instead of 0.906; docs/robustness.md).
-
-    A class that only few have is forgotten while they wait, and whoever teaches it again costs
-    the others more than a tolerance. Rejecting that keeps it forgotten, and the next try costs as
-    much. So a trainer whose hops were accepted three times and who owes less than one has twice
-    the tolerance; harmful hops put it into debt all the same.
-
-    Parameters
-    ----------
-    stride : float
-        The part of the hop that was taken; all of it unless its trainer is in debt.
-    accepted : int
-        Its trainer's hops that were accepted so far.
-    """
-    proven = stride == 1 and accepted >= _PROVEN
-    return _BENEFIT if proven else stride**2
 
 
 def waiting_cycles(debt: float) -> int:

@@ -12,15 +12,42 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
+from flwr.app import (
+    Array,
+    ArrayRecord,
+    ConfigRecord,
+    Message,
+    MetricRecord,
+    RecordDict,
+)
 from numpy.typing import NDArray
 
-from ..adapter import aggregate_metricrecords
-from ..array_bytes import array_of
 from ..legible import legible
-from ..rules.testing import Flaw, fitting
+from ..mechanism.identity import is_hash, key_of, participant_name
+from ..rules.candidates import Flaw, fitting
+from ..rules.roles import BOTH, ROLES
+from ..transport.adapter import aggregate_metricrecords
+from .arrays import array_of
+from .parcels import MOST_MODELS, PREFIX
+from .statements import Hello, Hop, Opening, Vote, attests
 
-__all__ = ["averaged", "form_of", "metrics_of", "number_in", "the_model", "unpacked"]
+__all__ = [
+    "failure_told",
+    "holds_told",
+    "is_missing",
+    "name_from_key",
+    "nonces_told",
+    "opening_told",
+    "role_told",
+    "signature_of",
+    "signed_vote",
+    "averaged",
+    "form_of",
+    "metrics_of",
+    "number_in",
+    "the_model",
+    "unpacked",
+]
 
 Told = Callable[[str, str], None]
 """Takes the name of a metric and why it cannot be averaged."""
@@ -161,3 +188,88 @@ def form_of(value: object) -> str | None:
         return f"list of {len(value)}" if fine else None
     number = number_in({"": value}, "")
     return None if number is None or not math.isfinite(number) else "number"
+
+
+def name_from_key(hello: Hello, message: Message) -> str | None:
+    """What who answered is called if it answered the challenge; None if it did not."""
+    said = _said(message)
+    name = participant_name(str(said.get("public-key")))
+    return name if attests(name, hello, said.get("hello-signature")) else None
+
+
+def signature_of(reply: Message, name: str, hop: Hop) -> str | None:
+    """The signature under a hop by the trainer of that name; None where there is no such."""
+    signature = _said(reply).get("signature")
+    return str(signature) if attests(name, hop, signature) else None
+
+
+def signed_vote(
+    reply: Message, name: str, run: str, model: str, shown: str, place: int | None
+) -> tuple[float, str | None] | None:
+    """A utility that a node with the mod worked out itself, and the signature of one that signs."""
+    utility = _told(reply, "utility", "utilities", place)
+    if not isinstance(utility, float) or not 0.0 <= utility <= 1.0:
+        return None
+    if key_of(name) is None:
+        return utility, None
+    vote = Vote(run=run, model=model, shown=shown, utility=utility)
+    signature = _told(reply, "signature", "signatures", place)
+    return (utility, str(signature)) if attests(name, vote, signature) else None
+
+
+def _told(reply: Message, one: str, several: str, place: int | None) -> object:
+    """What a reply about one model says, or one about several in a place."""
+    said = _said(reply)
+    if place is None:
+        return said.get(one)
+    values = said.get(several)
+    return values[place] if isinstance(values, list) and place < len(values) else None
+
+
+def holds_told(message: Message) -> tuple[str, ...] | None:
+    """Which models a node says it holds, by the beginnings of their hashes; None without mod."""
+    held = _said(message).get("holds")
+    if not isinstance(held, str):
+        return None
+    last = held[-MOST_MODELS * (PREFIX + 1) :]
+    return tuple(each for each in last.split(",") if len(each) == PREFIX)
+
+
+def role_told(message: Message) -> str:
+    """What a node is willing to do; both where it does not say."""
+    role = _said(message).get("role")
+    return role if isinstance(role, str) and role in ROLES else BOTH
+
+
+def is_missing(message: Message) -> bool:
+    """Whether a node says that it does not hold what a parcel builds on."""
+    return "missing" in _said(message)
+
+
+def failure_told(message: Message) -> str | None:
+    """What a ClientApp raised on one of several models that it was asked about."""
+    failed = _said(message).get("failed")
+    return failed if isinstance(failed, str) and failed else None
+
+
+def nonces_told(tagged: Mapping[int, Message]) -> dict[int, str]:
+    """The hash of the newest nonce of everybody who told one."""
+    hashes = {index: _said(message).get("nonce-hash") for index, message in tagged.items()}
+    return {index: str(hash) for index, hash in hashes.items() if is_hash(hash)}
+
+
+def opening_told(message: Message, name: str, run: str, commitment: str) -> tuple[str, str] | None:
+    """The nonce that a participant opened for a commitment block, and its signature."""
+    said = _said(message)
+    nonce, signature = said.get("nonce"), said.get("signature")
+    if not is_hash(nonce):
+        return None
+    opening = Opening(run=run, commitment=commitment, nonce=str(nonce))
+    return (opening.nonce, str(signature)) if attests(name, opening, signature) else None
+
+
+def _said(message: Message) -> Mapping[str, object]:
+    """What the mod attached to a reply."""
+    # Not `content.config_records`: its views keep what they showed alive.
+    record = message.content.get("relay")
+    return record if isinstance(record, ConfigRecord) else {}

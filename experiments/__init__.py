@@ -1,0 +1,1 @@
+"""What measures this project itself; README.md says what each experiment measures."""

@@ -1,0 +1,75 @@
+"""How the results were made: commands, what was compared, tuned settings, versions."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from ..files import Results
+
+__all__ = ["origin_view"]
+
+_REPEATED = {
+    "strategies": "--strategy", "data": "--data", "partitions": "--partition",
+    "attacks": "--attack", "shares": "--share",
+}  # fmt: skip
+"""Options that are given once for each value of a plan."""
+
+
+def origin_view(results: Results) -> dict[str, Any]:
+    """Of the plan and the tuning all that there is, as texts."""
+    plan = results.plan
+    return {
+        "commands": _commands(plan.get("command")) or [_command(plan)],
+        "asked": [
+            (key, _text(value))
+            for key, value in plan.items()
+            if key not in ("command", "versions") and value not in ({}, [], "")
+        ],
+        "versions": [(str(key), _text(each)) for key, each in (plan.get("versions") or {}).items()],
+        "tuned": [_tuned(name, found) for name, found in sorted(results.tuning.items())],
+        "cells": len(results.cells),
+        "seeds": sorted({found["cell"]["seed"] for found in results.cells}),
+    }
+
+
+def _commands(noted: Any) -> list[str]:
+    """A plan notes its commands as one text or as several."""
+    return [noted] if isinstance(noted, str) and noted else list(map(str, noted or ()))
+
+
+def _command(plan: Mapping[str, Any]) -> str:
+    """The one command that plays all that a plan holds."""
+    words = ["flower-relay", "compare", "run"]
+    for key, option in _REPEATED.items():
+        for value in plan.get(key) or ():
+            words += [option, str(value or "none")]
+    seeds = plan.get("seeds") or [0]
+    words += ["--first-seed", str(min(seeds)), "--seeds", str(max(seeds) - min(seeds) + 1)]
+    for key in ("nodes", "budget", "engine", "fleet", "target"):
+        if key in plan:
+            words += [f"--{key}", str(plan[key])]
+    for key, value in (plan.get("settings") or {}).items():
+        words += ["--set", f"{key}={value}"]
+    return shlex.join(words)
+
+
+def _tuned(name: str, found: Any) -> dict[str, Any]:
+    """`strategy|data|partition`, what it was given, and how many settings were tried."""
+    settings = found if isinstance(found, Mapping) else {"value": found}
+    return {
+        "name": name.split("|"),
+        "settings": ", ".join(
+            f"{key} {_text(value)}" for key, value in settings.items() if key != "tried"
+        ),
+        "tried": len(settings.get("tried") or ()),
+    }
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_text(each)}" for key, each in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_text(each) or "none" for each in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,1 @@
+"""The server half on Flower: the strategy, a round's steps, and the run that they work on."""

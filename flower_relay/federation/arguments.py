@@ -1,0 +1,203 @@
+"""What `RelayStrategy` is given, checked before the first message goes out.
+
+A wrong argument is the user's own, and is refused by name: what was expected, what was found
+and how to mend it. What participants send is another matter, and is judged where it arrives.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Mapping
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
+
+from ..errors import ConfigurationError
+from ..mechanism.parsing import shown
+from ..settings import RelaySettings
+from ..wire.arrays import RESERVED, array_of
+
+__all__ = ["check_arguments", "check_lanes", "chosen_settings"]
+
+_NOT_STARTED = "Nothing was sent."
+
+
+def chosen_settings(settings: RelaySettings | None, options: Mapping[str, object]) -> RelaySettings:
+    """The settings of a strategy: given all at once, or by name.
+
+    Raises
+    ------
+    ConfigurationError
+        When both are given, `settings` is something else, or an option will not do.
+    """
+    if settings is None:
+        return RelaySettings.from_mapping(options)
+    if not isinstance(settings, RelaySettings):
+        raise ConfigurationError(
+            f"settings = {shown(settings)}: expected RelaySettings(...). Give settings by name "
+            "otherwise, as in RelayStrategy(lanes=2, seed=1)."
+        )
+    if options:
+        names = ", ".join(sorted(options))
+        raise ConfigurationError(
+            f"RelaySettings(...) and {names} were given together: expected one or the other, "
+            f"since one would overrule the other. Put {names} into RelaySettings(...)."
+        )
+    return settings
+
+
+def check_arguments(
+    initial_arrays: object,
+    num_rounds: object,
+    timeout: object,
+    train_config: object = None,
+    evaluate_config: object = None,
+) -> None:
+    """Refuse what a run cannot begin with.
+
+    Parameters
+    ----------
+    initial_arrays : flwr.app.ArrayRecord
+        At least one number, no NaN. An infinity is allowed: a constant mask may hold it.
+    num_rounds : int
+        At least 1.
+    timeout : float
+        Seconds, above 0.
+    train_config, evaluate_config : flwr.app.ConfigRecord or mapping, optional
+        What is sent along.
+
+    Raises
+    ------
+    ConfigurationError
+        Naming the argument, what was expected, what was found and the cure.
+    """
+    _check_rounds(num_rounds)
+    _check_timeout(timeout)
+    _check_config("train_config", train_config)
+    _check_config("evaluate_config", evaluate_config)
+    _check_arrays(initial_arrays)
+
+
+def check_lanes(settings: RelaySettings, nodes: int) -> None:
+    """Refuse more lanes than there are nodes to begin with: some would have nobody.
+
+    Raises
+    ------
+    ConfigurationError
+        Naming both numbers.
+    """
+    lanes = settings.lanes
+    if settings.topology == "chain" and lanes > nodes:
+        raise ConfigurationError(
+            f"lanes = {lanes}: expected at most as many lanes as nodes, found {nodes} nodes "
+            f"connected. {_NOT_STARTED} Take lanes = {nodes} or fewer; where more nodes are "
+            f"still to connect, set min_available_nodes = {lanes}, and the run waits for them."
+        )
+
+
+def _check_rounds(value: object) -> None:
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or int(value) < 1:  # type: ignore[call-overload]
+        raise ConfigurationError(
+            f"num_rounds = {shown(value)}: expected a whole number, at least 1. {_NOT_STARTED} "
+            "To end a run after so many trainings, set budget."
+        )
+
+
+def _check_timeout(value: object) -> None:
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or value <= 0:  # type: ignore[arg-type,operator]
+        raise ConfigurationError(
+            f"timeout = {shown(value)}: expected seconds, a finite number above 0. "
+            f"{_NOT_STARTED} Every message needs a deadline, since a node may never answer; "
+            "3600 is the default."
+        )
+
+
+def _check_config(name: str, config: object) -> None:
+    if config is None:
+        return
+    if not isinstance(config, Mapping):
+        raise ConfigurationError(
+            f"{name} = {shown(config)}: expected a ConfigRecord. {_NOT_STARTED} Write "
+            f'{name}=ConfigRecord({{"lr": 0.1}}).'
+        )
+    for key, value in config.items():
+        try:
+            ConfigRecord({key: value})
+        except (TypeError, ValueError):
+            raise ConfigurationError(
+                f"{name}[{shown(key)}] = {shown(value)}: expected a text as the key, and a "
+                "number, text, truth, bytes or a list of one of these as the value. "
+                f"{_NOT_STARTED} Change it, or leave it out."
+            ) from None
+
+
+def _check_arrays(record: object) -> None:
+    if not isinstance(record, ArrayRecord):
+        raise ConfigurationError(
+            f"initial_arrays: expected an ArrayRecord, found {_kind_of(record)}. {_NOT_STARTED} "
+            f"{_wrapped(record)}"
+        )
+    numbers_there = 0
+    for name, packed in record.items():
+        _check_name(name)
+        numbers_there += _check_array(name, packed)
+    if not numbers_there:
+        found = f"{len(record)} arrays of no numbers" if record else "an empty one"
+        raise ConfigurationError(
+            f"initial_arrays: expected an ArrayRecord with at least one number, found {found}. "
+            f"{_NOT_STARTED} Write ArrayRecord(model.state_dict()) with the model to begin with."
+        )
+
+
+def _kind_of(value: object) -> str:
+    kind = type(value)
+    plain = kind.__module__ == "builtins"
+    return kind.__qualname__ if plain else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _wrapped(value: object) -> str:
+    """How to make an ArrayRecord of what was given instead."""
+    if isinstance(value, RecordDict):
+        return 'Give the one record in it, as in content["arrays"].'
+    if isinstance(value, Mapping):
+        return "Write ArrayRecord(model.state_dict()); of numpy arrays by name make Array(array)."
+    if isinstance(value, list | tuple):
+        return "Write ArrayRecord([array, ...]) with numpy arrays."
+    return "Write ArrayRecord(model.state_dict()), or ArrayRecord([array, ...]) with numpy arrays."
+
+
+def _check_name(name: str) -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        sayable = False
+    else:
+        sayable = name not in ("", RESERVED)
+    if not sayable:
+        raise ConfigurationError(
+            f"initial_arrays[{shown(name)}]: expected a name of at least one character, in valid "
+            f"Unicode, other than {RESERVED!r}, which safetensors keeps for itself. "
+            f"{_NOT_STARTED} Rename that array, in the ClientApp as well."
+        )
+
+
+def _check_array(name: str, packed: Array) -> int:
+    """How many numbers an array has; a ConfigurationError where it will not do."""
+    try:
+        array = array_of(packed)
+    except (TypeError, ValueError) as problem:
+        raise ConfigurationError(
+            f"initial_arrays[{shown(name)}]: expected a whole numpy array of numbers, but "
+            f"{problem}. {_NOT_STARTED} Make it anew, as in Array(numpy_array)."
+        ) from None
+    if array.dtype.kind in "fc" and np.isnan(array).any():
+        missing = int(np.isnan(array).sum())
+        raise ConfigurationError(
+            f"initial_arrays[{shown(name)}]: expected numbers, found NaN at {missing} of "
+            f"{array.size} places. {_NOT_STARTED} Nobody could train on that: look at how the "
+            "model is initialised, or at the file that it was read from."
+        )
+    return array.size

@@ -1,0 +1,262 @@
+"""Testing on the wire: the committee's utilities, fetched and put on the record.
+
+What an examiner has said about a model before is not asked again; the base of a leg is
+usually known from the round in which it was the candidate. An examiner with the mod is asked
+about all models in one visit, the planted one among them, in the order of their hashes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from flwr.app import Message, MetricRecord, RecordDict
+from numpy.typing import NDArray
+
+from ..mechanism.averages import StoredSteps
+from ..mechanism.blocks import Commitment, Testing
+from ..mechanism.identity import key_of
+from ..mechanism.randomness import generator
+from ..mechanism.testing import TestPlan, audit_terms, decide_tests
+from ..wire.replies import failure_told, holds_told, is_missing, nonces_told
+from .holdings import packed
+from .nonces import opened_nonces
+from .quantised import bases_of, likeness
+from .run import Run, addressed
+from .votes import vote_of
+
+__all__ = ["examine"]
+
+_MOST_BYTES_AT_ONCE = 64_000_000
+"""Models beyond this wait for the ones before them to be examined: memory is bounded."""
+
+
+@dataclass
+class _Row:
+    """What the committee said of a model so far, the signatures with it, and what it is shown."""
+
+    shown: str
+    utilities: NDArray[np.float64]
+    signatures: list[str | None]
+
+
+_Known = dict[str, _Row]
+
+_Replies = dict[str, list[tuple[Message, int | None]]]
+"""By model: replies, and its place among the models that a reply is about."""
+
+
+@dataclass(frozen=True)
+class _Visit:
+    """One message to an examiner, and the models that it is asked about."""
+
+    column: int
+    examiner: int
+    node: int
+    names: tuple[str, ...]
+    together: bool
+
+
+def examine(run: Run, commitment: Commitment) -> list[Message]:
+    """Have the round's candidates tested and record the testing block.
+
+    Committee and tests are drawn from the hash of the commitment block, the last one, and
+    from the nonces that are opened now that it is on the record.
+
+    Returns
+    -------
+    list of flwr.app.Message
+        The committee's replies about the last model that is not planted.
+    """
+    state, deposit = run.state, run.state.deposit
+    if deposit is None:
+        return []
+    nonces = opened_nonces(run, commitment)
+    plan = decide_tests(state, run.chain.head, deposit, commitment, nonces)
+    references, probes = _audits(run, commitment, plan)
+    planted = _plant(run, plan)
+    names = [*plan.models, *references, *probes, *([planted] if planted else [])]
+    bases = bases_of(deposit, commitment)
+    audits = zip(audit_terms(state, commitment, plan.audited), references, probes, strict=True)
+    for terms, reference, probe in audits:
+        bases[reference] = bases[probe] = bases[terms.model]
+    if planted is not None:
+        bases[planted] = bases.get(plan.models[0], plan.models[0])
+    known = _known(run, plan.committee, names, bases)
+    testing = Testing(
+        round=state.round,
+        committee=plan.committee,
+        audited=plan.audited,
+        planted=planted,
+        models=tuple(known),
+        utilities=(),
+        references=references,
+        probes=probes,
+        nonces=nonces,
+        shown=_shown(known),
+    )
+    replies = _fetch(run, plan.committee, known)
+    run.record_block(replace(testing, utilities=_utilities(known), signatures=_signatures(known)))
+    asked = [name for name in plan.models if name in replies]
+    return [_about(*reply) for reply in replies[asked[-1]]] if asked else []
+
+
+def _known(run: Run, committee: tuple[int, ...], names: list[str], bases: dict[str, str]) -> _Known:
+    nobody: list[str | None] = [None] * len(committee)
+    return {
+        name: _Row(
+            shown=likeness(run, name, bases.get(name, name)),
+            utilities=run.state.known_utilities(name)[list(committee)],
+            signatures=nobody.copy(),
+        )
+        for name in names
+    }
+
+
+def _utilities(known: _Known) -> tuple[tuple[float | None, ...], ...]:
+    return tuple(
+        tuple(None if math.isnan(value) else value for value in row.utilities.tolist())
+        for row in known.values()
+    )
+
+
+def _signatures(known: _Known) -> tuple[tuple[str | None, ...], ...]:
+    """One row a model, or no rows where nobody signed."""
+    rows = tuple(tuple(row.signatures) for row in known.values())
+    return rows if any(signature is not None for row in rows for signature in row) else ()
+
+
+def _shown(known: _Known) -> tuple[str, ...]:
+    """One name a model, or none where all were shown as they are."""
+    names = tuple(row.shown for row in known.values())
+    return () if names == tuple(known) else names
+
+
+def _fetch(run: Run, committee: tuple[int, ...], known: _Known) -> _Replies:
+    """Fill in what is not known yet, in batches; the replies about each model."""
+    replies: _Replies = {}
+    batch: list[str] = []
+    waiting = [name for name, row in known.items() if _asked(run, committee, row)]
+    for name in waiting:
+        batch.append(name)
+        if name == waiting[-1] or run.record_bytes * len(batch) > _MOST_BYTES_AT_ONCE:
+            visits = _visits(run, committee, known, batch)
+            if again := _visit(run, known, visits, replies):
+                _visit(run, known, again, replies)
+            batch = []
+    return replies
+
+
+def _asked(run: Run, committee: tuple[int, ...], row: _Row) -> list[int]:
+    """Columns of the examiners who have not yet said what they make of a model."""
+    unknown = np.flatnonzero(np.isnan(row.utilities)).tolist()
+    return [column for column in unknown if committee[column] in run.node_of]
+
+
+def _visits(run: Run, committee: tuple[int, ...], known: _Known, batch: list[str]) -> list[_Visit]:
+    """Who is asked about what: all at once with the mod, else one model a message."""
+    names = {
+        column: [name for name in batch if column in _asked(run, committee, known[name])]
+        for column in range(len(committee))
+    }
+    visits: list[_Visit] = []
+    for column, examiner in enumerate(committee):
+        if not names[column]:
+            continue
+        node = run.node_of[examiner]
+        if run.forwarding.reaches(node) or key_of(run.state.who.names[examiner]) is not None:
+            ordered = tuple(sorted(names[column], key=lambda name: known[name].shown))
+            visits.append(_Visit(column, examiner, node, ordered, together=True))
+        else:
+            visits += [
+                _Visit(column, examiner, node, (one,), together=False) for one in names[column]
+            ]
+    return sorted(visits, key=lambda visit: visit.names)
+
+
+def _visit(run: Run, known: _Known, visits: list[_Visit], replies: _Replies) -> list[_Visit]:
+    """Make visits and note what was said; those to be made again, with whole models."""
+    messages: list[Message] = []
+    for names, alike in groupby(visits, key=lambda visit: visit.names):
+        group = list(alike)
+        nodes = [visit.node for visit in group]
+        shown, terms = known[names[0]].shown, run.vote_terms()
+        made = addressed(run, run.hooks.configure_evaluate, shown, terms, nodes)
+        messages += [_packed(run, known, *pair) for pair in zip(made, group, strict=True)]
+    again: list[_Visit] = []
+    for arrival in run.courier.exchange(messages, visits, run.timeout, "test"):
+        visit, reply = arrival.tag, arrival.message
+        assert isinstance(visit, _Visit)
+        if reply is None:
+            run.notice(visit.examiner, f"{arrival.fault} as an examiner", arrival.reason)
+            continue
+        if is_missing(reply):
+            again += [visit] if run.forwarding.forget(visit.node) else []
+            continue
+        run.forwarding.note({visit.node: holds_told(reply)})
+        run.nonces |= nonces_told({visit.examiner: reply})
+        if (failed := failure_told(reply)) is not None:
+            run.notice(visit.examiner, "error as an examiner", failed)
+        for place, name in enumerate(visit.names):
+            where = place if visit.together else None
+            replies.setdefault(name, []).append((reply, where))
+            row = known[name]
+            vote = vote_of(run, visit.examiner, name, row.shown, reply, where)
+            if vote is not None:
+                row.utilities[visit.column], row.signatures[visit.column] = vote
+    return again
+
+
+def _packed(run: Run, known: _Known, message: Message, visit: _Visit) -> Message:
+    """The message of a visit, as small as what its node holds allows."""
+    if not visit.together:
+        return message
+    settings = run.state.settings
+    shown = [known[name].shown for name in visit.names]
+    parcel = run.forwarding.parcel(visit.node, shown)
+    keys = settings.arrayrecord_key, settings.configrecord_key
+    return packed(message, parcel, *keys, models=visit.names, shown=shown)
+
+
+def _about(reply: Message, place: int | None) -> Message:
+    """A reply about one model, made of one about several."""
+    if place is not None:
+        metrics = reply.content.get(f"metrics-{place}", MetricRecord())
+        reply.content = RecordDict({"metrics": metrics})
+    return reply
+
+
+def _audits(
+    run: Run, commitment: Commitment, plan: TestPlan
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """References and probes of the audited hops."""
+    steps = StoredSteps(run.store, run.state.settings.trail)
+    made = [steps.audit(terms) for terms in audit_terms(run.state, commitment, plan.audited)]
+    return tuple(reference for reference, _ in made), tuple(probe for _, probe in made)
+
+
+def _plant(run: Run, plan: TestPlan) -> str | None:
+    """A base with its weights drowned in noise, that nobody honest can vouch for."""
+    if not plan.plants or not plan.models:
+        return None
+    rng = generator(run.state.settings.seed, run.state.round, "planted")
+    arrays = run.store.get(plan.models[0])
+    noised = {
+        name: _drowned(array, rng) if np.issubdtype(array.dtype, np.floating) else array
+        for name, array in sorted(arrays.items())  # safetensors loads in any order
+    }
+    return run.store.put(noised)
+
+
+def _drowned(array: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+    """An array with noise three times its own spread; what is infinite stays so."""
+    finite = array if np.isfinite(array).all() else array[np.isfinite(array)]
+    with np.errstate(over="ignore"):
+        spread = 3 * finite.std() if finite.size else 0.0
+        if not np.isfinite(spread):  # squares of large numbers
+            spread = np.abs(finite.astype(np.float64)).max()
+        noised = array + rng.normal(0, spread + 1e-3, array.shape).astype(array.dtype)
+    return np.asarray(np.where(np.isfinite(noised), noised, array), array.dtype)

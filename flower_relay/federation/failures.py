@@ -1,0 +1,129 @@
+"""When a run has failed, and what is said then: who had what trouble, and what may be behind it.
+
+A run in which no hop counted is no result. It ends with an error, so that `flwr run` reports a
+failed run. A run whose hops were all voted down goes on: no committee can end it by its votes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from logging import WARNING
+
+from flwr.common import log
+
+from ..errors import RunFailedError
+from ..mechanism.blocks import Deposit
+from .notices import Notice
+from .record import HopRow
+from .run import Run
+
+__all__ = ["check_end", "check_faults", "warn_of_cycle"]
+
+_JUDGED = ("accepted", "rejected", "voided", "untested")
+_MOST_SHOWN = 3
+
+_CAUSES = {
+    "error": "the ClientApp raises when it trains",
+    "timeout": "training takes longer than `timeout`, or the ClientApp hangs",
+    "left": "nodes go away or their processes crash (memory, a killed worker)",
+    "mis-shaped": (
+        "the ClientApp returns another state dict than it was sent: a prefix such as `_orig_mod.` "
+        "(torch.compile) or `module.` (DataParallel), a part of the model, another precision, or "
+        "a second ArrayRecord"
+    ),
+    "non-finite": "training diverges: the learning rate may be too high",
+    "unchanged": "the ClientApp returns the weights that it was sent, or trains on no data",
+    "copied": "all trainers return the same model",
+    "unsigned": "the mod does not sign what the ClientApp returns",
+}
+
+
+def check_faults(run: Run) -> None:
+    """End a run in which, to begin with, all trainers had the same kind of fault.
+
+    Raises
+    ------
+    RunFailedError
+        Once as many hops as there are trainers here came to nothing in the same way.
+    """
+    hops, trainers = run.record.hops, int((run.present() & run.state.who.trains).sum())
+    kinds = {hop.outcome for hop in hops}
+    if len(hops) < max(trainers, 1) or len(kinds) != 1 or kinds & {*_JUDGED}:
+        return
+    kind = kinds.pop()
+    raise RunFailedError(
+        f"expected a trained model from {_counted(hops)}, and every hop so far ended as "
+        f"'{kind}'. {_told(run.record.notices.of_kind(kind))} "
+        f"Most likely {_CAUSES.get(kind, 'the ClientApp is at fault')}. "
+        "The genesis model is unchanged; mend the ClientApp and start again."
+    )
+
+
+def check_end(run: Run) -> None:
+    """End as failed a run in which no hop counted.
+
+    Raises
+    ------
+    RunFailedError
+        Saying what became of the hops.
+    """
+    if run.state.who.accepted.any():
+        return
+    found = Counter(hop.outcome for hop in run.record.hops)
+    counted = ", ".join(f"{number} {outcome}" for outcome, number in found.most_common())
+    notices = [notice for kind in found for notice in run.record.notices.of_kind(kind)]
+    parts = [f"the run is over and no hop counted: {counted or 'nobody trained'}."]
+    parts += [_told(notices)] if notices else []
+    parts += [_voted_down(run)] if {"rejected", "voided"} & found.keys() else []
+    raise RunFailedError(" ".join([*parts, "The champion is still the genesis model."]))
+
+
+def warn_of_cycle(run: Run, following: Deposit) -> None:
+    """Warn where the cycle before a deposit taught nothing: all hops were voted down, or alike."""
+    if following.cycle == run.state.cycle and run.state.settings.topology == "chain":
+        return
+    hops, run.cycle_began = run.record.hops[run.cycle_began :], len(run.record.hops)
+    judged = [hop for hop in hops if hop.outcome in ("accepted", "rejected", "voided")]
+    if judged and all(hop.outcome != "accepted" for hop in judged):
+        log(
+            WARNING,
+            "Round %d: all %d hops that were tested since the last cycle were voted down. %s",
+            *(run.state.round, len(judged), _voted_down(run)),
+        )
+    votes = [hop.vote for hop in judged if hop.vote is not None]
+    if votes and not any(votes):
+        log(
+            WARNING,
+            "Round %d: no examiner saw any difference between a hop and its base. The gate lets "
+            "everything pass then. Look at what '%s' holds, and set utility_bound to its largest "
+            "value that counts (now %g).",
+            *(run.state.round, run.state.settings.utility_key, run.state.bound),
+        )
+
+
+def _counted(hops: list[HopRow]) -> str:
+    number = len({hop.trainer for hop in hops})
+    return f"{number} trainer{'s' if number > 1 else ''}"
+
+
+def _told(notices: list[Notice]) -> str:
+    """The reasons of the first few, each once."""
+    by_reason: dict[str, list[str]] = {}
+    for notice in notices:
+        by_reason.setdefault(notice.reason, []).append(notice.who)
+    shown = [
+        f"{who[0]}{f' and {len(who) - 1} more' if len(who) > 1 else ''}: {reason or 'no reason'}."
+        for reason, who in list(by_reason.items())[:_MOST_SHOWN]
+    ]
+    return " ".join(shown)
+
+
+def _voted_down(run: Run) -> str:
+    settings = run.state.settings
+    rises = "rise" if settings.utility_rises else "fall"
+    return (
+        f"The committee compares '{settings.utility_key}', which should {rises} as a model gets "
+        "better (utility_rises says which), and a hop may lower it by the tolerance "
+        f"({settings.tolerance:g} of {run.state.bound:g}). A learning rate that is too high is "
+        "voted down, too."
+    )

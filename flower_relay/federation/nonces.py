@@ -1,0 +1,58 @@
+"""Nonces that participants bring to a draw: committed with the round's hops, opened after."""
+
+from __future__ import annotations
+
+from flwr.app import ConfigRecord, Message, MessageType, RecordDict
+
+from ..mechanism.blocks import Commitment, Deposit, NonceHash, OpenedNonce
+from ..mechanism.testing import decide_nonces
+from ..transport.courier import GRACE, Arrival
+from ..wire.replies import opening_told
+from ..wire.statements import nonce_hash
+from .run import Run
+
+__all__ = ["nonces_to_commit", "opened_nonces"]
+
+
+def nonces_to_commit(run: Run, deposit: Deposit) -> tuple[NonceHash, ...]:
+    """Whose nonces the coming draw is to depend on; each is used in one commitment only."""
+    chosen = decide_nonces(run.state, deposit, run.nonces.keys())
+    return tuple(NonceHash(participant=index, hash=run.nonces.pop(index)) for index in chosen)
+
+
+def opened_nonces(run: Run, commitment: Commitment) -> tuple[OpenedNonce, ...]:
+    """Ask for the nonces that the last block, a commitment, holds the hashes of.
+
+    Who does not answer in time, or with something else, is left out.
+    """
+    head = run.chain.head
+    asked = [item for item in commitment.nonce_hashes if item.participant in run.node_of]
+    messages = [_reveal_message(run, head, item) for item in asked]
+    arrivals = run.courier.exchange(messages, asked, run.timeout, "nonce")
+    opened = [_opened(run, head, arrival) for arrival in arrivals]
+    return tuple(sorted((o for o in opened if o is not None), key=lambda o: o.participant))
+
+
+def _reveal_message(run: Run, head: str, item: NonceHash) -> Message:
+    config = ConfigRecord(
+        {"relay-run": run.genesis_hash, "relay-reveal": item.hash, "relay-commitment": head}
+    )
+    return Message(
+        RecordDict({run.state.settings.configrecord_key: config}),
+        run.node_of[item.participant],
+        MessageType.EVALUATE,
+        ttl=run.timeout + GRACE,
+        group_id=str(run.state.round),
+    )
+
+
+def _opened(run: Run, head: str, arrival: Arrival) -> OpenedNonce | None:
+    item = arrival.tag
+    if arrival.message is None or not isinstance(item, NonceHash):
+        return None
+    name = run.state.who.names[item.participant]
+    opened = opening_told(arrival.message, name, run.genesis_hash, head)
+    if opened is None or nonce_hash(bytes.fromhex(opened[0])) != item.hash:
+        return None
+    nonce, signature = opened
+    return OpenedNonce(participant=item.participant, nonce=nonce, signature=signature)

@@ -1,0 +1,409 @@
+"""RelayStrategy: Flower's Strategy in which a model is passed on instead of averaged.
+
+After "Sustainable Decentralized Relay Learning" (DeRelayL, IEEE Transactions on Mobile
+Computing 2025); where it departs from the paper, `flower_relay.rules` says so. The loop
+in `start` reads like the paper's round: roles and auction, deposits, legs, commitment,
+testing, settlement, publication.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from logging import INFO, WARNING
+from typing import Any
+
+import numpy as np
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.common import log
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Result, Strategy
+
+from ..errors import RunFailedError
+from ..ledger.chain import Chain, MemoryChain, closes_its_chain, hash_of_genesis
+from ..mechanism.blocks import Commitment, Deposit, Settlement
+from ..mechanism.deposit import decide_next_deposit, hops_left
+from ..mechanism.settlement import decide_settlement
+from ..mechanism.state import State
+from ..settings import RelaySettings
+from ..store import MemoryStore, ModelStore
+from ..transport.courier import GRACE, Courier
+from ..transport.proxies import MeteredGrid, PatientGrid
+from ..wire.replies import averaged
+from .admit import (
+    admit,
+    first_contact,
+    genesis_of,
+    holds_of,
+    nonces_of,
+    wait_for_nodes,
+    wait_to_be_joined,
+)
+from .arguments import check_arguments, check_lanes, chosen_settings
+from .examine import examine
+from .failures import check_end, check_faults, warn_of_cycle
+from .holdings import Forwarding
+from .nonces import nonces_to_commit
+from .progress import ProgressDisplay
+from .publish import publish
+from .record import RelayObserver, RunRecord
+from .resume import check_chain, rejoin, replay
+from .run import Run, to_arrays, to_record
+from .scale import bound_of, check_utility
+from .train import Travelled, relay
+
+__all__ = ["RelayStrategy"]
+
+_LARGE = 16_000_000
+"""Bytes of a model from which on replies are pulled one by one, to hold one at a time."""
+
+
+class RelayStrategy(Strategy):
+    """Relay learning as a drop-in for Flower's strategies.
+
+    Parameters
+    ----------
+    settings : RelaySettings, optional
+        All settings at once, or
+    **options
+        settings by name, as in `RelayStrategy(lanes=2, examiners=7)`; see
+        `RelaySettings` for names, defaults and meanings.
+    observers : iterable of RelayObserver, optional
+        Told about every hop and round; by default a `ProgressDisplay`, which shows how far it
+        is: live on a terminal, a log line a round elsewhere. `()` shows nothing.
+    chain, store : callable, optional
+        Make (or open) the chain of blocks and the model store of each run; in memory by
+        default.
+    resume : bool
+        Whether a chain that has blocks is gone on with, from its last block; otherwise it
+        is refused. On an empty chain a run begins in either case.
+
+    Attributes
+    ----------
+    record : RunRecord
+        What the last run did, hop by hop.
+    chain : Chain
+        Its blocks.
+
+    Examples
+    --------
+    >>> strategy = RelayStrategy(lanes=2, seed=1)
+    >>> strategy.settings.lanes
+    2
+    """
+
+    record: RunRecord
+    chain: Chain
+
+    def __init__(
+        self,
+        settings: RelaySettings | None = None,
+        *,
+        observers: Iterable[RelayObserver] | None = None,
+        chain: Callable[[], Chain] = MemoryChain,
+        store: Callable[[], ModelStore] = MemoryStore,
+        resume: bool = False,
+        **options: Any,
+    ) -> None:
+        self.settings = chosen_settings(settings, options)
+        self._observers: tuple[RelayObserver, ...]
+        self._observers = (ProgressDisplay(),) if observers is None else tuple(observers)
+        self._new_chain, self._new_store, self._resume = chain, store, resume
+        self._running: Run | None = None
+
+    def summary(self) -> None:
+        """Log the settings that differ from the defaults."""
+        defaults = asdict(RelaySettings())
+        chosen = {k: v for k, v in asdict(self.settings).items() if v != defaults[k]}
+        log(INFO, "\t└──> Relay (%s): %s", self.settings.topology, chosen or "all defaults")
+
+    @property
+    def running(self) -> Run:
+        """The run in progress; what the hooks below work on."""
+        if self._running is None:
+            raise RuntimeError("no run is in progress: call start().")
+        return self._running
+
+    # The four hooks. A subclass may change one step without touching the loop. The grid that
+    # a hook is given holds the nodes that messages are for, and no others.
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """One train message for each node of the grid (a hop has one).
+
+        A trainer that runs the mod signs what it was sent: a subclass must not change arrays
+        here where nodes sign.
+        """
+        return self._messages(server_round, arrays, config, grid, MessageType.TRAIN)
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """A hop's candidate: the weights of its one reply, and its metrics.
+
+        The reply was checked: it holds one model with the names, shapes and types of its base.
+        A trainer that runs the mod signs what it returns: a subclass must not change arrays
+        here where nodes sign, or the hop counts as unsigned.
+        """
+        for reply in replies:
+            # Not `content.array_records`: its views keep what they showed alive.
+            records = [r for r in reply.content.values() if isinstance(r, ArrayRecord)]
+            return (records[0] if len(records) == 1 else None), self._averaged([reply.content])
+        return None, None
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """One evaluate message for each node of the grid (the committee, or newcomers).
+
+        An examiner that runs the mod signs what it was shown: a subclass must not change arrays
+        here where nodes sign.
+        """
+        return self._messages(server_round, arrays, config, grid, MessageType.EVALUATE)
+
+    def aggregate_evaluate(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> MetricRecord | None:
+        """The committee's metrics, averaged as Flower averages them."""
+        return self._averaged([reply.content for reply in replies])
+
+    def _averaged(self, contents: Iterable[RecordDict]) -> MetricRecord | None:
+        def told(metric: str, reason: str) -> None:
+            self.record.notices.tell(f"metric '{metric}'", "not averaged", reason)
+
+        return averaged(contents, self.settings.weighted_by_key, told)
+
+    @closes_its_chain
+    def start(
+        self,
+        grid: Grid,
+        initial_arrays: ArrayRecord,
+        num_rounds: int = 3,
+        timeout: float = 3600,
+        train_config: ConfigRecord | None = None,
+        evaluate_config: ConfigRecord | None = None,
+        evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None = None,
+    ) -> Result:
+        """Run the relay, or go on with a run.
+
+        Parameters
+        ----------
+        grid : flwr.serverapp.Grid
+            From the ServerApp, or an `InMemoryGrid`.
+        initial_arrays : ArrayRecord
+            The genesis model. For a run that is resumed only its names, shapes and types
+            matter.
+        num_rounds : int
+            Rounds of the whole run; a round is one leg per lane. `settings.budget` may end
+            the run sooner.
+        timeout : float
+            Seconds that each message may take there and back. Who is late is skipped,
+            charged, and the baton goes to the next.
+        train_config, evaluate_config : ConfigRecord, optional
+            Sent along; not changed.
+        evaluate_fn : callable, optional
+            (round, champion) to metrics, called before the first and after each round.
+
+        Returns
+        -------
+        flwr.serverapp.strategy.Result
+            Its `arrays` are the champion; its metrics are of the rounds since this start.
+
+        Raises
+        ------
+        NotEnoughParticipantsError
+            When too few nodes connect, or none answers.
+        ConfigurationError
+            When an argument will not do, there are more lanes than nodes, no node reports the
+            metric that is to vote, or a run cannot be resumed: other settings, other shapes,
+            participants who cannot be told.
+        RunFailedError
+            When, to begin with, all trainers had the same kind of fault, or when no hop counted
+            by the end.
+        LedgerError, StoreError
+            When the chain or the models of a run to be resumed are damaged.
+
+        Notes
+        -----
+        A run that is resumed repeats at most the leg that was under way. With the same
+        seed, configs and deterministic clients, all of whom are back, its chain becomes
+        what it would have been without the interruption, block for block.
+        """
+        check_arguments(initial_arrays, num_rounds, timeout, train_config, evaluate_config)
+        log(INFO, "Starting %s:", type(self).__name__)
+        self.summary()
+        result = Result()
+        self._begin(grid, initial_arrays, num_rounds, timeout, train_config, evaluate_config)
+        progress = self.running.progress
+        self._evaluate(result, evaluate_fn)
+        while progress.state.round < num_rounds or not progress.between_rounds:
+            if not self._round(result):
+                break
+            self._evaluate(result, evaluate_fn)
+            self._judge_run(check_faults)
+        result.arrays = self._champion()
+        self._judge_run(check_end)
+        self.running.tell_end()
+        log(INFO, "Relay finished in %.1f s.", self.record.seconds)
+        return result
+
+    def _judge_run(self, check: Callable[[Run], None]) -> None:
+        """Let who watches see the end of a run that has failed, too."""
+        try:
+            check(self.running)
+        except RunFailedError:
+            self.running.tell_end()
+            raise
+
+    def _champion(self) -> ArrayRecord:
+        """The champion in a record of its own, that whoever is given it may change."""
+        run = self.running
+        arrays = run.store.get(run.state.champion)
+        return to_record({name: arrays[name] for name in run.order})
+
+    def _evaluate(
+        self, result: Result, evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None
+    ) -> None:
+        """The server's own evaluation of the champion."""
+        run = self.running
+        number = run.progress.round_published
+        if evaluate_fn is None:
+            return
+        if (metrics := evaluate_fn(number, self._champion())) is not None:
+            result.evaluate_metrics_serverapp[number] = metrics
+
+    def _round(self, result: Result) -> bool:
+        """One round of the paper, or the rest of one; False when the run is over before it.
+
+        Each step is taken up where the last block on the record says, so that a run goes
+        on after any of them.
+        """
+        run, settings = self.running, self.settings
+        began = time.monotonic() if run.progress.between_rounds else math.nan
+        if run.progress.between_rounds and not self._deposit():
+            return False
+        travelled = Travelled(claims=(), seconds={}, reasons={}, contents=[])
+        replies: list[Message] = []
+        if isinstance(run.last, Deposit):
+            travelled = relay(run, run.last)
+            nonces, claims = nonces_to_commit(run, run.last), travelled.claims
+            run.record_block(Commitment(round=run.state.round, lanes=claims, nonce_hashes=nonces))
+        if isinstance(run.last, Commitment) and settings.examiners:
+            replies = examine(run, run.last)
+        if not isinstance(run.last, Settlement):
+            run.record_block(decide_settlement(run.state))
+        settled = run.last
+        publish(run)
+        if (metrics := self._averaged(travelled.contents)) is not None:
+            result.train_metrics_clientapp[run.state.round] = metrics
+        if (metrics := self.aggregate_evaluate(run.state.round, replies)) is not None:
+            result.evaluate_metrics_clientapp[run.state.round] = metrics
+        if isinstance(settled, Settlement):
+            took = time.monotonic() - began
+            run.tell_settled(settled, travelled.seconds, took, travelled.reasons)
+        return True
+
+    def _deposit(self) -> bool:
+        """Roles, auction and deposits of a new round; False when there will be none."""
+        run, hops = self.running, self.running.progress.hops
+        if hops_left(self.settings, hops) <= 0:
+            log(INFO, "Stopping: the budget is used.")
+            return False
+        deposit = self.decide_deposit(run.state, self._here(), hops)
+        if deposit is None:
+            log(WARNING, "Stopping: nobody who trains is here.")
+            return False
+        warn_of_cycle(run, deposit)
+        run.record_block(deposit)
+        return True
+
+    def decide_deposit(self, state: State, present: list[int], hops: int) -> Deposit | None:
+        """The next deposit block by the rules of the run; an experiment may decide another.
+
+        `verify` knows the rules only.
+        """
+        return decide_next_deposit(state, present, hops)
+
+    def _here(self) -> list[int]:
+        """Who is here, after letting in who came; where nobody is, who comes back is waited for.
+
+        Nodes leave one by one; all at once they are gone when the SuperLink is in trouble.
+        """
+        run = self.running
+        admit(run)
+        present = run.present()
+        if not present.any():
+            log(WARNING, "Nobody is connected; waiting up to %.0f s.", run.timeout)
+            wait_to_be_joined(run)
+            present = run.present()
+        return np.flatnonzero(present).tolist()
+
+    def _begin(
+        self,
+        grid: Grid,
+        initial_arrays: ArrayRecord,
+        num_rounds: int,
+        timeout: float,
+        train_config: ConfigRecord | None,
+        evaluate_config: ConfigRecord | None,
+    ) -> None:
+        """Genesis, or the last block of the run to resume; who is here."""
+        settings, metered = self.settings, MeteredGrid(PatientGrid(grid))
+        self.chain = self._new_chain()
+        store = self._new_store()
+        self.record = RunRecord(settings=settings, num_rounds=num_rounds)
+        check_chain(self.chain, self._resume)
+        begins = len(self.chain) == 0
+        courier = Courier(
+            metered, settings.straggler_factor, one_by_one=initial_arrays.count_bytes() > _LARGE
+        )
+        configs = [ConfigRecord(dict(c or {})) for c in (train_config, evaluate_config)]
+        if begins:
+            nodes = wait_for_nodes(metered, settings.min_available_nodes, timeout)
+            check_lanes(settings, len(nodes))
+            model = store.put(to_arrays(initial_arrays))
+            found = first_contact(
+                courier, nodes, initial_arrays, configs[1], settings, timeout, model
+            )
+            if settings.examiners:
+                check_utility(found, settings)
+            self.chain.append(genesis_of(settings, model, bound_of(found, settings), found))
+        progress = replay(self.chain, self.record)
+        run = self._running = Run(
+            hooks=self,
+            grid=metered,
+            courier=courier,
+            chain=self.chain,
+            store=store,
+            progress=progress,
+            record=self.record,
+            observers=self._observers,
+            timeout=timeout,
+            train_config=configs[0],
+            evaluate_config=configs[1],
+            order=tuple(initial_arrays),
+            record_bytes=initial_arrays.count_bytes(),
+            genesis_hash=hash_of_genesis(self.chain),
+            forwarding=Forwarding(store=store),
+        )
+        if begins:
+            run.node_of = {index: answer.node_id for index, answer in enumerate(found)}
+            run.forwarding.note(holds_of(found))
+            run.nonces = nonces_of(found, run.node_of)
+        else:
+            rejoin(run, settings, initial_arrays)
+        run.tell_start()
+
+    def _messages(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid, kind: str
+    ) -> list[Message]:
+        settings, ttl = self.settings, self.running.timeout + GRACE
+        own = ConfigRecord({**config, "server-round": server_round})
+        content = RecordDict({settings.arrayrecord_key: arrays, settings.configrecord_key: own})
+        return [
+            Message(content, node, kind, ttl=ttl, group_id=str(server_round))
+            for node in grid.get_node_ids()
+        ]

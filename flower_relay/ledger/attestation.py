@@ -1,0 +1,155 @@
+"""What participants signed themselves: their hops, their votes, and the nonces they opened.
+
+Who is named by its key has signed all of it, or the block is the operator's invention. Of
+all others there is nothing to check; how much of a ledger rests on whose word is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..mechanism.blocks import Commitment, Deposit, Genesis, HopClaim, OpenedNonce, Testing
+from ..mechanism.identity import is_hash, key_of, short_name
+from ..mechanism.state import State
+from ..mechanism.testing import may_bring_nonces
+from ..wire.statements import Hop, Opening, Statement, Vote, attests, nonce_hash
+from .chain import hash_of_genesis
+from .differences import Differs
+
+__all__ = ["ParticipantsWord"]
+
+
+class ParticipantsWord:
+    """Checks a run's statements by participants, and counts them.
+
+    Attributes
+    ----------
+    hops_signed, votes_signed, votes_attested : int
+        Signed by the participant; votes that only the operator attests.
+    draws_with_nonces, draws_without, nonces_withheld : int
+        Draws whose seed holds opened nonces, draws whose seed was the operator's to choose,
+        and nonces that were committed but never opened.
+    """
+
+    def __init__(self, genesis: Genesis) -> None:
+        self._run = hash_of_genesis([genesis])
+        self.hops_signed = self.votes_signed = 0
+        self.votes_attested = sum(value is not None for value in genesis.utilities)
+        self.draws_with_nonces = self.draws_without = self.nonces_withheld = 0
+
+    def check_genesis(self, genesis: Genesis) -> None:
+        """Who signs could not sign a utility before there was a run to sign it for."""
+        for place, name in enumerate(genesis.participants):
+            found = genesis.utilities[place]
+            if key_of(name) is not None and found is not None:
+                raise Differs(f"genesis.utilities[{place}]", "none that is not signed", found)
+
+    def check_commitment(self, state: State, deposit: Deposit, block: Commitment) -> None:
+        """Every model by who signs is signed; nonces are by who may bring them."""
+        for lane, claims in enumerate(block.lanes):
+            for place, claim in enumerate(claims):
+                path = f"commitment.lanes[{lane}][{place}].signature"
+                if claim.fault == "unsigned" and key_of(state.who.names[claim.trainer]) is None:
+                    raise Differs(path, "a trainer who signs, to be at fault", claim.trainer)
+                self.hops_signed += self._signed(
+                    path, state, claim.trainer, self._hop(block.round, claim), claim.signature
+                )
+        eligible = may_bring_nonces(state, deposit) if state.settings.examiners else []
+        told = [item.participant for item in block.nonce_hashes]
+        path = "commitment.nonce_hashes"
+        if told != sorted(set(told) & set(eligible)):
+            raise Differs(path, "examiners who sign, in ascending order", told)
+        if len(told) > state.settings.nonces:
+            raise Differs(path, f"at most {state.settings.nonces} entries", len(told))
+        for place, item in enumerate(block.nonce_hashes):
+            if not is_hash(item.hash):
+                raise Differs(f"{path}[{place}].hash", "a hash", item.hash)
+
+    def check_testing(self, state: State, block: Testing) -> None:
+        """Every vote by who signs is signed, once: where it was first cast."""
+        nobody = (None,) * len(block.committee)
+        rows = block.signatures or (nobody,) * len(block.models)
+        self._check_shape(block, rows)
+        self._check_shown(state, block)
+        for place, row in enumerate(rows):
+            self._check_row(state, block, place, row)
+
+    def check_openings(
+        self, state: State, commitment: Commitment, head: str, opened: Sequence[OpenedNonce]
+    ) -> None:
+        """Each nonce is the one that was committed, opened for this commitment block."""
+        hashes = {item.participant: item.hash for item in commitment.nonce_hashes}
+        who = [item.participant for item in opened]
+        if who != sorted(set(who) & hashes.keys()):
+            raise Differs("testing.nonces", f"some of those committed, {sorted(hashes)}", who)
+        for place, item in enumerate(opened):
+            path = f"testing.nonces[{place}]"
+            if not is_hash(item.nonce) or (
+                nonce_hash(bytes.fromhex(item.nonce)) != hashes[item.participant]
+            ):
+                expected = f"the nonce committed as {hashes[item.participant]}"
+                raise Differs(f"{path}.nonce", expected, item.nonce)
+            opening = Opening(run=self._run, commitment=head, nonce=item.nonce)
+            self._signed(f"{path}.signature", state, item.participant, opening, item.signature)
+        self.draws_with_nonces += bool(opened)
+        self.draws_without += not opened
+        self.nonces_withheld += len(hashes) - len(opened)
+
+    def _check_shape(self, block: Testing, rows: Sequence[Sequence[str | None]]) -> None:
+        if len(rows) != len(block.models):
+            raise Differs("testing.signatures", f"{len(block.models)} entries", len(rows))
+        for place, row in enumerate(rows):
+            if len(row) != len(block.committee):
+                path = f"testing.signatures[{place}]"
+                raise Differs(path, f"{len(block.committee)} entries", len(row))
+        if block.signatures and all(one is None for row in rows for one in row):
+            raise Differs("testing.signatures", "no rows where nobody signed", len(rows))
+
+    def _check_shown(self, state: State, block: Testing) -> None:
+        """Everybody is shown the same of a model, whenever it is judged."""
+        if not block.shown:
+            return
+        if len(block.shown) != len(block.models) or block.shown == block.models:
+            expected = f"{len(block.models)} entries, or none where models are shown as they are"
+            raise Differs("testing.shown", expected, len(block.shown))
+        for place, (model, shown) in enumerate(zip(block.models, block.shown, strict=True)):
+            path, before = f"testing.shown[{place}]", state.shown.get(model, shown)
+            if not is_hash(shown):
+                raise Differs(path, "a hash", shown)
+            if before != shown:
+                raise Differs(path, f"{before}, by which it was judged before", shown)
+
+    def _check_row(
+        self, state: State, block: Testing, place: int, row: Sequence[str | None]
+    ) -> None:
+        model = block.models[place]
+        shown = block.shown[place] if block.shown else model
+        known = state.known_utilities(model)[list(block.committee)].tolist()
+        for column, (before, value) in enumerate(zip(known, block.utilities[place], strict=True)):
+            path = f"testing.signatures[{place}][{column}]"
+            new = None if before == before else value  # NaN: has not said anything yet
+            vote = None
+            if new is not None:
+                vote = Vote(run=self._run, model=model, shown=shown, utility=new)
+            signed = self._signed(path, state, block.committee[column], vote, row[column])
+            self.votes_signed += signed
+            self.votes_attested += vote is not None and not signed
+
+    def _hop(self, round: int, claim: HopClaim) -> Hop | None:
+        if claim.handed_in is None:
+            return None
+        return Hop(run=self._run, round=round, parent=claim.base, model=claim.handed_in)
+
+    def _signed(
+        self, path: str, state: State, who: int, said: Statement | None, signature: str | None
+    ) -> bool:
+        """Whether a statement is signed, which it is exactly if it is by who signs."""
+        name = state.who.names[who]
+        if said is None or key_of(name) is None:
+            if signature is not None:
+                raise Differs(path, "no signature: there is nothing that was signed", signature)
+            return False
+        if not attests(name, said, signature):
+            kind = type(said).__name__.lower()
+            raise Differs(path, f"the signature of {short_name(name)} under this {kind}", signature)
+        return True

@@ -1,0 +1,178 @@
+"""What blocks hold that no rule decides: who was there, what came back, what was voted.
+
+Such observations are taken as they are, so long as they are consistent with each other
+and with the blocks before them. Everything here raises `Differs` or lets pass.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
+
+from ..errors import ConfigurationError
+from ..mechanism.blocks import Admission, Commitment, Deposit, Genesis, HopClaim, LaneTerms, Testing
+from ..mechanism.state import State
+from ..rules.roles import BOTH, ROLES
+from ..settings import RelaySettings
+from .differences import Differs, first_difference
+
+__all__ = [
+    "check_admission",
+    "check_commitment",
+    "check_genesis",
+    "check_present",
+    "check_stride",
+    "check_votes",
+]
+
+_FAULTS_WITHOUT_MODEL = (
+    "timeout",
+    "error",
+    "left",
+    "mis-shaped",
+    "non-finite",
+    "unchanged",
+    "unsigned",
+)
+
+
+_FEW = 4
+
+
+def check_genesis(block: Genesis) -> None:
+    """Settings that exist and are possible, distinct founders, bounded utilities."""
+    try:
+        settings = RelaySettings(**block.settings)
+    except (TypeError, ConfigurationError) as problem:
+        raise Differs("genesis.settings", "settings of a relay", problem) from problem
+    difference = first_difference(asdict(settings), block.settings, "genesis.settings")
+    if difference is not None:
+        raise difference
+    if not (math.isfinite(block.bound) and block.bound > 0):
+        raise Differs("genesis.bound", "a positive number", block.bound)
+    if settings.utility_bound is not None and block.bound != settings.utility_bound:
+        raise Differs("genesis.bound", settings.utility_bound, block.bound)
+    _check_names("genesis.participants", block.participants, ())
+    _check_roles("genesis.roles", block.roles, block.participants)
+    if len(block.utilities) != len(block.participants):
+        raise Differs(
+            "genesis.utilities", f"{len(block.participants)} entries", len(block.utilities)
+        )
+    _check_utilities("genesis.utilities", block.utilities)
+
+
+def check_admission(state: State, block: Admission) -> None:
+    """Newcomers, before the next round, under names that nobody has."""
+    if block.round != state.round + 1:
+        raise Differs("admission.round", state.round + 1, block.round)
+    few = len(block.participants) <= _FEW  # then looking through a list is the faster
+    names = state.who.names if few else set(state.who.names)
+    _check_names("admission.participants", block.participants, names)
+    _check_roles("admission.roles", block.roles, block.participants)
+
+
+def check_present(state: State, block: Deposit) -> None:
+    """Somebody is present; each exists and is named once, in order."""
+    present = block.present
+    if not present or present != tuple(sorted(set(present))):
+        raise Differs("deposit.present", "participants in ascending order", list(present))
+    if present[0] < 0 or present[-1] >= state.num_participants:
+        raise Differs("deposit.present", f"indices below {state.num_participants}", list(present))
+
+
+def check_commitment(state: State, deposit: Deposit, block: Commitment) -> None:
+    """One claim for each trainer of the deposit, in order, each on the baton before it."""
+    if block.round != deposit.round:
+        raise Differs("commitment.round", deposit.round, block.round)
+    if len(block.lanes) != len(deposit.lanes):
+        raise Differs("commitment.lanes", f"{len(deposit.lanes)} entries", len(block.lanes))
+    fresh: set[str] = set()
+    named = {
+        name
+        for claims in block.lanes
+        for claim in claims
+        if claim.fault is None
+        for name in claim.names
+    }
+    for lane, (terms, claims) in enumerate(zip(deposit.lanes, block.lanes, strict=True)):
+        _check_leg(f"commitment.lanes[{lane}]", terms, claims)
+        for place, claim in enumerate(claims):
+            path = f"commitment.lanes[{lane}][{place}].model"
+            check_stride(state, claim, f"commitment.lanes[{lane}][{place}].sent")
+            if claim.fault is None and claim.model is not None:
+                if state.is_copy(claim.model, claim.trainer) or claim.model in fresh:
+                    raise Differs(path, "a model that is new", f"{claim.model}, seen before")
+                sent = claim.sent
+                if sent and (state.is_copy(sent, claim.trainer) or sent in fresh):
+                    path = f"commitment.lanes[{lane}][{place}].sent"
+                    raise Differs(path, "a model that is new", f"{claim.sent}, seen before")
+                fresh.update((claim.model, claim.sent or claim.model))
+            elif claim.fault == "copied" and claim.model not in state.seen | named:
+                raise Differs(path, "a copy of a model seen before", claim.model)
+
+
+def check_stride(state: State, claim: HopClaim, path: str) -> None:
+    """Who is in debt has only a part of its way taken, and nobody else."""
+    shortens = claim.fault is None and state.stride(claim.trainer) < 1
+    if shortens != (claim.sent is not None):
+        raise Differs(path, "a model handed in" if shortens else "none", claim.sent)
+
+
+def _check_leg(path: str, terms: LaneTerms, claims: Sequence[HopClaim]) -> None:
+    trainers = tuple(claim.trainer for claim in claims)
+    if (difference := first_difference(terms.trainers, trainers, f"{path}.trainer")) is not None:
+        raise difference
+    baton = terms.base
+    for place, claim in enumerate(claims):
+        if claim.base != baton:
+            raise Differs(f"{path}[{place}].base", baton, claim.base)
+        faulty = claim.fault in _FAULTS_WITHOUT_MODEL
+        if not faulty and claim.fault not in (None, "copied"):
+            raise Differs(f"{path}[{place}].fault", "a known fault or none", claim.fault)
+        if faulty != (claim.model is None):
+            expected = "no model" if faulty else "a model"
+            raise Differs(f"{path}[{place}].model", expected, claim.model)
+        if claim.fault is None and claim.model is not None:
+            baton = claim.model
+
+
+def check_votes(state: State, block: Testing) -> None:
+    """One bounded utility or none for each model and examiner; what was said before stays said."""
+    if len(block.utilities) != len(block.models):
+        raise Differs("testing.utilities", f"{len(block.models)} entries", len(block.utilities))
+    columns = list(block.committee)
+    for place, (model, row) in enumerate(zip(block.models, block.utilities, strict=True)):
+        path = f"testing.utilities[{place}]"
+        if len(row) != len(columns):
+            raise Differs(path, f"{len(columns)} entries", len(row))
+        _check_utilities(path, row)
+        if model not in state.utilities:
+            continue
+        known = state.known_utilities(model)[columns].tolist()
+        for column, (before, now) in enumerate(zip(known, row, strict=True)):
+            if before == before and before != now:  # NaN: has not said anything yet
+                raise Differs(f"{path}[{column}]", f"{before}, as said before", now)
+
+
+def _check_utilities(path: str, row: Sequence[float | None]) -> None:
+    for place, value in enumerate(row):
+        if value is not None and not 0.0 <= value <= 1.0:
+            raise Differs(f"{path}[{place}]", "a utility from 0 to 1", value)
+
+
+def _check_roles(path: str, roles: Sequence[str], names: Sequence[str]) -> None:
+    """One for each, or none where all do both."""
+    if roles and (len(roles) != len(names) or set(roles) == {BOTH} or not set(roles) <= set(ROLES)):
+        expected = f"{len(names)} of {', '.join(ROLES)}, or none where all are {BOTH}"
+        raise Differs(path, expected, list(roles))
+
+
+def _check_names(path: str, names: Sequence[str], taken: Collection[str]) -> None:
+    if not names:
+        raise Differs(path, "at least one participant", "nobody")
+    before: set[str] = set()
+    for place, name in enumerate(names):
+        if name in taken or name in before:
+            raise Differs(f"{path}[{place}]", "a name that nobody has", name)
+        before.add(name)

@@ -1,0 +1,246 @@
+"""The fold: a state and a block to the state after it. Nothing else writes on a state.
+
+A run's progress is this fold over its blocks, whether they are being made, read again after
+a crash, or verified.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain
+
+from ..errors import LedgerError
+from ..rules.auction import version_in
+from ..rules.coins import effect_of
+from ..rules.rewards import faded
+from .blocks import (
+    Admission,
+    Block,
+    Commitment,
+    Deposit,
+    Genesis,
+    HopClaim,
+    Publication,
+    Settlement,
+    Testing,
+)
+from .payments import move_units
+from .reports import added
+from .rewards import points_of
+from .state import State, _median
+
+__all__ = ["apply", "Progress"]
+
+
+_MARGINS_KEPT = 40
+"""Hops from which it is known what is usual: about two cycles of twenty."""
+
+
+def apply(state: State, block: Block) -> State:
+    """Fold one block into the state, in place.
+
+    Raises
+    ------
+    LedgerError
+        When the block cannot follow: it overdraws a balance or names what does not exist.
+    """
+    match block:
+        case Admission():
+            debt = state.settings.debt_at_first
+            state.who.extend(block.participants, block.roles, debt)
+        case Deposit():
+            _apply_deposit(state, block)
+        case Commitment():
+            state.commitment = block
+            state.seen.update(_names(block.lanes))
+        case Testing():
+            _apply_testing(state, block)
+        case Settlement():
+            _apply_settlement(state, block)
+        case Publication():
+            _apply_publication(state, block)
+        case Genesis():
+            raise LedgerError("a second genesis block: a run has one, and it is the first.")
+    return state
+
+
+def _apply_deposit(state: State, block: Deposit) -> None:
+    who = state.who
+    if block.cycle > state.cycle:
+        who.had_turn[:] = False
+        who.income[:] = 0
+        state.probation_used = False
+        state.points = faded(state.points, state.settings.points_kept)
+        state.fresh = [Counter(), *state.fresh][: 1 + state.settings.vesting_delay]
+    state.round, state.cycle, state.unit = block.round, block.cycle, block.unit
+    state.deposit = block
+    state.commitment = state.testing = state.settlement = None
+    for terms in block.lanes:
+        stakes = list(zip(terms.trainers, terms.deposits, strict=True))
+        if terms.owner is not None:
+            stakes.append((terms.owner, terms.owner_deposit))
+        for participant, units in stakes:
+            who.coins[participant] -= units
+            who.locked[participant] += units
+            if who.coins[participant] < 0 or units < 0:
+                raise LedgerError(
+                    f"round {block.round}: the deposit of {who.names[participant]} is "
+                    f"{units} units, more than it has."
+                )
+        trainers = list(terms.trainers)
+        who.had_turn[trainers] = True
+        state.probation_used |= bool(who.newcomer[trainers].any())
+
+
+def _apply_testing(state: State, block: Testing) -> None:
+    state.testing = block
+    for model, row in zip(block.models, block.utilities, strict=True):
+        state.utilities[model] = added(state.utilities.get(model), block.committee, row)
+        if model == state.lineage.genesis and math.isnan(state.start):
+            # Who signs its votes gives the first one here.
+            state.start = _median(state.known_utilities(model))
+    state.shown.update(zip(block.models, block.shown, strict=False))
+    committee = list(block.committee)
+    for reference, probe in zip(block.references, block.probes, strict=True):
+        state.who.see_step(committee, state.difference(reference, probe)[committee])
+
+
+def _apply_settlement(state: State, block: Settlement) -> None:
+    state.settlement = block
+    margins = [
+        state.margin(hop.trainer, hop.vote)
+        for result in block.lanes
+        for hop in result.hops
+        if hop.outcome in ("accepted", "rejected")
+        and hop.vote is not None
+        # What a shortened hop costs tells little of what a whole one does.
+        and state.stride(hop.trainer) == 1
+    ]
+    state.margins = [*state.margins, *margins][-_MARGINS_KEPT:]
+    _note_untested(state, block)
+    for result in block.lanes:
+        for hop in result.hops:
+            _apply_hop(state, hop.trainer, hop.outcome)
+            if hop.outcome == "accepted" and hop.model is not None:
+                gain = math.nan if hop.gain is None else hop.gain
+                state.lineage.add(hop.model, hop.base, hop.trainer, version=block.round, gain=gain)
+                state.mark = max(state.mark, state.lineage[hop.model].mark)
+    state.points = points_of(state, block.lanes)
+    _pay(state, block)
+    for standing in block.standings:
+        index = standing.participant
+        state.who.bond[index] = standing.bond
+        state.who.debt[index] = standing.debt
+        state.who.waits_until[index] = standing.waits_until
+        state.who.examined[index] += standing.examined
+    if block.recognised:
+        state.recognised = list(block.recognised)
+    fan_out = state.settings.topology == "fan-out"
+    for lane, result in zip(state.lanes, block.lanes, strict=False):
+        if not fan_out:
+            lane.leg = result.leg
+            lane.accepted += sum(hop.outcome == "accepted" for hop in result.hops)
+    if fan_out:
+        state.lanes[0].accepted += bool(block.recognised)
+
+
+def _note_untested(state: State, block: Settlement) -> None:
+    """Keep in mind whose models nobody tested; what was tested is not among them any more."""
+    claims = () if state.commitment is None else chain.from_iterable(state.commitment.lanes)
+    names_of = {claim.model: claim.names for claim in claims if claim.fault is None}
+    for hop in chain.from_iterable(result.hops for result in block.lanes):
+        for name in names_of.get(hop.model, ()):
+            if hop.outcome == "untested":
+                state.untested[name] = hop.trainer
+            else:
+                state.untested.pop(name, None)
+
+
+def _apply_hop(state: State, trainer: int, outcome: str) -> None:
+    who = state.who
+    if outcome == "accepted":
+        who.accepted[trainer] += 1
+        who.version[trainer] = _version_now(state)
+        who.newcomer[trainer] = False
+    elif outcome == "voided":
+        who.had_turn[trainer] = False  # somebody else's fault: it may go again
+    elif outcome not in ("untested", "left"):
+        who.rejected[trainer] += 1
+
+
+def _version_now(state: State) -> int:
+    """What staleness is counted in: rounds, or in a chain cycles; from 1, 0 being never."""
+    return state.round if state.settings.topology == "fan-out" else version_in(state.cycle)
+
+
+def _pay(state: State, block: Settlement) -> None:
+    who = state.who
+    move_units(block.payments, who.coins, who.locked)
+    for payment in block.payments:
+        index, units, rule = payment.participant, payment.units, payment.rule
+        to_balance, to_locked = effect_of(rule)
+        if to_balance + to_locked < 0:
+            state.burned[rule] += units
+        elif to_balance + to_locked > 0:
+            state.minted[rule] += units
+        if rule in ("contribution", "vesting"):
+            state.paid_in = state.cycle
+        if rule == "contribution" and state.settings.topology == "chain":
+            state.fresh[0][index] += units
+        if rule != "refund":  # that was its own
+            who.income[index] += to_balance * units
+    if (who.locked < 0).any():
+        raise LedgerError(f"round {block.round}: more is unlocked than was locked.")
+
+
+def _apply_publication(state: State, block: Publication) -> None:
+    for lane, baton, trail in zip(state.lanes, block.batons, block.trails, strict=True):
+        if block.merged_from and baton not in state.lineage:
+            state.lineage.merge(baton, block.merged_from, version=block.round)
+        lane.baton, lane.trail = baton, trail
+    state.champion = block.champion
+    if state.settlement is not None and not block.merged_from:
+        counts = [lane.accepted for lane in state.lanes]
+        for lane, source in zip(state.lanes, state.settlement.restart_from, strict=False):
+            lane.accepted = counts[source]
+    live = {lane.baton for lane in state.lanes} | set(state.recognised)
+    state.utilities = {name: row for name, row in state.utilities.items() if name in live}
+    state.shown = {name: shown for name, shown in state.shown.items() if name in live}
+
+
+def _names(lanes: Iterable[Iterable[HopClaim]]) -> list[str]:
+    """The models of the hops of legs."""
+    return [name for claims in lanes for claim in claims for name in claim.names]
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """How far a run is: what its blocks add up to, the last of them, and the hops so far.
+
+    It is a fold over the blocks and nothing else, so that a run that is resumed goes on
+    as if it had never stopped.
+    """
+
+    state: State
+    last: Block
+    hops: int = 0
+
+    @property
+    def between_rounds(self) -> bool:
+        """Whether no round is open: the next block is an admission or a deposit."""
+        return isinstance(self.last, Genesis | Admission | Publication)
+
+    @property
+    def round_published(self) -> int:
+        """The round whose champion is the one to use now; 0 for the genesis model."""
+        return self.state.round if self.between_rounds else self.state.round - 1
+
+    def fold(self, block: Block) -> None:
+        """Go one block further."""
+        apply(self.state, block)
+        self.last = block
+        if isinstance(block, Commitment):
+            self.hops += sum(len(claims) for claims in block.lanes)

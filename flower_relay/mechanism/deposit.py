@@ -1,0 +1,261 @@
+"""Roles, auction and deposits of a round: who trains on whose model, at what stake.
+
+The chain gives everybody one turn a cycle, ordered by bid; the fan-out is the paper's
+matching. Both come out as lanes, so that what follows treats them alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..rules.auction import auction_order, match, owner_bids, trainer_bids, version_in
+from ..rules.coins import COIN, to_units
+from ..rules.roles import draw_trainers, next_cycle, turns_left
+from ..rules.standing import deposit_due
+from ..settings import RelaySettings
+from .blocks import Deposit, LaneTerms
+from .randomness import generator
+from .state import State
+
+__all__ = ["Turns", "decide_deposits", "decide_next_deposit", "hops_left"]
+
+Turns = Callable[[NDArray[Any], np.random.Generator], NDArray[np.int64]]
+
+
+def hops_left(settings: RelaySettings, hops: int) -> float:
+    """Hops that the budget still allows after so many; infinity without one."""
+    return math.inf if settings.budget is None else settings.budget - hops
+
+
+def decide_next_deposit(
+    state: State, present: Collection[int], hops: int, turns: Turns = auction_order
+) -> Deposit | None:
+    """The deposit block that follows, as the run's seed has it.
+
+    Parameters
+    ----------
+    present : collection of int
+        Who is connected.
+    hops : int
+        Hops of the run so far.
+    turns : callable
+        As `decide_deposits` has it.
+
+    Returns
+    -------
+    Deposit or None
+        None when the budget is used, or nobody who trains is there.
+    """
+    settings, number = state.settings, state.num_participants
+    left = hops_left(settings, hops)
+    if left <= 0:
+        return None
+    here = np.zeros(number, dtype=np.bool_)
+    here[list(present)] = True
+    if not (here & state.who.trains).any():
+        return None
+    rng = generator(settings.seed, state.round + 1, "deposits")
+    most = int(min(left, number * settings.slots))
+    return decide_deposits(state, here, rng, most_hops=most, turns=turns)
+
+
+def decide_deposits(
+    state: State,
+    present: NDArray[np.bool_],
+    rng: np.random.Generator,
+    *,
+    most_hops: int,
+    at_most: NDArray[np.int64] | None = None,
+    turns: Turns = auction_order,
+) -> Deposit:
+    """Decide the deposit block of the next round.
+
+    Parameters
+    ----------
+    state : State
+        After the last round.
+    present : boolean array of shape (participants,)
+        Who is connected; at least one.
+    rng : numpy.random.Generator
+        Draws roles and breaks ties.
+    most_hops : int
+        Hops left in the budget; the round uses no more.
+    at_most : integer array of shape (participants,), optional
+        Units that each is willing to put at stake; all it has by default.
+    turns : callable
+        (bids, rng) to the order of turns in a chain; the auction's, unless an experiment
+        wants another. `verify` knows the auction's only.
+    """
+    purse = state.who.coins if at_most is None else np.minimum(state.who.coins, at_most)
+    if state.settings.topology == "fan-out":
+        return _fan_out(state, present, rng, most_hops, purse)
+    return _chain(state, present, rng, most_hops, purse, turns)
+
+
+def _fan_out(
+    state: State,
+    present: NDArray[np.bool_],
+    rng: np.random.Generator,
+    most_hops: int,
+    purse: NDArray[np.int64],
+) -> Deposit:
+    settings, who, round = state.settings, state.who, state.round + 1
+    offers = _offers(state)
+    here = np.array([owner for owner in offers if present[owner]], dtype=np.int64)
+    # An owner that left does not matter: its model is in the store, and serves on.
+    owners = here if len(here) else np.array(list(offers), dtype=np.int64)
+    trainers = draw_trainers(present, here, settings.fraction_train, rng, who.trains)
+    bids = trainer_bids(purse[trainers], who.version[trainers], round, COIN)
+    order = auction_order(bids, rng)
+    stakes = owner_bids(purse[owners], to_units(settings.examining_fee), settings.slots)
+    stake_of = dict(zip(owners.tolist(), stakes.tolist(), strict=True))
+    bid_of = dict(zip(trainers.tolist(), bids.tolist(), strict=True))
+    pairs = match(owners, trainers[order], settings.slots)[:most_hops]
+    lanes = tuple(
+        LaneTerms(
+            base=offers[owner],
+            owner=owner,
+            owner_deposit=stake_of[owner],
+            trainers=(trainer,),
+            deposits=(bid_of[trainer],),
+        )
+        for owner, trainer in pairs.tolist()
+    )
+    return _block(state, present, state.cycle, state.unit, lanes)
+
+
+def _offers(state: State) -> dict[int, str]:
+    """Each owner's best recognised model, owners in the order of the last ranking."""
+    offers: dict[int, str] = {}
+    for name in state.recognised:
+        owner = state.lineage[name].trainer
+        if owner is not None:
+            offers.setdefault(owner, name)
+    return offers
+
+
+def _chain(
+    state: State,
+    present: NDArray[np.bool_],
+    rng: np.random.Generator,
+    most_hops: int,
+    purse: NDArray[np.int64],
+    turns: Turns,
+) -> Deposit:
+    who, cycle, unit = state.who, state.cycle, state.unit
+    had_turn, probation_used = who.had_turn, state.probation_used
+    trainers = present & who.trains
+    may = turns_left(trainers, had_turn, who.waits_until, cycle)
+    queue = _queue(state, cycle, may, turns, rng, purse, probation_used)
+    if not queue:
+        cycle = next_cycle(trainers, who.waits_until, cycle)
+        unit = _income_unit(state)
+        may = turns_left(trainers, np.zeros_like(had_turn), who.waits_until, cycle)
+        queue = _queue(state, cycle, may, turns, rng, purse, probation_used=False)
+    room = _room(state, int(present.sum()), most_hops)
+    lanes = _legs(state, queue, unit, room, purse)
+    return _block(state, present, cycle, unit, tuple(lanes))
+
+
+def _queue(
+    state: State,
+    cycle: int,
+    may: NDArray[np.bool_],
+    turns: Turns,
+    rng: np.random.Generator,
+    purse: NDArray[np.int64],
+    probation_used: bool,
+) -> list[int]:
+    """Who still has a turn, highest bid first; at most one newcomer a cycle.
+
+    Staleness is counted in cycles, and bids are of whole coins: whoever trained in the last
+    cycle and can afford it bids the same, and the ties are shuffled. Counted in rounds, the
+    order of a cycle is that of the one before it, and a baton that always goes the same way
+    round forgets the same participants (one label each: final accuracy 0.964 instead of 0.971;
+    docs/robustness.md).
+    """
+    who = state.who
+    bids = trainer_bids(purse // COIN * COIN, who.version, version_in(cycle), COIN)
+    queue: list[int] = []
+    for index in turns(bids, rng).tolist():
+        if not may[index]:
+            continue
+        if who.newcomer[index]:
+            if probation_used:
+                continue
+            probation_used = True
+        queue.append(index)
+    return queue
+
+
+def _income_unit(state: State) -> int:
+    """The median income of the cycle that ends, or the unit as it was if that is nothing."""
+    return int(np.median(state.who.income)) or state.unit
+
+
+def _room(state: State, num_present: int, most_hops: int) -> int:
+    """Hops this round may have: half of those present stay free to examine."""
+    if state.settings.examiners == 0:
+        return most_hops
+    return min(most_hops, max(1, num_present // 2))
+
+
+def _legs(
+    state: State, queue: list[int], unit: int, room: int, purse: NDArray[np.int64]
+) -> list[LaneTerms]:
+    """Give each lane its leg: the next in the queue, as long as stakes allow.
+
+    Who cannot lock its deposit (or is on probation) trains alone and is tested at once.
+    """
+    lanes: list[LaneTerms] = []
+    for lane in state.lanes:
+        leg: list[int] = []
+        while queue and room > 0 and len(leg) < lane.leg:
+            alone = not _trusted(state, queue[0], unit, purse)
+            if alone and leg:
+                break
+            leg.append(queue.pop(0))
+            room -= 1
+            if alone:
+                break
+        owner = state.lineage[lane.baton].trainer
+        lanes.append(
+            LaneTerms(
+                base=lane.baton,
+                owner=owner,
+                owner_deposit=0,
+                trainers=tuple(leg),
+                deposits=tuple(_stake(state, index, unit, purse) for index in leg),
+            )
+        )
+    return lanes
+
+
+def _trusted(state: State, index: int, unit: int, purse: NDArray[np.int64]) -> bool:
+    due = deposit_due(float(state.who.debt[index]), unit)
+    return bool(purse[index] >= due and not state.who.newcomer[index])
+
+
+def _stake(state: State, index: int, unit: int, purse: NDArray[np.int64]) -> int:
+    return min(int(purse[index]), deposit_due(float(state.who.debt[index]), unit))
+
+
+def _block(
+    state: State,
+    present: NDArray[np.bool_],
+    cycle: int,
+    unit: int,
+    lanes: tuple[LaneTerms, ...],
+) -> Deposit:
+    return Deposit(
+        round=state.round + 1,
+        cycle=cycle,
+        unit=unit,
+        present=tuple(np.flatnonzero(present).tolist()),
+        lanes=lanes,
+    )

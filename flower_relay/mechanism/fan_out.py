@@ -1,0 +1,95 @@
+"""Settling a fan-out round: all candidates ranked together, the top share recognised."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..rules.settlement import num_recognised, rank
+from ..rules.votes import weighted_median
+from .blocks import Commitment, Deposit, HopClaim, HopResult, LaneResult, LaneTerms
+from .leg import fault_result, level_of, number
+from .payments import Tally
+from .state import State
+from .testing import leg_utilities
+
+__all__ = ["settle_fan_out"]
+
+
+def settle_fan_out(
+    state: State, tally: Tally, deposit: Deposit, commitment: Commitment
+) -> tuple[list[LaneResult], tuple[str, ...]]:
+    """Rank the round's candidates and recognise the top share (at least one).
+
+    Returns
+    -------
+    (lanes, recognised)
+        One result a pair, in matching order; the recognised models, best first.
+    """
+    claims = [lane[0] for lane in commitment.lanes]
+    scores = [_score(state, claim) for claim in claims]
+    scored = sum(not math.isnan(score) for score in scores)
+    share = num_recognised(scored, state.settings.recognised_share)
+    best = [int(index) for index in rank(scores)[:share]]
+    lanes = [
+        _settle_pair(state, tally, terms, claim, scores[index], index in best)
+        for index, (terms, claim) in enumerate(zip(deposit.lanes, claims, strict=True))
+    ]
+    return lanes, tuple(claims[index].model or "" for index in best)
+
+
+def _score(state: State, claim: HopClaim) -> float:
+    if claim.fault is not None or claim.model is None or state.testing is None:
+        return math.nan
+    committee = list(state.testing.committee)
+    return weighted_median(state.known_utilities(claim.model)[committee], state.who.bond[committee])
+
+
+def _settle_pair(
+    state: State,
+    tally: Tally,
+    terms: LaneTerms,
+    claim: HopClaim,
+    score: float,
+    recognised: bool,
+) -> LaneResult:
+    """One owner and one trainer: both are refunded, or both forfeit."""
+    stake = terms.deposits[0]
+    if claim.fault is not None:
+        hop = fault_result(tally, claim, stake)
+        _owner(tally, terms, "refund")
+    else:
+        hop = _tested(state, terms, claim, score, recognised)
+        rule = "forfeit" if hop.outcome == "rejected" else "refund"
+        tally.pay(claim.trainer, stake, rule)
+        _owner(tally, terms, rule)
+        if recognised:
+            tally.welcome(claim.trainer)
+    baton = claim.model if recognised and claim.model else terms.base
+    return LaneResult(
+        hops=(hop,), baton=baton, leg=1, score=number(score), passed=recognised or None
+    )
+
+
+def _owner(tally: Tally, terms: LaneTerms, rule: str) -> None:
+    if terms.owner is not None:
+        tally.pay(terms.owner, terms.owner_deposit, rule)
+
+
+def _tested(
+    state: State, terms: LaneTerms, claim: HopClaim, score: float, recognised: bool
+) -> HopResult:
+    committee = state.testing.committee if state.testing else ()
+    rows = leg_utilities(state, committee, [claim], terms.trainers)
+    vote = weighted_median(rows[1] - rows[0], state.who.bond[list(committee)])
+    level = level_of(state, rows[1], state.who.bond[list(committee)])
+    outcome = "untested" if np.isnan(score) else "accepted" if recognised else "rejected"
+    return HopResult(
+        trainer=claim.trainer,
+        base=claim.base,
+        model=claim.model,
+        outcome=outcome,
+        vote=number(vote),
+        gain=number(level - state.lineage[claim.base].level) if recognised else None,
+    )

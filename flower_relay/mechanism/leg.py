@@ -1,0 +1,178 @@
+"""Settling one lane of a chain: the kept prefix, the culprit, and everybody's deposit."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..rules.gate import LegVerdict, judge_leg
+from ..rules.settlement import compensation
+from ..rules.votes import weighted_median
+from .blocks import HopClaim, HopResult, LaneResult, LaneTerms
+from .payments import Tally
+from .rewards import steps_of
+from .state import Lane, State
+from .testing import candidates, leg_utilities
+
+__all__ = ["fault_result", "level_of", "number", "settle_lane"]
+
+
+def settle_lane(
+    state: State, tally: Tally, lane: Lane, terms: LaneTerms, claims: tuple[HopClaim, ...]
+) -> LaneResult:
+    """Settle one leg: outcomes, deposits, debts and bonds; the baton it leaves behind."""
+    stakes = dict(zip(terms.trainers, terms.deposits, strict=True))
+    leg = candidates(claims)
+    results = {
+        claim.trainer: fault_result(tally, claim, stakes[claim.trainer])
+        for claim in claims
+        if claim.fault is not None
+    }
+    committee = state.testing.committee if state.testing else ()
+    rows = leg_utilities(state, committee, leg, terms.trainers) if leg else _base_row(state, lane)
+    patience = [state.patience(hop.trainer) for hop in leg]
+    verdict = _verdict(state, rows, committee, patience)
+    outcomes = _outcomes(verdict, len(leg))
+    _move_deposits(tally, leg, outcomes, stakes)
+    _judge(state, tally, leg, outcomes, verdict, rows, patience)
+    gains = _gains(state, lane, rows, state.who.bond[list(committee)])
+    steps = steps_of(state, lane, terms.trainers)
+    for hop, outcome, vote, gain in zip(leg, outcomes, verdict.votes, gains, strict=True):
+        results[hop.trainer] = HopResult(
+            trainer=hop.trainer,
+            base=hop.base,
+            model=hop.model,
+            outcome=outcome,
+            vote=number(vote),
+            gain=number(gain) if outcome == "accepted" else None,
+            step=steps.get(hop.model or ""),
+        )
+    baton = leg[verdict.kept - 1].model if verdict.kept else lane.baton
+    score = weighted_median(rows[verdict.kept], state.who.bond[list(committee)])
+    return LaneResult(
+        hops=tuple(results[claim.trainer] for claim in claims),
+        baton=baton or lane.baton,
+        leg=_next_leg(lane.leg, state.settings.max_leg, verdict.passed),
+        score=number(score),
+        passed=verdict.passed,
+    )
+
+
+def fault_result(tally: Tally, claim: HopClaim, stake: int) -> HopResult:
+    """A hop without a candidate: blamed and forfeited, unless the infrastructure failed."""
+    if claim.fault == "left":
+        tally.pay(claim.trainer, stake, "refund")
+    else:
+        tally.pay(claim.trainer, stake, "forfeit")
+        tally.judge_hop(claim.trainer, -math.inf, rejected=True)
+    return HopResult(
+        trainer=claim.trainer,
+        base=claim.base,
+        model=claim.model,
+        outcome=claim.fault or "",
+        vote=None,
+        gain=None,
+    )
+
+
+def number(value: float) -> float | None:
+    """A float for a block: None where it is NaN."""
+    return None if math.isnan(value) else float(value)
+
+
+def _base_row(state: State, lane: Lane) -> NDArray[np.float64]:
+    committee = state.testing.committee if state.testing else ()
+    return state.known_utilities(lane.baton)[list(committee)][None, :]
+
+
+def _verdict(
+    state: State, rows: NDArray[np.float64], committee: tuple[int, ...], patience: list[float]
+) -> LegVerdict:
+    num_hops = len(rows) - 1
+    if state.settings.examiners == 0:  # a plain ring keeps whatever comes
+        unknown = tuple(math.nan for _ in range(num_hops))
+        return LegVerdict(passed=True, kept=num_hops, culprits=(), rises=unknown, votes=unknown)
+    return judge_leg(rows, state.who.bond[list(committee)], state.tolerance, patience)
+
+
+def _outcomes(verdict: LegVerdict, num_hops: int) -> list[str]:
+    if verdict.passed is None:
+        return ["untested"] * num_hops
+    return [
+        "accepted"
+        if position < verdict.kept
+        else "rejected"
+        if position in verdict.culprits
+        else "voided"
+        for position in range(num_hops)
+    ]
+
+
+def _move_deposits(
+    tally: Tally, leg: list[HopClaim], outcomes: list[str], stakes: dict[int, int]
+) -> None:
+    forfeited = 0
+    for hop, outcome in zip(leg, outcomes, strict=True):
+        rule = "forfeit" if outcome == "rejected" else "refund"
+        forfeited += stakes[hop.trainer] if outcome == "rejected" else 0
+        tally.pay(hop.trainer, stakes[hop.trainer], rule)
+    voided = [hop.trainer for hop, out in zip(leg, outcomes, strict=True) if out == "voided"]
+    each, _ = compensation(forfeited, len(voided))
+    for trainer in voided:
+        tally.pay(trainer, each, "compensation")
+
+
+def _judge(
+    state: State,
+    tally: Tally,
+    leg: list[HopClaim],
+    outcomes: list[str],
+    verdict: LegVerdict,
+    rows: NDArray[np.float64],
+    patience: list[float],
+) -> None:
+    """Debts of those who hopped, bonds of those who voted."""
+    for hop, outcome, vote in zip(leg, outcomes, verdict.votes, strict=True):
+        if outcome in ("accepted", "rejected") and not math.isnan(vote):
+            margin = state.margin(hop.trainer, vote)
+            tally.judge_hop(hop.trainer, margin, rejected=outcome == "rejected")
+        if outcome == "accepted":
+            tally.welcome(hop.trainer)
+    committee = state.testing.committee if state.testing else ()
+    tolerance = state.tolerance
+    for place in (*verdict.culprits, *(range(verdict.kept) if committee else ())):
+        line = -tolerance * patience[place]
+        tally.judge_votes(committee, rows[place + 1] - rows[place], verdict.votes[place], line)
+
+
+def level_of(state: State, utilities: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    """How far a model stands above genesis: the difference of two median utilities.
+
+    Votes are medians of *differences*, which see a harmful hop most sharply; but where
+    data differ their sum along a lineage drifts away from what the models can do
+    (measured: to −0.10 while accuracy rose to 0.91). Levels of their own do not add up
+    errors, so that a lineage is paid for its rise whoever sat on which committee.
+    """
+    return weighted_median(utilities, weights) - state.start
+
+
+def _gains(
+    state: State, lane: Lane, rows: NDArray[np.float64], weights: NDArray[np.float64]
+) -> list[float]:
+    """Each measured model's rise over the last measured one before it."""
+    gains: list[float] = []
+    reached = state.lineage[lane.baton].level
+    for utilities in rows[1:]:
+        level = level_of(state, utilities, weights)
+        gains.append(level - reached)
+        reached = reached if math.isnan(level) else level
+    return gains
+
+
+def _next_leg(leg: int, most: int, passed: bool | None) -> int:
+    """One hop longer after a leg that passed, half as long after one that failed."""
+    if passed is None:
+        return leg
+    return min(most, leg + 1) if passed else max(1, leg // 2)

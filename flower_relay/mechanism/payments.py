@@ -1,0 +1,98 @@
+"""The tally of a settlement in the making: payments and standings, collected hop by hop."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..rules.coins import effect_of
+from ..rules.gate import usual_margin
+from ..rules.standing import new_bonds, new_debt, waiting_cycles
+from .blocks import (
+    Payment,
+    Standing,
+)
+from .state import State
+
+__all__ = ["move_units", "Tally"]
+
+
+class Tally:
+    """Collects what one settlement moves; reads the state, never writes it."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self.payments: list[Payment] = []
+        self._bond: dict[int, float] = {}
+        self._debt: dict[int, float] = {}
+        self._waits_until: dict[int, int] = {}
+        self.examined: Counter[int] = Counter()
+        self.agreed: Counter[int] = Counter()
+
+    def pay(self, participant: int, units: int, rule: str) -> None:
+        """Move units under a rule; nothing moves nothing."""
+        if units:
+            self.payments.append(Payment(participant=participant, units=units, rule=rule))
+
+    def judge_hop(self, trainer: int, margin: float, *, rejected: bool) -> None:
+        """Book a hop's margin on its trainer's debt, and the wait that follows a rejection."""
+        settings = self._state.settings
+        before = self.debt_of(trainer)
+        usual = usual_margin(self._state.margins)
+        debt = new_debt(before, margin, usual, settings.debt_scale, settings.debt_allowance)
+        self._debt[trainer] = debt
+        wait = waiting_cycles(debt) if rejected else 0
+        self._waits_until[trainer] = self._state.cycle + 1 + wait
+
+    def debt_of(self, participant: int) -> float:
+        """A participant's debt with what was booked so far."""
+        return self._debt.get(participant, float(self._state.who.debt[participant]))
+
+    def welcome(self, trainer: int) -> None:
+        """A newcomer's first accepted hop gives it a bond."""
+        if self._state.who.newcomer[trainer]:
+            self._bond[trainer] = self._state.settings.newcomer_bond
+
+    def judge_votes(
+        self, committee: tuple[int, ...], votes: NDArray[np.float64], verdict: float, line: float
+    ) -> None:
+        """Book a committee's votes on their bonds; who was on the verdict's side of the line."""
+        settings = self._state.settings
+        before = np.array([self._bond_of(index) for index in committee])
+        after = new_bonds(
+            before, votes, verdict, tolerance=settings.tolerance, gain=settings.bond_gain
+        )
+        for index, bond, vote in zip(committee, after.tolist(), votes.tolist(), strict=True):
+            if not np.isnan(vote):
+                self._bond[index] = bond
+                self.agreed[index] += (vote >= line) == (verdict >= line)
+
+    def standings(self) -> tuple[Standing, ...]:
+        """The new standing of everybody whom this round touched."""
+        who = self._state.who
+        touched = sorted({*self._bond, *self._debt, *self.examined})
+        return tuple(
+            Standing(
+                participant=index,
+                bond=self._bond_of(index),
+                debt=self.debt_of(index),
+                waits_until=self._waits_until.get(index, int(who.waits_until[index])),
+                examined=self.examined[index],
+            )
+            for index in touched
+        )
+
+    def _bond_of(self, index: int) -> float:
+        return self._bond.get(index, float(self._state.who.bond[index]))
+
+
+def move_units(payments: Iterable[Payment], coins: Any, locked: Any) -> None:
+    """Book payments on balances and what is locked (deposits, pay not vested), in place."""
+    for payment in payments:
+        to_balance, to_locked = effect_of(payment.rule)
+        coins[payment.participant] += to_balance * payment.units
+        locked[payment.participant] += to_locked * payment.units

@@ -1,0 +1,116 @@
+"""Publication: where each lane goes on from, and which averages people may use.
+
+Which models are averaged is decided here; the averaging itself is the caller's, because
+the live federation has the weights and the verifier may not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ..errors import LedgerError
+from ..rules.settlement import rank
+from .blocks import LaneResult, Publication, Settlement
+from .state import State
+
+__all__ = ["Averages", "decide_publication"]
+
+
+class Averages(Protocol):
+    """Makes averages of models, by name."""
+
+    def extend(self, lane: int, trail: str, batons: Sequence[str], before: int) -> str:
+        """A lane's trail, `before` batons long, extended by more batons."""
+        ...
+
+    def merge(self, batons: Sequence[str], weights: Sequence[float]) -> str:
+        """The weighted average of batons."""
+        ...
+
+
+_Published = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+
+
+def decide_publication(state: State, averages: Averages) -> Publication:
+    """Decide the publication that the last settlement gives rise to.
+
+    Raises
+    ------
+    LedgerError
+        When there is no settlement.
+    """
+    settled = state.settlement
+    if settled is None:
+        raise LedgerError("nothing to publish: a settlement block comes first.")
+    if state.settings.topology == "fan-out":
+        batons, merged, trails = _fan_out(state, settled, averages)
+    elif state.settings.lanes_meet == "average" and len(state.lanes) > 1:
+        batons, merged, trails = _averaged(state, settled, averages)
+    else:
+        batons, merged, trails = _selected(state, settled, averages)
+    return Publication(
+        round=state.round,
+        batons=batons,
+        merged_from=merged,
+        trails=trails,
+        champion=trails[_best(settled, len(trails))],
+    )
+
+
+def _best(settled: Settlement, num_lanes: int) -> int:
+    if num_lanes == 1:
+        return 0
+    scores = [float("nan") if lane.score is None else lane.score for lane in settled.lanes]
+    return settled.restart_from[int(rank(scores)[0])]
+
+
+def _fan_out(state: State, settled: Settlement, averages: Averages) -> _Published:
+    """The best recognised model of the round; nothing new when nobody was recognised."""
+    lane = state.lanes[0]
+    if not settled.recognised:
+        return (lane.baton,), (), (lane.trail,)
+    best = settled.recognised[0]
+    return (best,), (), (_trail(state, averages, 0, [best], lane.accepted - 1),)
+
+
+def _selected(state: State, settled: Settlement, averages: Averages) -> _Published:
+    trails: dict[int, str] = {}
+    for source in sorted(set(settled.restart_from)):
+        kept = _kept(settled.lanes[source])
+        before = state.lanes[source].accepted - len(kept)
+        trails[source] = _trail(state, averages, source, kept, before)
+    batons = tuple(settled.lanes[source].baton for source in settled.restart_from)
+    return batons, (), tuple(trails[source] for source in settled.restart_from)
+
+
+def _averaged(state: State, settled: Settlement, averages: Averages) -> _Published:
+    """All lanes go on from the average of their batons, weighted by their kept hops."""
+    kept = [len(_kept(lane)) for lane in settled.lanes]
+    moved = [lane.baton for lane, hops in zip(settled.lanes, kept, strict=True) if hops]
+    if not moved:
+        return (
+            tuple(lane.baton for lane in state.lanes),
+            (),
+            tuple(lane.trail for lane in state.lanes),
+        )
+    baton = averages.merge(moved, [hops / sum(kept) for hops in kept if hops])
+    settled_before = zip(state.lanes, kept, strict=True)
+    before = max(lane.accepted - hops for lane, hops in settled_before)
+    trail = _trail(state, averages, 0, [baton], before)
+    lanes = len(settled.lanes)
+    return (baton,) * lanes, tuple(moved), (trail,) * lanes
+
+
+def _kept(lane: LaneResult) -> list[str]:
+    return [hop.model for hop in lane.hops if hop.outcome == "accepted" and hop.model]
+
+
+def _trail(state: State, averages: Averages, lane: int, batons: list[str], before: int) -> str:
+    """A lane's trail after the batons that were accepted in this round, in order."""
+    trail = state.lanes[lane].trail
+    if not batons:
+        return trail
+    if state.settings.trail == 0:
+        return batons[-1]
+    return averages.extend(lane, trail, batons, before)

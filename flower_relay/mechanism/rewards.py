@@ -1,0 +1,145 @@
+"""Contribution in a chain: the rise of a cycle, divided by what its audited hops add.
+
+Whoever trains at the right time, or after strangers, finds it easy to improve the baton. So
+hops are not compared on batons, but on a reference that all hops of a cycle have about in
+common: their lane's trail. An audited hop's step, weighed as the trail weighs a fresh baton,
+is added to it, and the committee says what that does. docs/contribution.md has the numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..rules.coins import to_units
+from ..rules.rewards import audit_probability, divide, point_shares, vested
+from ..rules.roles import turns_left
+from ..rules.votes import mean_step
+from .blocks import (
+    Deposit,
+    LaneResult,
+)
+from .payments import Tally
+from .state import Lane, State
+
+__all__ = ["audited_with", "points_of", "pay_cycle", "steps_of"]
+
+
+def steps_of(state: State, lane: Lane, trainers: Collection[int]) -> dict[str, float]:
+    """What each audited hop adds to its reference, by its model.
+
+    The committee's mean of differences, each in units of its examiner's usual one, those who
+    trained in the leg left out; hops that nobody judged are not in it.
+    """
+    testing, commitment = state.testing, state.commitment
+    if testing is None or commitment is None:
+        return {}
+    place = next(number for number, other in enumerate(state.lanes) if other is lane)
+    of_lane = {claim.model for claim in commitment.lanes[place]}
+    committee = list(testing.committee)
+    weights, usual = state.who.bond[committee], state.who.usual_step[committee]
+    others = np.array([index not in trainers for index in committee], dtype=np.bool_)
+    steps: dict[str, float] = {}
+    audited = zip(testing.audited, testing.references, testing.probes, strict=True)
+    for model, reference, probe in audited:
+        rise = state.difference(reference, probe)[committee]
+        if model in of_lane:
+            steps[model] = mean_step(np.where(others, rise, np.nan), weights, usual)
+    return {model: step for model, step in steps.items() if not np.isnan(step)}
+
+
+def pay_cycle(state: State, tally: Tally, lanes: Sequence[LaneResult]) -> None:
+    """Once nobody here has a turn left, pay what the run rose to and was not paid for yet.
+
+    What is minted in all is never more than `mint` times the highest level reached; where no
+    audited hop added anything, it waits for the next cycle. What was minted before vests.
+    """
+    settings = state.settings
+    if not _cycle_over(state, lanes):
+        return
+    _vest(state, tally)
+    due = to_units(_mark(state, lanes) * settings.mint) - state.minted["contribution"]
+    shares = point_shares(points_of(state, lanes))
+    if due <= 0 or not shares:
+        return
+    most = max(sorted(shares), key=lambda who: shares[who])
+    for participant, amount in sorted(divide(due, shares, most).items()):
+        tally.pay(participant, amount, "contribution")
+
+
+def _vest(state: State, tally: Tally) -> None:
+    """Unlock a share of what was earned in earlier cycles, once a cycle.
+
+    Who connects late reopens a cycle that was over, and it is over once more: by then, what this
+    cycle earned is locked beside the rest.
+    """
+    if state.paid_in >= state.cycle:
+        return
+    for participant, held in enumerate(_unvested(state).tolist()):
+        units = vested(held, tally.debt_of(participant), state.settings.vesting)
+        tally.pay(participant, units, "vesting")
+
+
+def _unvested(state: State) -> NDArray[np.int64]:
+    """Units that each participant earned long enough ago and was not paid: what is locked, less
+    stakes and what is fresh.
+    """
+    held = state.who.locked.copy()
+    for earned in state.fresh:
+        np.subtract.at(held, list(earned), list(earned.values()))
+    for terms in state.deposit.lanes if state.deposit else ():
+        np.subtract.at(held, list(terms.trainers), list(terms.deposits))
+        if terms.owner is not None:
+            held[terms.owner] -= terms.owner_deposit
+    return held
+
+
+def _mark(state: State, lanes: Sequence[LaneResult]) -> float:
+    """The highest level once this round's accepted hops are recognised."""
+    lineage, mark = state.lineage.branch(), state.mark
+    for result in lanes:
+        for hop in result.hops:
+            if hop.outcome == "accepted" and hop.model is not None:
+                gain = np.nan if hop.gain is None else hop.gain
+                made = lineage.add(hop.model, hop.base, hop.trainer, version=state.round, gain=gain)
+                mark = max(mark, made.mark)
+    return mark
+
+
+def _cycle_over(state: State, lanes: Sequence[LaneResult]) -> bool:
+    """Whether everybody who is here has had its turn, or is waiting."""
+    deposit, who = state.deposit, state.who
+    if deposit is None:
+        return False
+    present = np.zeros(state.num_participants, dtype=np.bool_)
+    present[list(deposit.present)] = True
+    had_turn = who.had_turn.copy()
+    had_turn[[hop.trainer for lane in lanes for hop in lane.hops if hop.outcome == "voided"]] = (
+        False
+    )
+    may = turns_left(present & who.trains, had_turn, who.waits_until, state.cycle)
+    if state.probation_used:
+        may &= ~who.newcomer
+    return not may.any()
+
+
+def audited_with(state: State, deposit: Deposit) -> float:
+    """The probability of an audit; until the first pay, when most is at stake, every hop's."""
+    if not state.minted["contribution"]:
+        return 1.0
+    return audit_probability(state.settings.audit, len(deposit.present))
+
+
+def points_of(state: State, lanes: Iterable[LaneResult]) -> dict[int, float]:
+    """The points of the cycle with a round's accepted hops added."""
+    points = state.points.copy()
+    if state.deposit is None:
+        return points
+    probability = audited_with(state, state.deposit)
+    for result in lanes:
+        for hop in result.hops:
+            if hop.outcome == "accepted" and hop.step is not None:
+                points[hop.trainer] = points.get(hop.trainer, 0.0) + hop.step / probability
+    return points

@@ -1,0 +1,87 @@
+"""Where everybody stands: balances, bonds, debts and turns, an array each, over participants.
+
+What a run's state holds of people; `flower_relay.mechanism.apply` alone writes to it. How
+bonds and debts move is in `flower_relay.rules.standing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Standings"]
+
+_WHOLE = (
+    "coins", "locked", "version", "waits_until", "income", "accepted", "rejected", "examined",
+    "steps_seen",
+)  # fmt: skip
+_OTHER = ("bond", "debt", "step_squares", "had_turn", "newcomer", "trains", "examines")
+
+
+@dataclass
+class Standings:
+    """One entry a participant, in the order of admission; amounts in units.
+
+    `steps_seen` and `step_squares` are of the differences that it reported between audits'
+    probes and references: how many, and the sum of their squares.
+    """
+
+    names: list[str]
+    coins: NDArray[np.int64]
+    locked: NDArray[np.int64]
+    bond: NDArray[np.float64]
+    debt: NDArray[np.float64]
+    version: NDArray[np.int64]
+    waits_until: NDArray[np.int64]
+    had_turn: NDArray[np.bool_]
+    newcomer: NDArray[np.bool_]
+    trains: NDArray[np.bool_]
+    examines: NDArray[np.bool_]
+    income: NDArray[np.int64]
+    accepted: NDArray[np.int64]
+    rejected: NDArray[np.int64]
+    examined: NDArray[np.int64]
+    steps_seen: NDArray[np.int64]
+    step_squares: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls, names: tuple[str, ...], roles: tuple[str, ...], *, founders: bool, debt: float
+    ) -> Standings:
+        """Fresh standings: founders have bond 1, newcomers 0; without roles all do both."""
+        size = len(names)
+        whole = {name: np.zeros(size, dtype=np.int64) for name in _WHOLE}
+        return cls(
+            names=list(names),
+            bond=np.full(size, float(founders)),
+            debt=np.full(size, debt),
+            step_squares=np.zeros(size),
+            had_turn=np.zeros(size, dtype=np.bool_),
+            newcomer=np.full(size, not founders),
+            trains=np.array([role != "examine" for role in roles or names], dtype=np.bool_),
+            examines=np.array([role != "train" for role in roles or names], dtype=np.bool_),
+            **whole,
+        )
+
+    def extend(self, names: tuple[str, ...], roles: tuple[str, ...], debt: float) -> None:
+        """Admit newcomers at the end."""
+        fresh = Standings.of(names, roles, founders=False, debt=debt)
+        self.names += fresh.names
+        for name in (*_WHOLE, *_OTHER):
+            joined = np.concatenate([getattr(self, name), getattr(fresh, name)])
+            setattr(self, name, joined)
+
+    @property
+    def usual_step(self) -> NDArray[np.float64]:
+        """Root mean square of the differences that each reported of audits, 0 before any."""
+        usual: NDArray[np.float64] = np.sqrt(self.step_squares / np.maximum(self.steps_seen, 1))
+        return usual
+
+    def see_step(self, examiners: Sequence[int], seen: NDArray[np.float64]) -> None:
+        """Note the differences that examiners reported of an audit; NaN is an abstention."""
+        those = list(examiners)
+        self.step_squares[those] += np.nan_to_num(seen) ** 2
+        self.steps_seen[those] += ~np.isnan(seen)

@@ -1,0 +1,154 @@
+"""The state of a run: what the blocks so far add up to, and nothing else.
+
+`flower_relay.mechanism.apply` is the only writer. The live federation, resume and verify all
+fold the same blocks and arrive at the same state. Arrays run over participants.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..rules.coins import to_units
+from ..rules.gate import EXPECTED, leeway, patience_with, usual_margin
+from ..rules.standing import stride_of
+from ..rules.votes import weighted_median
+from ..settings import RelaySettings
+from .blocks import (
+    Commitment,
+    Deposit,
+    Genesis,
+    Settlement,
+    Testing,
+)
+from .lineage import Lineage
+from .reports import Reports, gathered, spread
+from .standings import Standings
+
+__all__ = ["Lane", "State", "begin"]
+
+
+@dataclass
+class Lane:
+    """A lane between rounds: its baton, how many hops it may go untested, its trail."""
+
+    baton: str
+    leg: int
+    trail: str
+    accepted: int = 0
+
+
+@dataclass
+class State:
+    """Everything the rules need to decide the next block.
+
+    `start` is the median utility of the genesis model, from which levels are counted; NaN
+    until somebody has judged it. `shown` are the likenesses by which models are judged, as
+    long as they may be judged again. `mark` is the highest level of a recognised model so far;
+    `points` is what audited hops added to their references, or undid, by trainer, fading from
+    cycle to cycle. `paid_in` is the latest cycle at whose end contributions were paid, `fresh`
+    what was earned in this cycle and those before it, latest first, and is not to vest yet.
+    `margins` are those of the latest whole hops, from which it is known what is usual.
+    `untested` are models that nobody tested, with their trainers: they may come again.
+    """
+
+    settings: RelaySettings
+    bound: float
+    who: Standings
+    lineage: Lineage
+    lanes: list[Lane]
+    recognised: list[str]
+    unit: int
+    utilities: dict[str, Reports]
+    start: float
+    champion: str
+    seen: set[str]
+    untested: dict[str, int] = field(default_factory=dict)
+    margins: list[float] = field(default_factory=lambda: list(EXPECTED))
+    shown: dict[str, str] = field(default_factory=dict)
+    mark: float = 0.0
+    paid_in: int = -1
+    points: dict[int, float] = field(default_factory=dict)
+    fresh: list[Counter[int]] = field(default_factory=lambda: [Counter()])
+    round: int = 0
+    cycle: int = 0
+    probation_used: bool = False
+    minted: Counter[str] = field(default_factory=Counter)
+    burned: Counter[str] = field(default_factory=Counter)
+    deposit: Deposit | None = None
+    commitment: Commitment | None = None
+    testing: Testing | None = None
+    settlement: Settlement | None = None
+
+    @property
+    def num_participants(self) -> int:
+        """Participants ever admitted."""
+        return len(self.who.names)
+
+    def likeness(self, model: str) -> str:
+        """What examiners are shown of a model: by default the model itself."""
+        return self.shown.get(model, model)
+
+    def margin(self, trainer: int, vote: float) -> float:
+        """A vote on a trainer's hop in the tolerances that it has."""
+        return vote / (self.settings.tolerance * self.stride(trainer))
+
+    @property
+    def tolerance(self) -> float:
+        """How far a vote may fall now, by what is usual; as a fraction of the utility's bound."""
+        return self.settings.tolerance * leeway(usual_margin(self.margins))
+
+    def stride(self, trainer: int) -> float:
+        """The part of a trainer's hops that is taken; all of it where nothing is tested."""
+        return stride_of(float(self.who.debt[trainer])) if self.settings.books_debts else 1.0
+
+    def patience(self, trainer: int) -> float:
+        """The part of the tolerance that a trainer's next hop has."""
+        return patience_with(self.stride(trainer), int(self.who.accepted[trainer]))
+
+    def known_utilities(self, model: str) -> NDArray[np.float64]:
+        """What each participant has reported about a model; NaN where nothing."""
+        return spread(self.utilities.get(model), self.num_participants)
+
+    def is_copy(self, model: str, trainer: int) -> bool:
+        """Whether a model was handed in before; one's own that nobody tested may come again."""
+        return model in self.seen and self.untested.get(model) != trainer
+
+    def difference(self, reference: str, probe: str) -> NDArray[np.float64]:
+        """By how much each participant reported a probe to be better than its reference."""
+        return self.known_utilities(probe) - self.known_utilities(reference)
+
+
+def begin(genesis: Genesis) -> State:
+    """The state after the genesis block."""
+    settings = RelaySettings(**genesis.settings)
+    fan_out = settings.topology == "fan-out"
+    owner = 0 if fan_out else None
+    num_lanes = 1 if fan_out else settings.lanes
+    return State(
+        settings=settings,
+        bound=genesis.bound,
+        who=Standings.of(
+            genesis.participants, genesis.roles, founders=True, debt=settings.debt_at_first
+        ),
+        lineage=Lineage(genesis.model, owner),
+        lanes=[Lane(genesis.model, 1, genesis.model) for _ in range(num_lanes)],
+        recognised=[genesis.model],
+        unit=to_units(settings.deposit_unit),
+        utilities={genesis.model: gathered(_row(genesis.utilities))},
+        start=_median(_row(genesis.utilities)),
+        champion=genesis.model,
+        seen={genesis.model},
+    )
+
+
+def _row(values: tuple[float | None, ...]) -> NDArray[np.float64]:
+    return np.array([math.nan if v is None else v for v in values], dtype=np.float64)
+
+
+def _median(utilities: NDArray[np.float64]) -> float:
+    return weighted_median(utilities, np.ones_like(utilities))

@@ -1,0 +1,125 @@
+"""Candidates: whether what a trainer handed in is a hop at all, and what is taken of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Flaw", "fitting", "flaw_of", "shortened", "unlike"]
+
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+_STILL = 1e-6
+"""A change smaller than this part of the weights is none: it takes a few low bits to look new."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flaw:
+    """What is wrong with a candidate: the kind of fault, and where it was first seen."""
+
+    fault: str
+    reason: str
+
+
+def flaw_of(candidate: Arrays, base: Arrays) -> Flaw | None:
+    """Why a candidate must not reach the examiners, or None.
+
+    Only what differs from the base is judged, array by array. Constant buffers (masks of
+    minus infinity, tables, a frozen backbone) neither hide a small change nor are faults.
+
+    Returns
+    -------
+    Flaw or None
+        `mis-shaped` (names, shapes or types differ), `non-finite` (NaN or infinity that the
+        base does not have there) or `unchanged` (nothing but low bits differs from the base).
+        Copies of other models are found by their hash, not here.
+    """
+    if (reason := unlike(candidate, base)) is not None:
+        return Flaw(fault="mis-shaped", reason=reason)
+    moved = False
+    for name, array in candidate.items():
+        changed = array != base[name]  # NaN differs from everything
+        if not changed.any():
+            continue
+        now, before = array[changed], base[name][changed]
+        if array.dtype.kind not in "fc":
+            moved = True
+            continue
+        if not np.isfinite(now).all():
+            return Flaw(fault="non-finite", reason=f"array '{name}' holds NaN or infinity")
+        moved = moved or _beyond_rounding(now, before)
+    if moved:
+        return None
+    return Flaw(fault="unchanged", reason="no array differs from the base by more than rounding")
+
+
+def unlike(candidate: Arrays, base: Arrays) -> str | None:
+    """The first difference between two models' names, shapes or types, in words; or None."""
+    missing, extra = sorted(base.keys() - candidate.keys()), sorted(candidate.keys() - base.keys())
+    if missing or extra:
+        absent = f"array '{missing[0]}' is missing" if missing else "nothing is missing"
+        more = f"array '{extra[0]}' is not one of the model's" if extra else "nothing is new"
+        return f"{absent}, {more} ({len(missing)} missing, {len(extra)} new)"
+    for name, array in candidate.items():
+        expected = base[name]
+        if array.shape != expected.shape:
+            return f"array '{name}': expected shape {expected.shape}, found {array.shape}"
+        if array.dtype != expected.dtype:
+            return f"array '{name}': expected type {expected.dtype}, found {array.dtype}"
+    return None
+
+
+def fitting(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    """An array as another type, or None where training could see what the cast loses.
+
+    Floats become floats of at least 32 bits: a library's own precision is no fault. Integers
+    become integers that can hold every value.
+    """
+    if array.dtype == dtype:
+        return array
+    kinds = array.dtype.kind, dtype.kind
+    if kinds == ("f", "f") and dtype.itemsize >= min(4, array.dtype.itemsize):
+        with np.errstate(over="ignore"):
+            return array.astype(dtype)
+    if kinds[0] in "iu" and kinds[1] in "iu":
+        cast = array.astype(dtype)
+        # Signed and unsigned numbers of 64 bits have no type in common: compare by sign, too.
+        same = (cast.astype(array.dtype) == array) & ((cast < 0) == (array < 0))
+        return cast if same.all() else None
+    return None
+
+
+def _beyond_rounding(now: NDArray[Any], before: NDArray[Any]) -> bool:
+    """Whether numbers differ by more than a few low bits of them."""
+    wide = np.complex128 if now.dtype.kind == "c" else np.float64
+    if not np.isfinite(before).all():
+        return True  # an infinity became a number
+    scale = float(np.abs(before).max(initial=0.0)) or 1.0  # squares of large numbers overflow
+    with np.errstate(over="ignore"):
+        one, other = now.astype(wide) / scale, before.astype(wide) / scale
+        change = float(np.square(np.abs(one - other)).sum())
+    return change > _STILL**2 * float(np.square(np.abs(other)).sum())
+
+
+def shortened(base: Arrays, candidate: Arrays, stride: float) -> dict[str, NDArray[Any]]:
+    """The base and a part of the way to a candidate; counters are the candidate's."""
+    return {
+        name: _between(base[name], array, stride)
+        if np.issubdtype(array.dtype, np.inexact)
+        else array
+        for name, array in candidate.items()
+    }
+
+
+def _between(base: NDArray[Any], end: NDArray[Any], stride: float) -> NDArray[Any]:
+    with np.errstate(invalid="ignore"):
+        half = end / 2 - base / 2  # the whole of it may be too large a number
+        part = np.asarray(base + 2 * stride * half, end.dtype)
+    # Where both have the same infinity there is no way between them.
+    return np.where(np.isfinite(part), part, end) if not np.isfinite(part).all() else part
