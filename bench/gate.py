@@ -32,7 +32,15 @@ from clients.hostile import is_hostile
 from clients.models import build_model
 from clients.partition import partition, split_held_out
 from flower_relay.rules.gate import EXPECTED, judge_leg, leeway, patience_with, usual_margin
-from flower_relay.rules.standing import new_bonds, new_debt, stride_of, waiting_cycles
+from flower_relay.rules.standing import (
+    BOND_GAIN,
+    DEBT_ALLOWANCE,
+    DEBT_SCALE,
+    new_bonds,
+    new_debt,
+    stride_of,
+    waiting_cycles,
+)
 from flower_relay.rules.votes import draw_committee
 from flower_relay.settings import RelaySettings
 
@@ -64,10 +72,10 @@ class Gate:
     power: float = 0.25  # the utility is p ** power; 0: the bounded loss
     tolerance: float = SHIPPED.tolerance
     relative: bool = True  # debts by what is usual, or by what is below zero
-    scale: float = SHIPPED.debt_scale
-    allowance: float = SHIPPED.debt_allowance
+    scale: float = DEBT_SCALE
+    allowance: float = DEBT_ALLOWANCE
     leeway: bool = True  # the tolerance is wider where hops usually cost something
-    bonds: float = SHIPPED.bond_gain  # what a clear vote moves its examiner's bond by
+    bonds: float = BOND_GAIN  # what a clear vote moves its examiner's bond by
     strides: bool = True  # debts shorten hops
     squared: bool = True  # tolerances shrink like a stride's square, or like the stride
     first_debt: float = SHIPPED.first_debt  # what everybody begins with

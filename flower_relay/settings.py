@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from .errors import ConfigurationError
 from .options import (
     CheckedSettings,
-    at_least,
     between,
     key,
     one_of,
@@ -123,21 +122,6 @@ class RelaySettings(CheckedSettings):
         "to help",
         between(0.0, 10.0),
     )
-    debt_scale: float = setting(
-        0.4,
-        "how many tolerances below the usual a hop counts as whole harm",
-        between(0.01, 10.0),
-    )
-    debt_allowance: float = setting(0.3, "debt that every hop is forgiven", between(0.0, 1.0))
-    bond_gain: float = setting(
-        0.2,
-        "how far one clear vote moves its examiner's bond: up where the committee saw the same, "
-        "down where it saw the opposite",
-        between(0.0, 1.0),
-    )
-    newcomer_bond: float = setting(
-        0.1, "bond of a newcomer after its first accepted hop", between(0.0, 1.0)
-    )
 
     # Coins.
     rewards: str = setting(
@@ -148,36 +132,6 @@ class RelaySettings(CheckedSettings):
     )
     mint: float = setting(
         100.0, "coins for an improvement as large as the utility's bound", between(0.0, 1e6)
-    )
-    trainer_share: float = setting(
-        0.75,
-        "part of a credit that its trainer keeps; the rest goes to its lineage (fan-out)",
-        between(0.0, 1.0),
-    )
-    points_kept: float = setting(
-        0.75,
-        "what points count a cycle later: a rise is divided by what audited hops added, in its "
-        "own cycle and before (chain)",
-        between(0.0, 0.99),
-    )
-    vesting: float = setting(
-        0.2,
-        "part of what it earned and does not have yet that a trainer is paid at each cycle's end, "
-        "unless it is in debt by a half or more (chain)",
-        between(0.001, 1.0),
-    )
-    vesting_delay: int = setting(
-        2, "cycles for which pay is locked before it begins to be paid out (chain)", whole(0)
-    )
-    lineage_decay: float = setting(
-        0.9,
-        "what each generation back receives of what the next received (fan-out)",
-        between(0.0, 0.99),
-    )
-    examining_fee: float = setting(
-        0.001,
-        "coins for one test; in a chain as much of it as the vote weighs",
-        between(0.0, 1e6),
     )
     deposit_unit: float = setting(
         0.1, "deposit in coins until a median income per cycle is known", between(0.0, 1e6)
@@ -204,12 +158,6 @@ class RelaySettings(CheckedSettings):
     configrecord_key: str = setting("config", "key of the configuration in a message", key)
     identity_key: str = setting(
         "partition-id", "metric that tells who a node is, where it reports it", key
-    )
-    straggler_factor: float = setting(
-        5.0,
-        "wait for the slow half of a committee this many times as long as for the fast "
-        "half (at least ten seconds, at most the timeout)",
-        at_least(1.0),
     )
 
     @property

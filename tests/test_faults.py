@@ -116,7 +116,7 @@ def test_a_run_whose_hops_were_all_voted_down_goes_on_to_its_end_and_fails_then(
         caplog.at_level("WARNING", logger="flwr"),
         pytest.raises(RunFailedError, match=r"no hop counted: .*rejected"),
     ):
-        play(Harming(), rounds=25, first_debt=0.0, debt_scale=10.0)
+        play(Harming(), rounds=25, first_debt=0.0)
     assert "were voted down" in caplog.text
 
 

@@ -23,14 +23,14 @@ from .signers import fixed_keys, play, verify
 NODES = 8
 HOSTILE = (2, 5)
 HEADS = {
-    "chain": "c90af554c8ede74bca48e284bff603629fa4aa9b98ad70e3c8c20bb22c6b31e8",
-    "whole hops": "fbb044c5593f9d9d9081de69ee22e19e12243814596ba8e22df0bccfca2a8d8d",
-    "lanes": "a6a40354d819a1b1aedff939b4a4ac3da1829b3da8b4f420bf4d5c3434f9c704",
-    "lanes average": "712d4f2e99856d7f79ddb1293518cf626f69642ce2cd46e5f4dcfe460f13f471",
-    "fan-out": "15f041e36209809990944e6d42baed97f260b512d36dfc2ba8a9bfe98c10df36",
-    "fan-out royalty": "020430b279d5ea86668c38a5d58f90b0073920e7ab195c5e4cdc9cdd9ef3a27c",
-    "untested": "dd71740d527ccba7ce41c22987903bb3698af4d6983da13f68102f3cf00db0a7",
-    "signed": "cd9d325938a748c0021f5b4c247e79bf719437399c04c0551b7ae475140c0c8e",
+    "chain": "18845e576493d2a95d7ebd803b3ed28827a70c67df396a2d806fd052e869dd99",
+    "whole hops": "fbef5fb753b521979f46732b07bb1dbe78c3d52f80d9ca0d88ab96574a937ce5",
+    "lanes": "2f2eec9bb1759573ad1f162ffa350addeca13c668c78dbf28256b3361ebbb888",
+    "lanes average": "7dd12510d9c8c3a60b6fb8a44a952901f384bc4d9b2d689cffc30892f1872cfa",
+    "fan-out": "8967de3390e173dc5be8e803cf9e274416a373079e876978bb5ad055d5f8c77b",
+    "fan-out royalty": "c731058f17964fd251285a97ea92291b01eaba5d16c164d037755853a81597d6",
+    "untested": "a29e4b3f9e82512aae3aca233b6db2af12f85a5ffa8fbc8cbff9024c8e042ed6",
+    "signed": "f294927aa4c1c7895cde2459325f088a69122f0ff733ad4f9b553bbefa6ccf85",
 }
 
 

@@ -104,7 +104,7 @@ def test_no_change_of_a_ledger_raises_and_nothing_of_it_reaches_the_terminal(
         ({"seed": 10**400}, "genesis"),
         ({"mint": 10**400}, "genesis"),
         ({"deposit_unit": 1e308}, "genesis.settings"),
-        ({"examining_fee": 1e300}, "genesis.settings"),
+        ({"deposit_unit": 1e300}, "genesis.settings"),
         ({"lanes": [1]}, "genesis"),
         ({"self": 1}, "genesis.settings"),
         ({"utility_key": "\ud800"}, "genesis"),

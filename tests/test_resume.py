@@ -115,7 +115,7 @@ WORLDS: dict[str, World] = {
         "first_debt": 0.0,
         "tolerance": 0.05,
     },
-    "debts": {"nodes": 4, "lanes": 2, "tolerance": 1.0, "debt_scale": 0.01, "debt_allowance": 0.0},
+    "debts": {"nodes": 4, "lanes": 2, "tolerance": 1.0},
     "late": {"max_leg": 2, "late": 7, "rounds": 3},
     "select": {"lanes": 2, "max_leg": 2, "deposit_unit": 0.0, "rounds": 3, "seed": 2},
     "average": {"lanes": 2, "max_leg": 2, "lanes_meet": "average", "rounds": 3},
@@ -315,18 +315,18 @@ def test_a_run_of_another_release_is_not_gone_on_with() -> None:
     genesis, *later = disk.chain
     assert isinstance(genesis, Genesis)
     settings = {**genesis.settings, "old_setting": 1}
-    del settings["vesting"]
+    del settings["mint"]
     disk.chain = MemoryChain()
     for block in (replace(genesis, settings=settings), *later):
         disk.chain.append(block)
-    with pytest.raises(LedgerVersionError, match="lacks vesting, and holds old_setting"):
+    with pytest.raises(LedgerVersionError, match="lacks mint, and holds old_setting"):
         resumed(disk, LateGrid(disk, 9, 0))
     assert len(disk.chain) == 1 + len(later)
 
 
 def test_what_no_block_was_decided_by_may_change() -> None:
     disk = interrupted(Deposit)
-    resumed(disk, LateGrid(disk, 9, 0), min_available_nodes=5, straggler_factor=2.0)
+    resumed(disk, LateGrid(disk, 9, 0), min_available_nodes=5, weighted_by_key="cases")
     assert disk.chain.head == WHOLE.chain.head
 
 

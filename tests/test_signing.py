@@ -203,9 +203,9 @@ class Hoard(MemoryStore):
 
 @pytest.fixture(scope="module")
 def indebted(keys: Path) -> tuple[list[Block], Hoard]:
-    """A run in which one rejected hop is a whole debt."""
+    """A run in which everybody begins with a whole debt, and hands on half of its way."""
     store = Hoard()
-    options = {"store": lambda: store, "debt_allowance": 0.0, "planted": 0.0}
+    options = {"store": lambda: store, "planted": 0.0, "first_debt": 1.0}
     return list(play(spoiling(relay_mod), keys, rounds=16, **options).chain), store
 
 
@@ -269,7 +269,7 @@ def test_who_is_in_debt_cannot_bring_back_an_old_model_by_half_of_its_way(keys: 
 
         return relay_mod(message, context, training)
 
-    blocks = list(play(turned, keys, rounds=16, debt_allowance=0.0).chain)
+    blocks = list(play(turned, keys, rounds=16, first_debt=1.0).chain)
     verdict = verify(blocks)
     assert verdict.ok, verdict.first_problem
     first_model = genesis_of(blocks)[0].model

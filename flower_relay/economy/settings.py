@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import ConfigurationError
 from ..options import CheckedSettings, at_least, between, key, number, optional, setting, whole
+from ..rules.rewards import LINEAGE_DECAY, TRAINER_SHARE
 from ..settings import RelaySettings
 from .policies import parse_mix
 
@@ -27,7 +28,7 @@ _FAN_OUT_ONLY = (
 )  # fmt: skip
 _CHAIN_ONLY = (
     "lanes", "max_leg", "examiners", "examiner_noise", "tolerance", "audit", "planted",
-    "debt_allowance", "bond_gain", "newcomer_bond", "examining_fee", "deposit_unit",
+    "deposit_unit",
 )  # fmt: skip
 _CONTRIBUTION_ONLY = ("mint", "trainer_share", "lineage_decay")
 
@@ -111,8 +112,16 @@ class EconomySettings(CheckedSettings):
         between(0.0, _MOST_COINS),
     )
     mint: float = _as_in_relay("mint")
-    trainer_share: float = _as_in_relay("trainer_share")
-    lineage_decay: float = _as_in_relay("lineage_decay")
+    trainer_share: float = setting(
+        TRAINER_SHARE,
+        "part of a credit that its trainer keeps; the rest goes to its lineage",
+        between(0.0, 1.0),
+    )
+    lineage_decay: float = setting(
+        LINEAGE_DECAY,
+        "what each generation back receives of what the next received",
+        between(0.0, 0.99),
+    )
 
     # The chain.
     lanes: int = _as_in_relay("lanes")
@@ -126,10 +135,6 @@ class EconomySettings(CheckedSettings):
     tolerance: float = _as_in_relay("tolerance")
     audit: float = _as_in_relay("audit")
     planted: float = _as_in_relay("planted")
-    debt_allowance: float = _as_in_relay("debt_allowance")
-    bond_gain: float = _as_in_relay("bond_gain")
-    newcomer_bond: float = _as_in_relay("newcomer_bond")
-    examining_fee: float = _as_in_relay("examining_fee")
     deposit_unit: float = _as_in_relay("deposit_unit")
 
     # What is kept.

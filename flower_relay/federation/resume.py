@@ -48,7 +48,6 @@ __all__ = [
 MAY_CHANGE = frozenset(
     {
         "min_available_nodes",
-        "straggler_factor",
         "weighted_by_key",
         "arrayrecord_key",
         "configrecord_key",

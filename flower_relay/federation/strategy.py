@@ -357,9 +357,7 @@ class RelayStrategy(Strategy):
         self.record = RunRecord(settings=settings, num_rounds=num_rounds)
         check_chain(self.chain, self._resume)
         begins = len(self.chain) == 0
-        courier = Courier(
-            metered, settings.straggler_factor, one_by_one=initial_arrays.count_bytes() > _LARGE
-        )
+        courier = Courier(metered, one_by_one=initial_arrays.count_bytes() > _LARGE)
         configs = [ConfigRecord(dict(c or {})) for c in (train_config, evaluate_config)]
         if begins:
             nodes = wait_for_nodes(metered, settings.min_available_nodes, timeout)

@@ -15,7 +15,7 @@ from itertools import chain
 from ..errors import LedgerError
 from ..rules.auction import version_in
 from ..rules.coins import effect_of
-from ..rules.rewards import faded
+from ..rules.rewards import POINTS_KEPT, VESTING_DELAY, faded
 from .blocks import (
     Admission,
     Block,
@@ -73,8 +73,8 @@ def _apply_deposit(state: State, block: Deposit) -> None:
         who.had_turn[:] = False
         who.income[:] = 0
         state.probation_used = False
-        state.points = faded(state.points, state.settings.points_kept)
-        state.fresh = [Counter(), *state.fresh][: 1 + state.settings.vesting_delay]
+        state.points = faded(state.points, POINTS_KEPT)
+        state.fresh = [Counter(), *state.fresh][: 1 + VESTING_DELAY]
     state.round, state.cycle, state.unit = block.round, block.cycle, block.unit
     state.deposit = block
     state.commitment = state.testing = state.settlement = None

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..rules.auction import auction_order, match, owner_bids, trainer_bids, version_in
-from ..rules.coins import COIN, to_units
+from ..rules.coins import COIN, EXAMINING_FEE, to_units
 from ..rules.roles import draw_trainers, next_cycle, turns_left
 from ..rules.standing import deposit_due
 from ..settings import RelaySettings
@@ -112,7 +112,7 @@ def _fan_out(
     trainers = draw_trainers(present, here, settings.fraction_train, rng, who.trains)
     bids = trainer_bids(purse[trainers], who.version[trainers], round, COIN)
     order = auction_order(bids, rng)
-    stakes = owner_bids(purse[owners], to_units(settings.examining_fee), settings.slots)
+    stakes = owner_bids(purse[owners], to_units(EXAMINING_FEE), settings.slots)
     stake_of = dict(zip(owners.tolist(), stakes.tolist(), strict=True))
     bid_of = dict(zip(trainers.tolist(), bids.tolist(), strict=True))
     pairs = match(owners, trainers[order], settings.slots)[:most_hops]

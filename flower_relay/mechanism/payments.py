@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..rules.coins import effect_of
 from ..rules.gate import usual_margin
-from ..rules.standing import new_bonds, new_debt, waiting_cycles
+from ..rules.standing import NEWCOMER_BOND, new_bonds, new_debt, waiting_cycles
 from .blocks import (
     Payment,
     Standing,
@@ -40,10 +40,9 @@ class Tally:
 
     def judge_hop(self, trainer: int, margin: float, *, rejected: bool) -> None:
         """Book a hop's margin on its trainer's debt, and the wait that follows a rejection."""
-        settings = self._state.settings
         before = self.debt_of(trainer)
         usual = usual_margin(self._state.margins)
-        debt = new_debt(before, margin, usual, settings.debt_scale, settings.debt_allowance)
+        debt = new_debt(before, margin, usual)
         self._debt[trainer] = debt
         wait = waiting_cycles(debt) if rejected else 0
         self._waits_until[trainer] = self._state.cycle + 1 + wait
@@ -55,7 +54,7 @@ class Tally:
     def welcome(self, trainer: int) -> None:
         """A newcomer's first accepted hop gives it a bond."""
         if self._state.who.newcomer[trainer]:
-            self._bond[trainer] = self._state.settings.newcomer_bond
+            self._bond[trainer] = NEWCOMER_BOND
 
     def judge_votes(
         self, committee: tuple[int, ...], votes: NDArray[np.float64], verdict: float, line: float
@@ -63,9 +62,7 @@ class Tally:
         """Book a committee's votes on their bonds; who was on the verdict's side of the line."""
         settings = self._state.settings
         before = np.array([self._bond_of(index) for index in committee])
-        after = new_bonds(
-            before, votes, verdict, tolerance=settings.tolerance, gain=settings.bond_gain
-        )
+        after = new_bonds(before, votes, verdict, tolerance=settings.tolerance)
         for index, bond, vote in zip(committee, after.tolist(), votes.tolist(), strict=True):
             if not np.isnan(vote):
                 self._bond[index] = bond

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..rules.coins import to_units
-from ..rules.rewards import audit_probability, divide, point_shares, vested
+from ..rules.rewards import VESTING, audit_probability, divide, point_shares, vested
 from ..rules.roles import turns_left
 from ..rules.votes import mean_step
 from .blocks import (
@@ -78,7 +78,7 @@ def _vest(state: State, tally: Tally) -> None:
     if state.paid_in >= state.cycle:
         return
     for participant, held in enumerate(_unvested(state).tolist()):
-        units = vested(held, tally.debt_of(participant), state.settings.vesting)
+        units = vested(held, tally.debt_of(participant), VESTING)
         tally.pay(participant, units, "vesting")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import LedgerError
-from ..rules.coins import to_units
-from ..rules.rewards import contribution_credit, divide, royalties
+from ..rules.coins import EXAMINING_FEE, to_units
+from ..rules.rewards import LINEAGE_DECAY, TRAINER_SHARE, contribution_credit, divide, royalties
 from ..rules.settlement import num_recognised, rank
 from .blocks import HopResult, LaneResult, Settlement
 from .fan_out import settle_fan_out
@@ -102,7 +102,7 @@ def _pay_contribution(
 ) -> None:
     settings, base = state.settings, lineage[hop.base]
     credit = contribution_credit(base.level + gain, base.mark)
-    shares = lineage.shares(hop.base, hop.trainer, settings.trainer_share, settings.lineage_decay)
+    shares = lineage.shares(hop.base, hop.trainer, TRAINER_SHARE, LINEAGE_DECAY)
     units = to_units(credit * settings.mint)
     for participant, amount in sorted(divide(units, shares, hop.trainer).items()):
         tally.pay(participant, amount, "contribution")
@@ -137,7 +137,7 @@ def _pay_examiners(state: State, tally: Tally) -> None:
             tally.examined[examiner] += name in fresh and utility is not None
     if testing.planted is not None:
         _judge_planted(state, tally)
-    fee = to_units(state.settings.examining_fee)
+    fee = to_units(EXAMINING_FEE)
     fan_out = state.settings.topology == "fan-out"
     for examiner in sorted(testing.committee):
         if fan_out or tally.agreed[examiner]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["effect_of", "COIN", "to_coins", "to_units"]
+__all__ = ["EXAMINING_FEE", "effect_of", "COIN", "to_coins", "to_units"]
+
+EXAMINING_FEE = 0.001
+"""Coins for one test; in a chain as much of it as the vote weighs."""
 
 COIN = 10**9
 """Units in one coin."""

@@ -18,6 +18,11 @@ import numpy as np
 from .coins import COIN
 
 __all__ = [
+    "LINEAGE_DECAY",
+    "POINTS_KEPT",
+    "TRAINER_SHARE",
+    "VESTING",
+    "VESTING_DELAY",
     "audit_probability",
     "contribution_credit",
     "divide",
@@ -27,6 +32,17 @@ __all__ = [
     "royalties",
     "vested",
 ]
+
+TRAINER_SHARE, LINEAGE_DECAY = 0.75, 0.9
+"""Fan-out: the part of a credit that its trainer keeps, and what each generation back receives
+of what the next received."""
+
+POINTS_KEPT = 0.75
+"""Chain: what points count a cycle later. A rise is divided by what audited hops added, in its
+own cycle and before."""
+
+VESTING, VESTING_DELAY = 0.2, 2
+"""Chain: the part of locked pay that is paid at each cycle's end, and the cycles before that."""
 
 _INSOLVENT = 0.5
 """The debt from which nothing is paid out: by default less than one wholly harmful hop leaves."""

@@ -11,13 +11,41 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["deposit_due", "new_bonds", "new_debt", "stride_of", "waiting_cycles"]
+__all__ = [
+    "BOND_GAIN",
+    "DEBT_ALLOWANCE",
+    "DEBT_SCALE",
+    "NEWCOMER_BOND",
+    "deposit_due",
+    "new_bonds",
+    "new_debt",
+    "stride_of",
+    "waiting_cycles",
+]
 
+
+DEBT_SCALE = 0.4
+"""Tolerances below the usual at which a hop counts as whole harm."""
+
+DEBT_ALLOWANCE = 0.3
+"""Debt that every hop is forgiven."""
+
+BOND_GAIN = 0.2
+"""How far one clear vote moves its examiner's bond."""
+
+NEWCOMER_BOND = 0.1
+"""Bond of a newcomer after its first accepted hop."""
 
 _MOST_DOUBLINGS = 20  # 2²⁰ cycles is for ever, and keeps the integers small
 
 
-def new_debt(debt: float, margin: float, usual: float, scale: float, allowance: float) -> float:
+def new_debt(
+    debt: float,
+    margin: float,
+    usual: float,
+    scale: float = DEBT_SCALE,
+    allowance: float = DEBT_ALLOWANCE,
+) -> float:
     """Debt after a hop: max(0, d + clip((usual − margin) / scale, −1, 1) − allowance).
 
     Parameters
@@ -63,7 +91,7 @@ def new_bonds(
     verdict: float,
     *,
     tolerance: float,
-    gain: float,
+    gain: float = BOND_GAIN,
 ) -> NDArray[np.float64]:
     """Bonds of a committee after a hop: b + gain · v · m, between 0 and 1.
 

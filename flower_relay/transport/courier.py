@@ -33,8 +33,8 @@ another second for those: with a reply open like that for w seconds, asking ever
 t/2 + w/t on average, least at √(2w), and w on a fleet was 0.06 (docs/fleet.md).
 """
 
-_LEAST_PATIENCE = 10.0
-"""Seconds that the slow half of a batch gets at least."""
+_LEAST_PATIENCE, _STRAGGLER = 10.0, 5.0
+"""What the slow half of a batch gets: seconds at least, and times what the fast half took."""
 
 _LEAST_DEADLINE, _MEDIANS, _ENOUGH, _KEPT = 30.0, 10.0, 5, 40
 """A deadline by what was seen: seconds at least, how many medians, of how many answers."""
@@ -114,16 +114,13 @@ class Courier:
     ----------
     grid : flwr.serverapp.Grid
         Where to push and pull.
-    straggler_factor : float
-        How much longer than its fast half a batch's slow half may take.
     one_by_one : bool
         Ask for one reply at a time, so that no two large ones are held at once.
     """
 
-    def __init__(self, grid: Grid, straggler_factor: float, *, one_by_one: bool = False) -> None:
+    def __init__(self, grid: Grid, *, one_by_one: bool = False) -> None:
         self._grid = grid
         self._one_by_one = one_by_one
-        self._straggler_factor = straggler_factor
         self._tickets: dict[str, _Ticket] = {}
         self._lost: list[_Ticket] = []
         self._pace = Pace()
@@ -209,7 +206,7 @@ class Courier:
         """Send a batch and collect it; the slow half waits only so long for.
 
         Once half of the batch has answered in t seconds, the rest may take
-        `straggler_factor` · t (at least ten seconds, at most the timeout), so that one
+        five times t (at least ten seconds, at most the timeout), so that one
         silent examiner does not hold a round until the deadline. What arrives for others
         meanwhile is handed to them.
         """
@@ -221,7 +218,7 @@ class Courier:
             self.serve()
             if not half and (half := 2 * len(arrivals) >= len(messages)):
                 took = time.monotonic() - began
-                patience = max(_LEAST_PATIENCE, self._straggler_factor * took)
+                patience = max(_LEAST_PATIENCE, _STRAGGLER * took)
                 self._hurry(message_ids, began + patience)
         return arrivals
 
