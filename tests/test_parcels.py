@@ -12,7 +12,7 @@ from flwr.app import ConfigRecord, Context, RecordDict
 
 from flower_relay.errors import ConfigurationError, RefusedError
 from flower_relay.federation.holdings import Forwarding
-from flower_relay.node.cache import PREFIX, cache_of
+from flower_relay.node.cache import cache_of
 from flower_relay.store import MemoryStore, canonical_bytes, model_name
 from flower_relay.wire.deltas import encode
 from flower_relay.wire.parcels import WHOLE, Step, difference_to, parcel_of, steps_of, taken, whole
