@@ -15,7 +15,16 @@ from flower_relay.federation.holdings import Forwarding
 from flower_relay.node.cache import cache_of
 from flower_relay.store import MemoryStore, canonical_bytes, model_name
 from flower_relay.wire.deltas import encode
-from flower_relay.wire.parcels import WHOLE, Step, difference_to, parcel_of, steps_of, taken, whole
+from flower_relay.wire.parcels import (
+    PREFIX,
+    WHOLE,
+    Step,
+    difference_to,
+    parcel_of,
+    steps_of,
+    taken,
+    whole,
+)
 
 
 def model(value: float, size: int = 4) -> dict[str, np.ndarray]:
