@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,9 @@ __all__ = ["Flaw", "fitting", "flaw_of", "shortened", "unlike"]
 
 Arrays = Mapping[str, NDArray[Any]]
 
+
+_PART = 1 << 18
+"""Numbers that are compared at a time."""
 
 _STILL = 1e-6
 """A change smaller than this part of the weights is none: it takes a few low bits to look new."""
@@ -44,19 +47,29 @@ def flaw_of(candidate: Arrays, base: Arrays) -> Flaw | None:
         return Flaw(fault="mis-shaped", reason=reason)
     moved = False
     for name, array in candidate.items():
-        changed = array != base[name]  # NaN differs from everything
-        if not changed.any():
-            continue
-        now, before = array[changed], base[name][changed]
-        if array.dtype.kind not in "fc":
-            moved = True
-            continue
-        if not np.isfinite(now).all():
-            return Flaw(fault="non-finite", reason=f"array '{name}' holds NaN or infinity")
-        moved = moved or _beyond_rounding(now, before)
+        for now, before in _differing(array, base[name]):
+            if array.dtype.kind not in "fc":
+                moved = True
+            elif not np.isfinite(now).all():
+                reason = f"array '{name}' holds NaN or infinity"
+                return Flaw(fault="non-finite", reason=reason)
+            else:
+                moved = moved or _beyond_rounding(now, before)
     if moved:
         return None
     return Flaw(fault="unchanged", reason="no array differs from the base by more than rounding")
+
+
+def _differing(
+    array: NDArray[Any], base: NDArray[Any]
+) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """What differs of an array and its base, part by part: large arrays are not copied whole."""
+    flat, before = array.reshape(-1), base.reshape(-1)
+    for start in range(0, flat.size, _PART):
+        part, was = flat[start : start + _PART], before[start : start + _PART]
+        changed = part != was  # NaN differs from everything
+        if changed.any():
+            yield part[changed], was[changed]
 
 
 def unlike(candidate: Arrays, base: Arrays) -> str | None:
