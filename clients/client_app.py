@@ -15,8 +15,13 @@ from typing import TYPE_CHECKING, Any
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
-from clients.data import Dataset, load_dataset
-from clients.hostile import Behaviour, before_training, is_hostile, parse_behaviour
+from clients.data import Dataset, load_dataset, model_for
+from clients.hostile import (
+    Behaviour,
+    before_training,
+    is_hostile,
+    parse_behaviour,
+)
 from clients.partition import partition, split_held_out
 from clients.privacy import private_if_asked
 from flower_relay.node.mod import make_relay_mod
@@ -61,11 +66,16 @@ class _Node:
     data: Dataset
     behaviour: Behaviour
 
+    @property
+    def data_name(self) -> str:
+        """The world."""
+        return str(self.config.get("data", "digits"))
+
     def model(self, arrays: ArrayRecord, *, to_train: bool = True) -> torch.nn.Module:
         """The run's model with the weights of a message; one not to be trained is shared."""
         from clients.models import loaded_model, scratch_model
 
-        name = str(self.config.get("model", "mlp"))
+        name = model_for(self.data_name, str(self.config.get("model", "")))
         form = (name, self.data.shape, self.data.num_classes)
         if not to_train and arrays.count_bytes() <= _SMALL:
             return loaded_model(*form, arrays)
@@ -257,4 +267,4 @@ def _shard(data_name: str, scheme: str, num_parts: int, seed: int, number: int) 
 @functools.lru_cache(maxsize=4)
 def _parts(data_name: str, scheme: str, num_parts: int, seed: int) -> list[Any]:
     data = load_dataset(data_name)
-    return partition(data.y, data.group, scheme, num_parts, seed)
+    return partition(data.strata, data.group, scheme, num_parts, seed)

@@ -9,7 +9,7 @@ import torch
 from flwr.app import ArrayRecord, MetricRecord
 
 from clients.backdoor import TARGET, triggered
-from clients.data import Dataset, load_dataset
+from clients.data import Dataset, load_dataset, model_for
 from clients.models import build_model, scratch_model
 from clients.training import evaluate_locally
 
@@ -19,8 +19,8 @@ __all__ = ["backdoor_rate", "initial_arrays", "test_metrics"]
 def initial_arrays(config: Mapping[str, Any]) -> ArrayRecord:
     """The run's first model: the same for every strategy of a seed."""
     data = load_dataset(str(config["data"]))
-    name, seed = str(config["model"]), int(config["seed"])
-    return ArrayRecord(build_model(name, data.shape, data.num_classes, seed).state_dict())
+    model = build_model(_name(config), data.shape, data.num_classes, int(config["seed"]))
+    return ArrayRecord(model.state_dict())
 
 
 def test_metrics(arrays: ArrayRecord, config: Mapping[str, Any]) -> MetricRecord:
@@ -42,6 +42,10 @@ def backdoor_rate(arrays: ArrayRecord, config: Mapping[str, Any]) -> float:
 
 
 def _model(arrays: ArrayRecord, data: Dataset, config: Mapping[str, Any]) -> torch.nn.Module:
-    model = scratch_model(str(config["model"]), data.shape, data.num_classes)
+    model = scratch_model(_name(config), data.shape, data.num_classes)
     model.load_state_dict(arrays.to_torch_state_dict())
     return model
+
+
+def _name(config: Mapping[str, Any]) -> str:
+    return model_for(str(config["data"]), str(config["model"]))

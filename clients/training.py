@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Evaluation", "evaluate_locally", "loss_bound", "train_locally"]
+__all__ = ["Evaluation", "evaluate_locally", "loss_bound", "losses_of", "train_locally"]
 
 
 class Evaluation(NamedTuple):
@@ -18,15 +18,18 @@ class Evaluation(NamedTuple):
     Attributes
     ----------
     loss : float
-        Cross-entropy, in nats.
+        Cross-entropy, in nats, of each place of a sequence; for a regression the squared
+        error, in units of the targets' variance.
     bounded_loss : float
         The mean of min(loss, bound), case by case; `loss_bound` is the bound.
     accuracy : float
-        Share of the cases whose true class is the likeliest.
+        Share of the cases (or places) whose true class is the likeliest; for a regression the
+        share of the variance that is explained, 0 where that is none.
     root_prob : float
         The mean of p^¼, p the probability of the true class: 0 … 1 whatever the number of
         classes. Unlike p itself it falls steeply below chance, and so sees early harm;
-        unlike the loss it still tells a good model from a better one.
+        unlike the loss it still tells a good model from a better one. For a regression the
+        mean of e^−(squared error).
     """
 
     loss: float
@@ -53,8 +56,15 @@ class Evaluation(NamedTuple):
 
 
 def loss_bound(num_classes: int) -> float:
-    """2 ln C nats: twice what chance gives."""
-    return 2 * math.log(num_classes)
+    """Twice what chance gives: 2 ln C nats; for a regression (one output) two variances."""
+    return 2 * math.log(num_classes) if num_classes > 1 else 2.0
+
+
+def losses_of(outputs: Tensor, y: Tensor) -> Tensor:
+    """One loss a target: cross-entropy of classes, squared error of real numbers."""
+    if y.is_floating_point():
+        return (outputs.squeeze(1) - y) ** 2
+    return functional.cross_entropy(outputs, y, reduction="none")
 
 
 def train_locally(
@@ -82,7 +92,7 @@ def train_locally(
         batches = _batches(len(y), batch_size, generator)
         total = 0.0
         for batch in batches:
-            loss = functional.cross_entropy(model(x[batch]), y[batch])
+            loss = _mean_loss(model(x[batch]), y[batch])
             if proximal_mu > 0:
                 pairs = zip(model.parameters(), anchor, strict=True)
                 pull = torch.stack([((p - a) ** 2).sum() for p, a in pairs]).sum()
@@ -93,6 +103,13 @@ def train_locally(
             total += float(loss.detach()) * len(batch)
         mean_loss = total / len(y)
     return mean_loss
+
+
+def _mean_loss(outputs: Tensor, y: Tensor) -> Tensor:
+    """The mean of `losses_of`, with one rounding where PyTorch has a mean of its own."""
+    if y.is_floating_point():
+        return losses_of(outputs, y).mean()
+    return functional.cross_entropy(outputs, y)
 
 
 @torch.no_grad()
@@ -122,9 +139,12 @@ def evaluate_locally(model: nn.Module, x: Tensor, y: Tensor, num_classes: int) -
     """Evaluate on cases; where the outputs are NaN a case counts as the worst there is."""
     model.eval()
     outputs = torch.cat([model(piece) for piece in torch.split(x, 512)])
-    losses = functional.cross_entropy(outputs, y, reduction="none")
-    bound = loss_bound(num_classes)
+    losses, bound = losses_of(outputs, y), loss_bound(num_classes)
     bounded = losses.nan_to_num(bound, bound, bound).clamp(max=bound).mean()
-    accuracy = (outputs.argmax(1) == y).float().mean()
-    root_prob = torch.exp(-losses / 4).nan_to_num(0.0).mean()
+    if y.is_floating_point():
+        accuracy = (1 - losses.mean()).nan_to_num(0.0).clamp(min=0.0)
+        root_prob = torch.exp(-losses).nan_to_num(0.0).mean()
+    else:
+        accuracy = (outputs.argmax(1) == y).float().mean()
+        root_prob = torch.exp(-losses / 4).nan_to_num(0.0).mean()
     return Evaluation(float(losses.mean()), float(bounded), float(accuracy), float(root_prob))

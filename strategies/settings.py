@@ -122,9 +122,10 @@ def refuse_sybils(config: Mapping[str, Any]) -> None:
 
 def _check_clients(config: Mapping[str, Any]) -> None:
     """Names that the ClientApp would only stumble over in the first round."""
-    if config["model"] not in MODELS:
+    if config["model"] not in ("", *MODELS):
         raise ConfigurationError(
-            f"model = {config['model']!r}: expected one of {', '.join(MODELS)}."
+            f"model = {config['model']!r}: expected one of {', '.join(MODELS)}, or nothing for "
+            "the one that suits the data."
         )
     if config["local-dp-epsilon"] and config["model"] == "resnet18":
         raise ConfigurationError(
