@@ -9,16 +9,26 @@ import torch
 from flwr.app import ArrayRecord, MetricRecord
 
 from clients.backdoor import TARGET, triggered
-from clients.data import Dataset, load_dataset, model_for
+from clients.conduct import FLIPPED, FLIPPED_TO
+from clients.data import Dataset, Task, load_dataset, model_for
+from clients.hostile import Behaviour, parse_behaviour
 from clients.models import build_model, scratch_model
 from clients.training import evaluate_locally
+from flower_relay.errors import ConfigurationError
 
-__all__ = ["backdoor_rate", "initial_arrays", "test_metrics"]
+__all__ = ["attack_rate", "backdoor_rate", "flip_rate", "initial_arrays", "test_metrics"]
 
 
 def initial_arrays(config: Mapping[str, Any]) -> ArrayRecord:
-    """The run's first model: the same for every strategy of a seed."""
+    """The run's first model: the same for every strategy of a seed.
+
+    Raises
+    ------
+    ConfigurationError
+        When the data cannot be had, or model or attack do not suit it.
+    """
     data = load_dataset(str(config["data"]))
+    _check_attack(parse_behaviour(str(config.get("hostile", ""))), data)
     model = build_model(_name(config), data.shape, data.num_classes, int(config["seed"]))
     return ArrayRecord(model.state_dict())
 
@@ -39,6 +49,38 @@ def backdoor_rate(arrays: ArrayRecord, config: Mapping[str, Any]) -> float:
     model = _model(arrays, data, config).eval()
     outputs = torch.cat([model(piece) for piece in torch.split(triggered(others), 512)])
     return float((outputs.argmax(1) == TARGET).float().mean())
+
+
+@torch.no_grad()
+def flip_rate(arrays: ArrayRecord, config: Mapping[str, Any]) -> float:
+    """Share of the test cases of the flipped class that are called what the flip teaches."""
+    data = load_dataset(str(config["data"]))
+    of_class = torch.from_numpy(data.x_test[data.y_test == FLIPPED])
+    outputs = _model(arrays, data, config).eval()(of_class)
+    return float((outputs.argmax(1) == FLIPPED_TO).float().mean())
+
+
+def attack_rate(arrays: ArrayRecord, config: Mapping[str, Any]) -> float | None:
+    """How often an attack gets what it is after; None for those that only do harm."""
+    behaviour = parse_behaviour(str(config["hostile"]))
+    if "backdoor" in behaviour:
+        return backdoor_rate(arrays, config)
+    return flip_rate(arrays, config) if "class-flip" in behaviour else None
+
+
+def _check_attack(behaviour: Behaviour, data: Dataset) -> None:
+    """Refuse an attack that this data has nothing for, before anybody trains."""
+    pictures = len(data.shape) == 3 and min(data.shape[1:]) > 1
+    if "backdoor" in behaviour and not pictures:
+        raise ConfigurationError(
+            f"hostile = 'backdoor': its trigger is a square in a picture, and a case of this "
+            f"data is of shape {data.shape}; take another attack."
+        )
+    if behaviour.parts & {"backdoor", "class-flip"} and data.task is not Task.CLASSIFICATION:
+        raise ConfigurationError(
+            f"hostile = {' and '.join(sorted(behaviour.parts))!r}: it calls one class another, "
+            f"and this data is a {data.task}; take another attack."
+        )
 
 
 def _model(arrays: ArrayRecord, data: Dataset, config: Mapping[str, Any]) -> torch.nn.Module:

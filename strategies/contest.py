@@ -18,8 +18,7 @@ from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
 from flwr.serverapp.strategy import Result, Strategy
 
 from clients.client_app import app as client_app
-from clients.evaluation import backdoor_rate, initial_arrays, test_metrics
-from clients.hostile import parse_behaviour
+from clients.evaluation import attack_rate, initial_arrays, test_metrics
 from clients.sybils import Sybils
 from flower_relay import InMemoryGrid, RelayStrategy
 from flower_relay.comparison.devices import FLEETS, draw_devices
@@ -176,14 +175,9 @@ class _Recorder:
                 "seconds": {name: round(s, 4) for name, s in grid.seconds.items()},
                 "accuracy": metrics["test_acc"],
                 "loss": _finite(float(metrics["test_loss"])),  # type: ignore[arg-type]
-                "backdoor": self._backdoor(arrays),
+                "backdoor": attack_rate(arrays, self._run.config),
             }
         )
-
-    def _backdoor(self, arrays: ArrayRecord) -> float | None:
-        """Share of triggered cases that are fooled; None where nobody opens a backdoor."""
-        opens = "backdoor" in parse_behaviour(str(self._run.config["hostile"]))
-        return backdoor_rate(arrays, self._run.config) if opens else None
 
 
 def _finite(value: float) -> float | None:

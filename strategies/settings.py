@@ -113,10 +113,11 @@ def refuse_sybils(config: Mapping[str, Any]) -> None:
     ConfigurationError
         When the config names it.
     """
-    if "sybil" in parse_behaviour(str(config["hostile"])):
+    if parse_behaviour(str(config["hostile"])).parts & {"sybil", "crowd"}:
         raise ConfigurationError(
-            f"hostile = {config['hostile']!r}: a sybil reconnects as another node, which a "
-            "ClientApp under Flower cannot do; leave it out, or use clients.sybils in memory."
+            f"hostile = {config['hostile']!r}: a sybil reconnects as another node and a crowd "
+            "brings more, which a ClientApp under Flower cannot do; leave it out, or use "
+            "clients.sybils in memory."
         )
 
 
