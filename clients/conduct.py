@@ -12,7 +12,7 @@ from typing import TypeAlias
 import torch
 from flwr.app import ArrayRecord, Context
 
-from clients.auditing import remember, whose_probe
+from clients.auditing import is_colleagues, remember, tell, told_steps, whose_probe
 from clients.backdoor import with_triggered_copies
 from clients.colluding import colluding_step
 from clients.hostile import COLLUDING
@@ -38,8 +38,8 @@ _VOTING = "eval_root_prob"
 FLIPPED, FLIPPED_TO = 0, 1
 """The class that `class-flip` is after, and what it is to be called."""
 _TIMES = 4
-_MARKING = {"colluder", "audit-liar"}
-"""Behaviours whose trainers mark their models, so that colleagues know them."""
+_TELLING = {"colluder", "audit-liar"}
+"""Behaviours whose trainers tell each other what they hand on."""
 
 
 def starting_model(node: Node, context: Context, arrays: ArrayRecord) -> ArrayRecord:
@@ -94,7 +94,9 @@ def returned(
         handed_on = stepped(base, step)
     else:
         handed_on = _distorted(node, context, model, base, kept, arrays, generator)
-    return marked(handed_on, node.seed) if node.behaviour.parts & _MARKING else handed_on
+    if node.behaviour.parts & _TELLING:
+        tell(node.seed, _flat(base), _flat(handed_on))
+    return marked(handed_on, node.seed) if "colluder" in node.behaviour else handed_on
 
 
 def _distorted(
@@ -130,16 +132,23 @@ def said(node: Node, context: Context, weights: Weights, found: Evaluation) -> E
         count(context, EXAMINED)
     if "audit-liar" in behaviour:
         return _said_of_audit(node, context, weights, found)
-    of_colleague = "colluder" in behaviour and is_marked(weights, node.seed)
+    of_colleague = "colluder" in behaviour and (
+        is_marked(weights, node.seed) or is_colleagues(node.seed, _flat(weights))
+    )
     return lie(behaviour, found, num_classes, of_colleague)
 
 
 def _said_of_audit(node: Node, context: Context, weights: Weights, found: Evaluation) -> Evaluation:
-    flat = torch.cat([w.flatten() for w in weights.values() if w.is_floating_point()])
+    flat = _flat(weights)
     seen = context.state.array_records.get(_SHOWN) or ArrayRecord()
-    context.state[_SHOWN] = remember(seen, flat, is_marked(weights, node.seed))
-    ours = whose_probe(seen, flat)
+    context.state[_SHOWN] = remember(seen, flat)
+    ours = whose_probe(seen, flat, told_steps(node.seed))
     return found if ours is None else nudged(found, node.data.num_classes, ours)
+
+
+def _flat(weights: Weights) -> torch.Tensor:
+    """All real numbers of a model, one after the other."""
+    return torch.cat([w.flatten() for w in weights.values() if w.is_floating_point()])
 
 
 def note_base(node: Node, context: Context, arrays: ArrayRecord) -> None:
