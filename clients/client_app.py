@@ -8,6 +8,7 @@ a relay sends it only what is new of a model.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ from flower_relay.node.mod import make_relay_mod
 
 if TYPE_CHECKING:
     import torch
+
+    from clients.variates import Variates
 
 __all__ = ["app"]
 
@@ -44,6 +47,7 @@ app = ClientApp(mods=[_as_its_name_says, make_relay_mod(lasting_keys_only=True)]
 def train(message: Message, context: Context) -> Message:
     """Train on this node's cases, from the weights of the message."""
     from clients.conduct import cases_of, note_base, note_training, returned, starting_model
+    from clients.variates import Variates
 
     node = node_of(context)
     before_training(node.behaviour)
@@ -51,7 +55,9 @@ def train(message: Message, context: Context) -> Message:
     arrays = starting_model(node, context, arrays)
     model = node.model(arrays)
     base = {name: w.clone() for name, w in model.state_dict().items()}
-    loss, generator = _train(node, model, config, node.number, cases_of(node))
+    cases, control = cases_of(node), message.content.array_records.get("control")
+    variates = None if control is None else Variates(context, control)
+    loss, generator = _train(node, model, config, node.number, cases, variates)
     trained = dict(model.state_dict())
     if node.behaviour.parts:
         update_of = _updates(node, arrays, config)
@@ -66,6 +72,8 @@ def train(message: Message, context: Context) -> Message:
     # In the order in which they came, which Flower's privacy mod insists on.
     ordered = ArrayRecord({name: trained[name] for name in arrays if name in trained} | trained)
     content = RecordDict({"arrays": ordered, "metrics": MetricRecord(metrics)})
+    if variates is not None:
+        content["control"] = variates.change
     return Message(content, reply_to=message)
 
 
@@ -95,6 +103,7 @@ def _train(
     config: ConfigRecord,
     number: int,
     cases: tuple[torch.Tensor, torch.Tensor],
+    variates: Variates | None = None,
 ) -> tuple[float, torch.Generator]:
     """Train a model in place as a participant would; its loss, and the generator it left."""
     import torch
@@ -105,16 +114,22 @@ def _train(
         node.seed, number, _number(config, "server-round", 0), _number(config, "hop-seed", 0)
     )
     generator = torch.Generator().manual_seed(seed)
-    loss = train_locally(
+    lr = _number(config, "lr", node.config.get("learning-rate", 0.2))
+    epochs = int(_number(config, "local-epochs", node.config.get("local-epochs", 1)))
+    batch_size = int(node.config.get("batch-size", 16))
+    train_once = functools.partial(
+        train_locally,
         model,
         *cases,
-        lr=_number(config, "lr", node.config.get("learning-rate", 0.2)),
-        epochs=int(_number(config, "local-epochs", node.config.get("local-epochs", 1))),
-        batch_size=int(node.config.get("batch-size", 16)),
+        lr=lr,
+        epochs=epochs,
+        batch_size=batch_size,
         generator=generator,
         proximal_mu=_number(config, "proximal-mu", 0.0),
     )
-    return loss, generator
+    if variates is None:
+        return train_once(), generator
+    return variates.around(train_once, model, lr, len(cases[1]), batch_size, epochs), generator
 
 
 def _updates(

@@ -16,7 +16,10 @@ from clients.models import build_model, scratch_model
 from clients.training import evaluate_locally
 from flower_relay.errors import ConfigurationError
 
-__all__ = ["attack_rate", "backdoor_rate", "flip_rate", "initial_arrays", "test_metrics"]
+__all__ = [
+    "attack_rate", "backdoor_rate", "by_groups", "flip_rate", "initial_arrays", "test_metrics",
+    "without_learning",
+]  # fmt: skip
 
 
 def initial_arrays(config: Mapping[str, Any]) -> ArrayRecord:
@@ -39,6 +42,24 @@ def test_metrics(arrays: ArrayRecord, config: Mapping[str, Any]) -> MetricRecord
     x, y = torch.from_numpy(data.x_test), torch.from_numpy(data.y_test)
     found = evaluate_locally(_model(arrays, data, config), x, y, data.num_classes)
     return MetricRecord({"test_loss": found.loss, "test_acc": found.accuracy})
+
+
+def without_learning(config: Mapping[str, Any]) -> dict[str, float]:
+    """The test accuracy of who has learned nothing."""
+    return {"nothing_learned": load_dataset(str(config["data"])).nothing_learned}
+
+
+def by_groups(arrays: ArrayRecord, config: Mapping[str, Any]) -> dict[str, float]:
+    """Mean test accuracy over natural groups, each counted once; nothing where there are none."""
+    data = load_dataset(str(config["data"]))
+    if data.group_test is None:
+        return {}
+    model, found = _model(arrays, data, config), []
+    x, y = torch.from_numpy(data.x_test), torch.from_numpy(data.y_test)
+    for group in sorted(set(data.group_test.tolist())):
+        own = torch.from_numpy(data.group_test == group)
+        found.append(evaluate_locally(model, x[own], y[own], data.num_classes).accuracy)
+    return {"group_accuracy": sum(found) / len(found)}
 
 
 @torch.no_grad()

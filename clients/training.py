@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Evaluation", "evaluate_locally", "loss_bound", "losses_of", "train_locally"]
+__all__ = ["Evaluation", "evaluate_locally", "loss_bound", "losses_of", "steps_in", "train_locally"]
 
 
 class Evaluation(NamedTuple):
@@ -77,6 +78,7 @@ def train_locally(
     batch_size: int,
     generator: torch.Generator,
     proximal_mu: float = 0.0,
+    drift: Mapping[str, Tensor] | None = None,
 ) -> float:
     """Train in place with SGD; the mean loss of the last epoch.
 
@@ -84,6 +86,8 @@ def train_locally(
     ----------
     proximal_mu : float
         Weight of FedProx's pull to where the training began (Li et al. 2020).
+    drift : mapping of parameter's name to tensor, optional
+        What SCAFFOLD takes off each gradient (Karimireddy et al. 2020).
     """
     anchor = [parameter.detach().clone() for parameter in model.parameters()]
     model.train()
@@ -99,6 +103,8 @@ def train_locally(
                 torch.autograd.backward(loss + proximal_mu / 2 * pull)
             else:
                 torch.autograd.backward(loss)
+            if drift is not None:
+                _correct(model, drift)
             _step(model, lr)
             total += float(loss.detach()) * len(batch)
         mean_loss = total / len(y)
@@ -123,6 +129,19 @@ def _step(model: nn.Module, lr: float) -> None:
         if parameter.grad is not None:
             parameter.add_(parameter.grad, alpha=-lr)
             parameter.grad = None
+
+
+@torch.no_grad()
+def _correct(model: nn.Module, drift: Mapping[str, Tensor]) -> None:
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None and name in drift:
+            parameter.grad.sub_(drift[name])
+
+
+def steps_in(size: int, batch_size: int, epochs: int) -> int:
+    """How many steps training makes; a last batch of one joins the one before."""
+    full, rest = divmod(size, batch_size)
+    return epochs * (full + (rest > 1 or (rest == 1 and full == 0)))
 
 
 def _batches(size: int, batch_size: int, generator: torch.Generator) -> list[Tensor]:

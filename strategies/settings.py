@@ -28,7 +28,7 @@ RELAYS = ("relay", "relay-untested", "relay-fanout", "cyclic")
 
 STRATEGY_NAMES = (
     "relay", "relay-untested", "relay-fanout", "cyclic", "fedavg", "fedprox", "fedavgm", "fedadam",
-    "fedmedian", "fedtrimmedavg", "multikrum",
+    "scaffold", "daisychain", "fedmedian", "fedtrimmedavg", "multikrum",
 )  # fmt: skip
 
 
@@ -155,7 +155,7 @@ def _check_numbers(config: Mapping[str, Any]) -> None:
     """Values that Flower's strategies would only refuse after Ray has started."""
     for key in (
         "rounds", "local-epochs", "batch-size", "evaluate-every", "min-available-nodes",
-        "num-nodes-to-select",
+        "num-nodes-to-select", "average-every",
     ):  # fmt: skip
         _at_least(config, key, 1)
     for key in ("budget", "seed", "num-malicious-nodes"):

@@ -82,3 +82,15 @@ def test_more_local_epochs_are_fewer_hops_of_the_budget() -> None:
 def test_a_setting_that_there_is_not_is_refused(change: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         run_config(cell("relay") | change)
+
+
+def test_robust_rules_are_told_of_the_attack_unless_a_cell_says_so() -> None:
+    attacked = {"attack": "noise", "share": 0.4, "nodes": 20, "settings": {"fraction-train": 0.5}}
+    krum = run_config(cell("multikrum", **attacked))
+    assert (krum["num-malicious-nodes"], krum["num-nodes-to-select"]) == (4, 6)  # of ten
+    assert run_config(cell("fedtrimmedavg", **attacked))["trim"] == 0.4
+    assert run_config(cell("fedtrimmedavg"))["trim"] == 0.2
+    told = run_config(cell("multikrum:num-nodes-to-select=1", **attacked))
+    assert told["num-nodes-to-select"] == 1
+    clean = run_config(cell("multikrum", nodes=20))
+    assert (clean["num-malicious-nodes"], clean["num-nodes-to-select"]) == (0, 10)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from ..files import Results
+from ..plan import TUNING_NOTES
 
 __all__ = ["origin_view"]
 
@@ -15,6 +17,9 @@ _REPEATED = {
     "attacks": "--attack", "shares": "--share",
 }  # fmt: skip
 """Options that are given once for each value of a plan."""
+
+
+_ONCE = ("nodes", "budget", "engine", "fleet", "target", "tuning_seeds", "player", "app")
 
 
 def origin_view(results: Results) -> dict[str, Any]:
@@ -47,11 +52,13 @@ def _command(plan: Mapping[str, Any]) -> str:
             words += [option, str(value or "none")]
     seeds = plan.get("seeds") or [0]
     words += ["--first-seed", str(min(seeds)), "--seeds", str(max(seeds) - min(seeds) + 1)]
-    for key in ("nodes", "budget", "engine", "fleet", "target"):
+    for key in _ONCE:
         if key in plan:
-            words += [f"--{key}", str(plan[key])]
+            words += [f"--{key.replace('_', '-')}", str(plan[key])]
+    if "tuned" in plan:
+        words.append("--tune" if plan["tuned"] else "--no-tune")
     for key, value in (plan.get("settings") or {}).items():
-        words += ["--set", f"{key}={value}"]
+        words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
     return shlex.join(words)
 
 
@@ -61,10 +68,19 @@ def _tuned(name: str, found: Any) -> dict[str, Any]:
     return {
         "name": name.split("|"),
         "settings": ", ".join(
-            f"{key} {_text(value)}" for key, value in settings.items() if key != "tried"
+            f"{key} {_text(value)}" for key, value in settings.items() if key not in TUNING_NOTES
         ),
         "tried": len(settings.get("tried") or ()),
+        "runs": _cost(settings, "runs"),
+        "epochs": _cost(settings, "client-epochs"),
     }
+
+
+def _cost(settings: Mapping[str, Any], what: str) -> str:
+    """What a tuning cost; nothing where it was not noted."""
+    noted = settings.get("cost")
+    value = noted.get(what) if isinstance(noted, Mapping) else None
+    return f"{value:,.0f}" if isinstance(value, int | float) else "–"
 
 
 def _text(value: Any) -> str:
