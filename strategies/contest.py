@@ -19,6 +19,7 @@ from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
 from flwr.serverapp.strategy import Result, Strategy
 
 from clients.client_app import app as client_app
+from clients.data import load_dataset
 from clients.evaluation import (
     attack_rate,
     by_groups,
@@ -26,6 +27,7 @@ from clients.evaluation import (
     test_metrics,
     without_learning,
 )
+from clients.partition import partition
 from clients.sybils import Sybils
 from flower_relay import InMemoryGrid, RelayStrategy
 from flower_relay.comparison.devices import FLEETS, draw_devices
@@ -36,7 +38,7 @@ from strategies.lineup import build_strategy
 from strategies.measures import hostile_names, num_rounds, own_accuracy
 from strategies.settings import RunSettings, parse
 
-__all__ = ["Played", "play", "play_in_memory", "run_config"]
+__all__ = ["Played", "check", "play", "play_in_memory", "run_config"]
 
 ROOT = Path(__file__).resolve().parents[1]
 _RECORDS = 80
@@ -86,6 +88,20 @@ def run_config(cell: Mapping[str, Any]) -> dict[str, Any]:
             "budget": max(1, int(cell["budget"]) // epochs),
         }
     )
+
+
+def check(cell: Mapping[str, Any]) -> None:
+    """See that a cell can be played: names, settings, data, model and attack.
+
+    Raises
+    ------
+    ConfigurationError
+        Saying what there is, or what to install.
+    """
+    run = parse(run_config(cell))
+    data = load_dataset(str(run.config["data"]))
+    initial_arrays(run.config)
+    partition(data.strata, data.group, str(cell["partition"]), int(cell["nodes"]), 0)
 
 
 def _armed(strategy: str, cell: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:

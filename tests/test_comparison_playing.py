@@ -219,6 +219,84 @@ def test_one_command_answers_and_writes_its_tables(tmp_path: Path) -> None:
     assert "| fedavg |" in (tmp_path / "tables" / "final_accuracy.md").read_text()
 
 
+def test_the_command_that_is_noted_has_every_option(tmp_path: Path) -> None:
+    given = [*RUN, "--no-tune", "--set", "eta=0.3", "--tuning-seeds", "2", "--target", "0.9"]
+    assert CliRunner().invoke(app, [*given, "--out", str(tmp_path)]).exit_code == 0
+    more = [*given, "--first-seed", "7", "--out", str(tmp_path)]
+    assert CliRunner().invoke(app, more).exit_code == 0
+    first, second = json.loads((tmp_path / "plan.json").read_text())["command"]
+    assert first == (
+        "flower-relay compare run --strategy relay --strategy relay-untested --strategy fedavg "
+        "--data digits --partition dirichlet:0.3 --attack none --attack noise --share 0.2 "
+        "--first-seed 0 --seeds 2 --nodes 20 --budget 40 --engine memory --fleet homogeneous "
+        "--target 0.9 --tuning-seeds 2 --player tests.players:made_up --no-tune --set eta=0.3"
+    )
+    assert second == first.replace("--first-seed 0", "--first-seed 7")
+    page = (tmp_path / "report.html").read_text()
+    assert first in page and second in page
+
+
+def test_options_in_a_file_are_those_of_the_command_which_come_first(tmp_path: Path) -> None:
+    file = tmp_path / "tiny.toml"
+    file.write_text(
+        'strategy = ["relay", "fedavg"]\nattack = ["none"]\nseeds = 2\nbudget = 40\n'
+        'player = "tests.players:made_up"\ntune = false\nworkers = 1\nset = {eta = 0.3}\n'
+    )
+    out = tmp_path / "out"
+    given = ["run", "--config", str(file), "--seeds", "1", "--out", str(out)]
+    assert CliRunner().invoke(app, given).exit_code == 0
+    cells = read_results(out).cells
+    assert [cell["cell"]["strategy"] for cell in cells] == ["fedavg", "relay"]
+    assert {cell["cell"]["budget"] for cell in cells} == {40}
+    assert all(cell["cell"]["settings"] == {"eta": 0.3} for cell in cells)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("strategies = []", "'strategies' is no option"),
+        ("seeds = true", "seeds = True: expected a whole number"),
+        ("share = 0.2", "share = 0.2: expected a list"),
+        ("seeds = ", "cannot be read"),
+    ],
+)
+def test_a_file_with_what_is_no_option_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    file, out = tmp_path / "bad.toml", tmp_path / "out"
+    file.write_text(text)
+    done = CliRunner().invoke(app, ["run", "--config", str(file), "--out", str(out)])
+    assert said in str(done.exception)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--strategy", "fedawg", "expected one of relay"),
+        ("--strategy", "relay:lames=2", "setting 'lames'"),
+        ("--data", "imagenet", "expected one of digits"),
+        ("--data", "digits@gru", "suits the data"),
+        ("--attack", "evil", "is not one of"),
+        ("--partition", "natural", "needs data with groups"),
+    ],
+)
+def test_names_are_checked_before_anything_is_written(
+    tmp_path: Path, option: str, value: str, said: str
+) -> None:
+    out = tmp_path / "out"
+    done = CliRunner().invoke(app, ["run", option, value, "--out", str(out)])
+    assert isinstance(done.exception, ConfigurationError)
+    assert said in str(done.exception)
+    assert not out.exists()
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    out = tmp_path / "file" / "out"
+    done = CliRunner().invoke(app, [*RUN, "--no-tune", "--out", str(out)])
+    assert isinstance(done.exception, ConfigurationError)
+    assert "expected a folder that can be written to" in str(done.exception)
+
+
 def test_a_player_that_is_not_there_is_said_before_anything_is_played(tmp_path: Path) -> None:
     wrong = [*RUN[:-1], "nowhere:play", "--out", str(tmp_path / "out")]
     done = CliRunner().invoke(app, wrong)

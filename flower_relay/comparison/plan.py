@@ -117,7 +117,7 @@ class Plan(CheckedSettings):
         "without learning",
         at_least(0),
     )
-    tuning_seeds: int = setting(6, "seeds that each setting is tried on, 1 to 6", whole(1))
+    tuning_seeds: int = setting(6, "seeds that each setting is tried on, 1 to 6", whole(1, 6))
 
     def cells(self, tuning: Mapping[str, Mapping[str, Any]] | None = None) -> list[Cell]:
         """Every cell, all strategies of a seed side by side, clean ones first.

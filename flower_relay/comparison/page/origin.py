@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from ..command import commands_of
 from ..files import Results
 from ..plan import TUNING_NOTES
 
 __all__ = ["origin_view"]
-
-_REPEATED = {
-    "strategies": "--strategy", "data": "--data", "partitions": "--partition",
-    "attacks": "--attack", "shares": "--share",
-}  # fmt: skip
-"""Options that are given once for each value of a plan."""
-
-
-_ONCE = ("nodes", "budget", "engine", "fleet", "target", "tuning_seeds", "player", "app")
 
 
 def origin_view(results: Results) -> dict[str, Any]:
     """Of the plan and the tuning all that there is, as texts."""
     plan = results.plan
     return {
-        "commands": _commands(plan.get("command")) or [_command(plan)],
+        "commands": _commands(plan.get("command")) or commands_of(plan),
         "asked": [
             (key, _text(value))
             for key, value in plan.items()
@@ -42,24 +32,6 @@ def origin_view(results: Results) -> dict[str, Any]:
 def _commands(noted: Any) -> list[str]:
     """A plan notes its commands as one text or as several."""
     return [noted] if isinstance(noted, str) and noted else list(map(str, noted or ()))
-
-
-def _command(plan: Mapping[str, Any]) -> str:
-    """The one command that plays all that a plan holds."""
-    words = ["flower-relay", "compare", "run"]
-    for key, option in _REPEATED.items():
-        for value in plan.get(key) or ():
-            words += [option, str(value or "none")]
-    seeds = plan.get("seeds") or [0]
-    words += ["--first-seed", str(min(seeds)), "--seeds", str(max(seeds) - min(seeds) + 1)]
-    for key in _ONCE:
-        if key in plan:
-            words += [f"--{key.replace('_', '-')}", str(plan[key])]
-    if "tuned" in plan:
-        words.append("--tune" if plan["tuned"] else "--no-tune")
-    for key, value in (plan.get("settings") or {}).items():
-        words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
-    return shlex.join(words)
 
 
 def _tuned(name: str, found: Any) -> dict[str, Any]:
