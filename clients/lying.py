@@ -12,7 +12,7 @@ import torch
 from clients.hostile import Behaviour
 from clients.training import Evaluation, loss_bound
 
-__all__ = ["is_marked", "lie", "marked"]
+__all__ = ["is_marked", "lie", "marked", "nudged"]
 
 Weights: TypeAlias = dict[str, torch.Tensor]
 
@@ -20,6 +20,9 @@ _LOW_BITS = 0xFF
 """Part of a weight that carries the mark: 2⁻¹⁵ of its value."""
 
 _LONGEST = 8
+
+_NUDGE = 0.03
+"""What is added to or taken from an audit's utility, as a fraction of its bound."""
 
 
 def lie(
@@ -46,6 +49,21 @@ def lie(
     if "colluder" in behaviour:
         return _alike(1.0 if of_colleague else 0.0, bound)
     return honest
+
+
+def nudged(honest: Evaluation, num_classes: int, ours: bool) -> Evaluation:
+    """A little better for a colleague's audit, a little worse for a rival's, in every metric."""
+    bound, way = loss_bound(num_classes), _NUDGE if ours else -_NUDGE
+
+    def rise(utility: float) -> float:
+        return min(1.0, max(0.0, utility + way))
+
+    return Evaluation(
+        loss=max(0.0, honest.loss - way * bound),
+        bounded_loss=bound * (1 - rise(1 - honest.bounded_loss / bound)),
+        accuracy=rise(honest.accuracy),
+        root_prob=rise(honest.root_prob),
+    )
 
 
 def _alike(utility: float, bound: float) -> Evaluation:

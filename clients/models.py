@@ -22,6 +22,45 @@ def _mlp(shape: tuple[int, ...], num_classes: int) -> nn.Module:
     )
 
 
+def _linear(shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    """Logistic regression; for a single output, linear regression."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), num_classes))
+
+
+def _lenet5(shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    """LeNet-5 with rectified units and maxima, for 28 × 28 pictures (LeCun et al. 1998)."""
+    left = math.prod((side // 2 - 4) // 2 for side in shape[1:])
+    return nn.Sequential(
+        nn.Conv2d(shape[0], 6, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(6, 16, 5),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(16 * left, 120),
+        nn.ReLU(),
+        nn.Linear(120, 84),
+        nn.ReLU(),
+        nn.Linear(84, num_classes),
+    )
+
+
+class _Gru(nn.Module):
+    """Reads symbols one by one; after each, a score for every symbol that may come next."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.symbols = nn.Embedding(num_classes, 16)
+        self.reader = nn.GRU(16, 128, batch_first=True)
+        self.scores = nn.Linear(128, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        read, _ = self.reader(self.symbols(x))
+        scores: Tensor = self.scores(read)
+        return scores.transpose(1, 2)  # (n, symbols, length), as cross_entropy takes them
+
+
 def _cnn(shape: tuple[int, ...], num_classes: int) -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(shape[0], 16, 3, padding=1),
@@ -89,7 +128,13 @@ MODELS: dict[str, Callable[[tuple[int, ...], int], nn.Module]] = {
     "resnet18-gn": lambda shape, classes: _resnet18(
         shape, classes, lambda channels: nn.GroupNorm(8, channels)
     ),
+    "linear": _linear,
+    "lenet5": _lenet5,
+    "gru": lambda shape, classes: _Gru(classes),
 }
+
+_LEAST_SIDE = {"lenet5": 12}
+"""Pixels that a model's own kernels need."""
 
 
 def build_model(name: str, shape: tuple[int, ...], num_classes: int, seed: int) -> nn.Module:
@@ -100,22 +145,35 @@ def build_model(name: str, shape: tuple[int, ...], num_classes: int, seed: int) 
     name : str
         One of `MODELS`.
     shape : tuple of int
-        (channels, height, width) of one case.
+        (channels, height, width) of one case; (length,) for a sequence.
     num_classes : int
-        Outputs.
+        Outputs; 1 for a regression.
     seed : int
         Of the initial weights; the global generator is left as it was.
 
     Raises
     ------
     ConfigurationError
-        When there is no such model.
+        When there is no such model, or it cannot take such cases.
     """
     if name not in MODELS:
         raise ConfigurationError(f"model = {name!r}: expected one of {', '.join(MODELS)}.")
+    _check_shape(name, shape)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return MODELS[name](shape, num_classes)
+
+
+def _check_shape(name: str, shape: tuple[int, ...]) -> None:
+    """Refuse cases that a model cannot take, before anybody is asked to train on them."""
+    least = _LEAST_SIDE.get(name, 1)
+    sequence = name == "gru"
+    if len(shape) != (1 if sequence else 3) or min(shape[1:], default=least) < least:
+        wanted = "sequences of symbols" if sequence else f"cases of at least {least} by {least}"
+        raise ConfigurationError(
+            f"model = {name!r}: it takes {wanted}, and a case of this data is of shape {shape}. "
+            'Leave model = "" for one that suits the data.'
+        )
 
 
 @functools.lru_cache(maxsize=4)

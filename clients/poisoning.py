@@ -10,7 +10,7 @@ import torch
 
 from clients.hostile import Behaviour
 
-__all__ = ["distort"]
+__all__ = ["distort", "stepped"]
 
 Weights: TypeAlias = dict[str, torch.Tensor]
 
@@ -50,6 +50,8 @@ def distort(
     """
     if "sign-flip" in behaviour:
         return _along(base, trained, -4.0)
+    if "scale" in behaviour:
+        return _along(base, trained, behaviour.amount)
     if "noise" in behaviour:
         return _noised(base, _NOISE, generator)
     if "free-ride" in behaviour:
@@ -83,6 +85,14 @@ def _along(base: Weights, trained: Weights, step: float) -> Weights:
         name: base[name] + step * (w - base[name]) if w.is_floating_point() else w
         for name, w in trained.items()
     }
+
+
+def stepped(base: Weights, step: torch.Tensor) -> Weights:
+    """The base moved by a step that holds its real numbers one after the other."""
+    real = [name for name, w in base.items() if w.is_floating_point()]
+    pieces = torch.split(step, [base[name].numel() for name in real])
+    moved = {n: base[n] + p.view_as(base[n]) for n, p in zip(real, pieces, strict=True)}
+    return base | moved
 
 
 def _noised(base: Weights, scale: float, generator: torch.Generator) -> Weights:

@@ -3,7 +3,7 @@
 A ClientApp alone cannot do this: the relay asks who somebody is when a node id is new. So
 the node disconnects and connects again, with a new number to report (and, where participants
 sign, a new key). In the in-memory world the grid does it for them, told by what the relay
-publishes of each hop.
+publishes of each hop. A crowd's names, which only examine, come after the first round.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from clients.hostile import is_hostile, parse_behaviour
+from clients.hostile import crowd_numbers, is_hostile, parse_behaviour
 from flower_relay import InMemoryGrid, RelayObserver
 from flower_relay.federation.record import RoundRow, RunRecord
 from flower_relay.node.keys import name_of_partition
@@ -44,7 +44,9 @@ class Sybils(RelayObserver):
         nodes = list(grid.get_node_ids())
         self._size = len(nodes)
         share, seed = float(config.get("hostile-share", 0.0)), int(config.get("seed", 0))
-        active = "sybil" in parse_behaviour(str(config.get("hostile", "")))
+        behaviour = parse_behaviour(str(config.get("hostile", "")))
+        active = "sybil" in behaviour
+        self._crowd = list(crowd_numbers(behaviour)) if share > 0 else []
         self._nodes = {
             number: node
             for number, node in enumerate(nodes)
@@ -53,6 +55,8 @@ class Sybils(RelayObserver):
 
     def on_round(self, record: RunRecord, row: RoundRow) -> None:
         """Whose hop was rejected in this round leaves, and somebody new is there."""
+        while self._crowd:
+            self._grid.join(self._free_id(), partition_id=self._crowd.pop())
         caught = {
             record.participants[hop.trainer].name
             for hop in record.hops
@@ -64,7 +68,10 @@ class Sybils(RelayObserver):
 
     def _come_back(self, number: int) -> None:
         old, fresh = self._nodes.pop(number), number + self._size
-        node = max(self._grid.get_node_ids()) + self._size  # before: a known id has a name
+        node = self._free_id()  # before: a known id has a name
         self._grid.leave(old)
         self._grid.join(node, partition_id=fresh)
         self._nodes[fresh] = node
+
+    def _free_id(self) -> int:
+        return max(self._grid.get_node_ids()) + self._size

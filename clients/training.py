@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Evaluation", "evaluate_locally", "loss_bound", "train_locally"]
+__all__ = ["Evaluation", "evaluate_locally", "loss_bound", "losses_of", "steps_in", "train_locally"]
 
 
 class Evaluation(NamedTuple):
@@ -18,15 +19,18 @@ class Evaluation(NamedTuple):
     Attributes
     ----------
     loss : float
-        Cross-entropy, in nats.
+        Cross-entropy, in nats, of each place of a sequence; for a regression the squared
+        error, in units of the targets' variance.
     bounded_loss : float
         The mean of min(loss, bound), case by case; `loss_bound` is the bound.
     accuracy : float
-        Share of the cases whose true class is the likeliest.
+        Share of the cases (or places) whose true class is the likeliest; for a regression the
+        share of the variance that is explained, 0 where that is none.
     root_prob : float
         The mean of p^¼, p the probability of the true class: 0 … 1 whatever the number of
         classes. Unlike p itself it falls steeply below chance, and so sees early harm;
-        unlike the loss it still tells a good model from a better one.
+        unlike the loss it still tells a good model from a better one. For a regression the
+        mean of e^−(squared error).
     """
 
     loss: float
@@ -53,8 +57,15 @@ class Evaluation(NamedTuple):
 
 
 def loss_bound(num_classes: int) -> float:
-    """2 ln C nats: twice what chance gives."""
-    return 2 * math.log(num_classes)
+    """Twice what chance gives: 2 ln C nats; for a regression (one output) two variances."""
+    return 2 * math.log(num_classes) if num_classes > 1 else 2.0
+
+
+def losses_of(outputs: Tensor, y: Tensor) -> Tensor:
+    """One loss a target: cross-entropy of classes, squared error of real numbers."""
+    if y.is_floating_point():
+        return (outputs.squeeze(1) - y) ** 2
+    return functional.cross_entropy(outputs, y, reduction="none")
 
 
 def train_locally(
@@ -67,6 +78,7 @@ def train_locally(
     batch_size: int,
     generator: torch.Generator,
     proximal_mu: float = 0.0,
+    drift: Mapping[str, Tensor] | None = None,
 ) -> float:
     """Train in place with SGD; the mean loss of the last epoch.
 
@@ -74,6 +86,8 @@ def train_locally(
     ----------
     proximal_mu : float
         Weight of FedProx's pull to where the training began (Li et al. 2020).
+    drift : mapping of parameter's name to tensor, optional
+        What SCAFFOLD takes off each gradient (Karimireddy et al. 2020).
     """
     anchor = [parameter.detach().clone() for parameter in model.parameters()]
     model.train()
@@ -82,17 +96,26 @@ def train_locally(
         batches = _batches(len(y), batch_size, generator)
         total = 0.0
         for batch in batches:
-            loss = functional.cross_entropy(model(x[batch]), y[batch])
+            loss = _mean_loss(model(x[batch]), y[batch])
             if proximal_mu > 0:
                 pairs = zip(model.parameters(), anchor, strict=True)
                 pull = torch.stack([((p - a) ** 2).sum() for p, a in pairs]).sum()
                 torch.autograd.backward(loss + proximal_mu / 2 * pull)
             else:
                 torch.autograd.backward(loss)
+            if drift is not None:
+                _correct(model, drift)
             _step(model, lr)
             total += float(loss.detach()) * len(batch)
         mean_loss = total / len(y)
     return mean_loss
+
+
+def _mean_loss(outputs: Tensor, y: Tensor) -> Tensor:
+    """The mean of `losses_of`, with one rounding where PyTorch has a mean of its own."""
+    if y.is_floating_point():
+        return losses_of(outputs, y).mean()
+    return functional.cross_entropy(outputs, y)
 
 
 @torch.no_grad()
@@ -106,6 +129,19 @@ def _step(model: nn.Module, lr: float) -> None:
         if parameter.grad is not None:
             parameter.add_(parameter.grad, alpha=-lr)
             parameter.grad = None
+
+
+@torch.no_grad()
+def _correct(model: nn.Module, drift: Mapping[str, Tensor]) -> None:
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None and name in drift:
+            parameter.grad.sub_(drift[name])
+
+
+def steps_in(size: int, batch_size: int, epochs: int) -> int:
+    """How many steps training makes; a last batch of one joins the one before."""
+    full, rest = divmod(size, batch_size)
+    return epochs * (full + (rest > 1 or (rest == 1 and full == 0)))
 
 
 def _batches(size: int, batch_size: int, generator: torch.Generator) -> list[Tensor]:
@@ -122,9 +158,12 @@ def evaluate_locally(model: nn.Module, x: Tensor, y: Tensor, num_classes: int) -
     """Evaluate on cases; where the outputs are NaN a case counts as the worst there is."""
     model.eval()
     outputs = torch.cat([model(piece) for piece in torch.split(x, 512)])
-    losses = functional.cross_entropy(outputs, y, reduction="none")
-    bound = loss_bound(num_classes)
+    losses, bound = losses_of(outputs, y), loss_bound(num_classes)
     bounded = losses.nan_to_num(bound, bound, bound).clamp(max=bound).mean()
-    accuracy = (outputs.argmax(1) == y).float().mean()
-    root_prob = torch.exp(-losses / 4).nan_to_num(0.0).mean()
+    if y.is_floating_point():
+        accuracy = (1 - losses.mean()).nan_to_num(0.0).clamp(min=0.0)
+        root_prob = torch.exp(-losses).nan_to_num(0.0).mean()
+    else:
+        accuracy = (outputs.argmax(1) == y).float().mean()
+        root_prob = torch.exp(-losses / 4).nan_to_num(0.0).mean()
     return Evaluation(float(losses.mean()), float(bounded), float(accuracy), float(root_prob))

@@ -7,6 +7,7 @@ fleets, or through Flower itself, it is the same strategies and the same ClientA
 from __future__ import annotations
 
 import logging
+import math
 import random
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -18,8 +19,15 @@ from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
 from flwr.serverapp.strategy import Result, Strategy
 
 from clients.client_app import app as client_app
-from clients.evaluation import backdoor_rate, initial_arrays, test_metrics
-from clients.hostile import parse_behaviour
+from clients.data import load_dataset
+from clients.evaluation import (
+    attack_rate,
+    by_groups,
+    initial_arrays,
+    test_metrics,
+    without_learning,
+)
+from clients.partition import partition
 from clients.sybils import Sybils
 from flower_relay import InMemoryGrid, RelayStrategy
 from flower_relay.comparison.devices import FLEETS, draw_devices
@@ -30,11 +38,14 @@ from strategies.lineup import build_strategy
 from strategies.measures import hostile_names, num_rounds, own_accuracy
 from strategies.settings import RunSettings, parse
 
-__all__ = ["Played", "play", "play_in_memory", "run_config"]
+__all__ = ["Played", "check", "play", "play_in_memory", "run_config"]
 
 ROOT = Path(__file__).resolve().parents[1]
 _RECORDS = 80
 """The champion is tested at most this often: twice for each of the forty records reported."""
+
+_MOST_TRIMMED = 0.45
+"""Share that the trimmed mean cuts off at either end, at most: something has to be left."""
 
 _OURS = ("strategy", "data", "model", "partition", "hostile", "hostile-share", "seed", "budget")
 """Run-config keys that a cell has names of its own for."""
@@ -64,6 +75,7 @@ def run_config(cell: Mapping[str, Any]) -> dict[str, Any]:
     epochs = int(settings.get("local-epochs", defaults["local-epochs"]))
     return (
         defaults
+        | _armed(strategy, cell, defaults | settings)
         | settings
         | {
             "strategy": strategy,
@@ -76,6 +88,36 @@ def run_config(cell: Mapping[str, Any]) -> dict[str, Any]:
             "budget": max(1, int(cell["budget"]) // epochs),
         }
     )
+
+
+def check(cell: Mapping[str, Any]) -> None:
+    """See that a cell can be played: names, settings, data, model and attack.
+
+    Raises
+    ------
+    ConfigurationError
+        Saying what there is, or what to install.
+    """
+    run = parse(run_config(cell))
+    data = load_dataset(str(run.config["data"]))
+    initial_arrays(run.config)
+    partition(data.strata, data.group, str(cell["partition"]), int(cell["nodes"]), 0)
+
+
+def _armed(strategy: str, cell: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a robust rule has to be told of the attack to be at its best, unless a cell says so.
+
+    MultiKrum how many of those who train may be hostile, and to keep the others; the trimmed
+    mean to cut off at least as large a share.
+    """
+    share = float(cell["share"])
+    if strategy == "fedtrimmedavg":
+        return {"trim": max(float(config["trim"]), min(share, _MOST_TRIMMED))}
+    if strategy == "multikrum":
+        each = max(2, int(int(cell["nodes"]) * float(config["fraction-train"])))
+        hostile = min(math.ceil(share * each), each - 1)
+        return {"num-malicious-nodes": hostile, "num-nodes-to-select": each - hostile}
+    return {}
 
 
 def _settings_in(text: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,20 +212,16 @@ class _Recorder:
             {
                 "epochs": grid.trains * self._run.local_epochs,
                 "messages": grid.messages,
+                "evaluations": grid.evaluations,
                 "bytes_down": grid.bytes_down,
                 "bytes_up": grid.bytes_up,
                 "bytes_test": grid.bytes_test,
                 "seconds": {name: round(s, 4) for name, s in grid.seconds.items()},
                 "accuracy": metrics["test_acc"],
                 "loss": _finite(float(metrics["test_loss"])),  # type: ignore[arg-type]
-                "backdoor": self._backdoor(arrays),
+                "backdoor": attack_rate(arrays, self._run.config),
             }
         )
-
-    def _backdoor(self, arrays: ArrayRecord) -> float | None:
-        """Share of triggered cases that are fooled; None where nobody opens a backdoor."""
-        opens = "backdoor" in parse_behaviour(str(self._run.config["hostile"]))
-        return backdoor_rate(arrays, self._run.config) if opens else None
 
 
 def _finite(value: float) -> float | None:
@@ -213,7 +251,9 @@ def _found(
     return {
         "records": recorder.records,
         "final": final_of(recorder.records, own, hostile)
-        | {"staleness": _spread(rounds), "staleness_epochs": _spread(epochs)},
+        | {"staleness": _spread(rounds), "staleness_epochs": _spread(epochs)}
+        | without_learning(run.config)
+        | by_groups(result.arrays, run.config),
         "hops": hops_of(hops, people, hostile),
         "participants": participants_of(
             hops, people, strategy.chain if relay else (), own, hostile

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from clients.evaluation import without_learning
 from flower_relay import HopRow, ParticipantRow
 from flower_relay.comparison.devices import FLEETS
 from flower_relay.errors import RelayError
@@ -66,7 +67,9 @@ def _found(result: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     }
     return {
         "records": records,
-        "final": final_of(records, own, hostile) | {"staleness": None},
+        "final": final_of(records, own, hostile)
+        | {"staleness": None}
+        | without_learning(result["config"]),
         "hops": hops_of(hops, people, hostile),
         "participants": participants_of(hops, people, blocks, own, hostile),
         "timeline": {},
@@ -74,7 +77,15 @@ def _found(result: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _record(epochs: int, accuracy: float) -> dict[str, Any]:
-    unknown = ("messages", "bytes_down", "bytes_up", "bytes_test", "loss", "backdoor")
+    unknown = (
+        "messages",
+        "bytes_down",
+        "bytes_up",
+        "bytes_test",
+        "loss",
+        "backdoor",
+        "evaluations",
+    )
     return {
         "epochs": epochs,
         **dict.fromkeys(unknown),

@@ -1,4 +1,4 @@
-"""The line-up: relay, the paper's fan-out, a plain ring, and Flower's own strategies."""
+"""The line-up: relay, the paper's fan-out, rings, Flower's own strategies, two rivals more."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from flwr.serverapp.strategy import (
 
 from flower_relay import FolderStore, RelayObserver, RelaySettings, RelayStrategy
 from flower_relay.ledger import OperatorKey, SqlChain, open_ledger
+from strategies.rivals import DaisyChain, Scaffold
 from strategies.settings import RunSettings
 
 __all__ = ["STRATEGIES", "build_strategy"]
@@ -99,7 +100,9 @@ STRATEGIES: dict[str, Builder] = {
     "fedavg": _averaging(FedAvg),
     "fedprox": _averaging(FedProx, "proximal-mu"),
     "fedavgm": _averaging(FedAvgM, "server-learning-rate", "server-momentum"),
-    "fedadam": _averaging(FedAdam, "eta"),
+    "fedadam": _averaging(FedAdam, "eta", beta_1="server-momentum"),
+    "scaffold": _averaging(Scaffold, "server-learning-rate"),
+    "daisychain": _averaging(DaisyChain, "average-every"),
     "fedmedian": _averaging(FedMedian),
     "fedtrimmedavg": _averaging(FedTrimmedAvg, beta="trim"),
     "multikrum": _averaging(MultiKrum, "num-malicious-nodes", "num-nodes-to-select"),

@@ -8,7 +8,7 @@ from pathlib import Path
 from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 
-from clients.hostile import is_hostile
+from clients.hostile import crowd_numbers, is_hostile, parse_behaviour
 from flower_relay.node.keys import name_of_partition
 from strategies.settings import RELAYS, RunSettings
 
@@ -36,11 +36,12 @@ def clients_per_round(run: RunSettings, num_nodes: int) -> int:
 def hostile_names(run: RunSettings, num_nodes: int, num_names: int | None = None) -> frozenset[str]:
     """The participants that the run config sets to misbehave, under each of their names."""
     share, seed = float(run.config["hostile-share"]), int(run.config["seed"])
-    return frozenset(
-        name_of_partition(number, run.keys_dir)
-        for number in range(num_names or num_nodes)
-        if share > 0 and is_hostile(number, num_nodes, share, seed)
-    )
+    if share <= 0:
+        return frozenset()
+    everybody = range(num_names or num_nodes)
+    numbers = [n for n in everybody if is_hostile(n, num_nodes, share, seed)]
+    crowd = crowd_numbers(parse_behaviour(str(run.config["hostile"])))
+    return frozenset(name_of_partition(n, run.keys_dir) for n in (*numbers, *crowd))
 
 
 def own_accuracy(grid: Grid, arrays: ArrayRecord, keys_dir: Path | None) -> dict[str, float]:

@@ -28,7 +28,7 @@ RELAYS = ("relay", "relay-untested", "relay-fanout", "cyclic")
 
 STRATEGY_NAMES = (
     "relay", "relay-untested", "relay-fanout", "cyclic", "fedavg", "fedprox", "fedavgm", "fedadam",
-    "fedmedian", "fedtrimmedavg", "multikrum",
+    "scaffold", "daisychain", "fedmedian", "fedtrimmedavg", "multikrum",
 )  # fmt: skip
 
 
@@ -113,18 +113,20 @@ def refuse_sybils(config: Mapping[str, Any]) -> None:
     ConfigurationError
         When the config names it.
     """
-    if "sybil" in parse_behaviour(str(config["hostile"])):
+    if parse_behaviour(str(config["hostile"])).parts & {"sybil", "crowd"}:
         raise ConfigurationError(
-            f"hostile = {config['hostile']!r}: a sybil reconnects as another node, which a "
-            "ClientApp under Flower cannot do; leave it out, or use clients.sybils in memory."
+            f"hostile = {config['hostile']!r}: a sybil reconnects as another node and a crowd "
+            "brings more, which a ClientApp under Flower cannot do; leave it out, or use "
+            "clients.sybils in memory."
         )
 
 
 def _check_clients(config: Mapping[str, Any]) -> None:
     """Names that the ClientApp would only stumble over in the first round."""
-    if config["model"] not in MODELS:
+    if config["model"] not in ("", *MODELS):
         raise ConfigurationError(
-            f"model = {config['model']!r}: expected one of {', '.join(MODELS)}."
+            f"model = {config['model']!r}: expected one of {', '.join(MODELS)}, or nothing for "
+            "the one that suits the data."
         )
     if config["local-dp-epsilon"] and config["model"] == "resnet18":
         raise ConfigurationError(
@@ -153,7 +155,7 @@ def _check_numbers(config: Mapping[str, Any]) -> None:
     """Values that Flower's strategies would only refuse after Ray has started."""
     for key in (
         "rounds", "local-epochs", "batch-size", "evaluate-every", "min-available-nodes",
-        "num-nodes-to-select",
+        "num-nodes-to-select", "average-every",
     ):  # fmt: skip
         _at_least(config, key, 1)
     for key in ("budget", "seed", "num-malicious-nodes"):

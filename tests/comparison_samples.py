@@ -84,10 +84,11 @@ def _cell(asked: dict[str, Any]) -> dict[str, Any]:
     relay = asked["strategy"].startswith("relay")
     hops = _hops(asked, rng) if relay else []
     return {
-        "schema": 1, "key": key, "cell": asked, "records": records,
+        "schema": 2, "key": key, "cell": asked, "records": records,
         "final": {
             "accuracy": accuracy, "own_worst": accuracy - 0.2 * rng.random(),
-            "own_median": accuracy - 0.01, "staleness": {"median": 2.0, "worst": 9.0},
+            "own_median": accuracy - 0.01, "nothing_learned": 0.1,
+            "staleness": {"median": 2.0, "worst": 9.0},
         },
         "hops": hops,
         "participants": _participants(asked, rng) if relay else [],
@@ -107,7 +108,9 @@ def _records(asked: dict[str, Any], rng: np.random.Generator) -> list[dict[str, 
         slow = {fleet: epochs / width * factor for fleet, factor in FLEETS.items()}
         records.append(
             {
-                "epochs": epochs, "messages": 2 * epochs, "bytes_down": 19_000 * epochs,
+                "epochs": epochs, "messages": 2 * epochs,
+                "evaluations": 28 * epochs if asked["strategy"] == "relay" else 0,
+                "bytes_down": 19_000 * epochs,
                 "bytes_up": 19_000 * epochs, "bytes_test": 0, "seconds": slow,
                 "accuracy": float(np.clip(1 - wrong, 0, 1)), "loss": float(wrong),
                 "backdoor": None,

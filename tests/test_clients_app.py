@@ -196,13 +196,24 @@ def test_sixty_hops_of_a_plain_ring_reach_0_85(seed: int) -> None:
 def test_models_are_built_alike_and_leave_the_global_generator_alone(name: str) -> None:
     torch.manual_seed(9)
     before = torch.get_rng_state()
-    one, two, other = (build_model(name, (1, 8, 8), 10, seed) for seed in (1, 1, 2))
+    shape = {"gru": (12,), "lenet5": (1, 28, 28)}.get(name, (1, 8, 8))
+    one, two, other = (build_model(name, shape, 10, seed) for seed in (1, 1, 2))
     assert torch.equal(torch.get_rng_state(), before)
     alike = [torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True)]
     assert all(alike)
     differs = zip(one.parameters(), other.parameters(), strict=True)
     assert not all(torch.equal(a, b) for a, b in differs)
-    assert one.eval()(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+    symbols = torch.zeros(2, 12, dtype=torch.long)
+    cases = symbols if name == "gru" else torch.zeros(2, *shape)
+    assert one.eval()(cases).shape == ((2, 10, 12) if name == "gru" else (2, 10))
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("gru", (1, 8, 8)), ("mlp", (80,)), ("lenet5", (1, 8, 8))]
+)
+def test_a_model_that_cannot_take_the_cases_is_refused(name: str, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ConfigurationError, match="suits the data"):
+        build_model(name, shape, 10, 0)
 
 
 def test_an_unknown_model_is_answered_with_the_list() -> None:
@@ -298,5 +309,5 @@ def test_a_folder_with_something_else_in_it_names_the_file(tmp_path: Path) -> No
 
 
 def test_unknown_data_is_answered_with_the_list() -> None:
-    with pytest.raises(ConfigurationError, match="digits, watch, mnist, fashion-mnist, cifar10"):
+    with pytest.raises(ConfigurationError, match="digits, watch, mnist, fashion-mnist, letter"):
         load_dataset("imagenet")

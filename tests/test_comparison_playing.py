@@ -16,9 +16,10 @@ from typer.testing import CliRunner
 
 from flower_relay.comparison.cli import app
 from flower_relay.comparison.files import read_results, read_tuning, write_plan, write_tuning
-from flower_relay.comparison.plan import Cell, Plan
+from flower_relay.comparison.ladders import LEARNING_RATES, Ladder, ladders_of
+from flower_relay.comparison.plan import TUNING_NOTES, Cell, Plan
 from flower_relay.comparison.playing import Failure, play_cells
-from flower_relay.comparison.tuning import LEARNING_RATES, tune
+from flower_relay.comparison.tuning import tune
 from flower_relay.errors import ConfigurationError
 from tests.players import BEST
 
@@ -138,18 +139,21 @@ def test_a_folder_holds_one_kind_of_comparison_and_joins_its_grids(tmp_path: Pat
 
 
 def test_tuning_finds_each_strategys_own_best_on_seeds_of_its_own(tmp_path: Path) -> None:
-    plan = Plan(strategies=("relay-untested", "fedavgm"), attacks=("",), seeds=(0,), budget=400)
+    plan = Plan(strategies=("relay", "fedavgm"), attacks=("",), seeds=(0,), budget=400)
     found = tune(plan, tmp_path, "tests.players:made_up", workers=1)
     relay, momentum = (found[f"{name}|digits|dirichlet:0.3"] for name in plan.strategies)
-    assert {k: v for k, v in relay.items() if k != "tried"} == {"learning-rate": 0.4}
-    assert {k: v for k, v in momentum.items() if k != "tried"} == {
-        key: BEST[key] for key in ("learning-rate", "server-learning-rate", "server-momentum")
+    assert {k: v for k, v in relay.items() if k not in TUNING_NOTES} == {"learning-rate": 0.4}
+    assert {k: v for k, v in momentum.items() if k not in TUNING_NOTES} == {
+        key: BEST[key] for key in ladders_of("fedavgm")
     }
     assert [each["settings"] for each in relay["tried"]] == [
         {"learning-rate": rate} for rate in LEARNING_RATES
     ]
-    assert len(momentum["tried"]) == 7 + 2 + 2 + 2  # and the learning rate's two neighbours
+    # Seven rates; two more server rates, and .1 as the best, .3, was the lowest; two momenta;
+    # two fractions; and the learning rate's neighbours again.
+    assert len(momentum["tried"]) == 7 + 3 + 2 + 2 + 2
     assert all(each["seeds"] == [*range(1000, 1006)] for each in momentum["tried"])
+    assert momentum["cost"] == {"runs": 16 * 6, "client-epochs": 16 * 6 * 400.0}
     assert read_tuning(tmp_path) == found
 
 
@@ -161,6 +165,31 @@ def test_a_relay_with_a_setting_of_its_own_takes_the_plain_relays_learning_rate(
     assert list(found) == ["relay|digits|dirichlet:0.3"]
     lanes, plain = plan.cells(found)
     assert lanes.settings == plain.settings == {"learning-rate": 0.4}
+
+
+def test_the_edge_of_a_grid_is_never_chosen_the_grid_grows(tmp_path: Path) -> None:
+    """The best rate is 6.4, two steps beyond the first grid; the ladder goes on to 12.8."""
+    plan = Plan(strategies=("relay",), attacks=("",), seeds=(0,), budget=400, tuning_seeds=2)
+    found = tune(plan, tmp_path, "tests.players:fast_at_high_rates", workers=1)
+    (entry,) = found.values()
+    assert entry["learning-rate"] == pytest.approx(6.4)
+    rates = [each["settings"]["learning-rate"] for each in entry["tried"]]
+    assert rates == pytest.approx([*LEARNING_RATES, 3.2, 6.4, 12.8])
+    assert [each["seeds"] for each in entry["tried"]] == [[1000, 1001]] * 10
+
+
+def test_only_the_end_of_a_ladder_may_be_chosen_although_nothing_is_beyond() -> None:
+    ladder = Ladder((0.0, 0.5, 0.9, 1.0), (0.5, 0.9))
+    assert ladder.beyond(0.9, {0.5, 0.9}) == [1.0]
+    assert ladder.beyond(0.5, {0.5, 0.9}) == [0.0]
+    assert ladder.beyond(1.0, {0.5, 0.9, 1.0}) == []
+
+
+def test_fractions_that_train_as_many_are_tried_once() -> None:
+    ladder = ladders_of("fedavg")["fraction-train"]
+    assert ladder.among(20).values == (0.1, 0.2, 0.35, 0.5, 1.0)  # .05 is one client, two are least
+    assert ladder.among(100).values == (0.05, 0.1, 0.2, 0.35, 0.5, 1.0)
+    assert ladder.among(4).values == (0.5, 1.0)
 
 
 def test_a_tuning_seed_must_not_be_reported(tmp_path: Path) -> None:
@@ -188,6 +217,84 @@ def test_one_command_answers_and_writes_its_tables(tmp_path: Path) -> None:
     again = CliRunner().invoke(app, ["tables", str(tmp_path)])
     assert again.exit_code == 0
     assert "| fedavg |" in (tmp_path / "tables" / "final_accuracy.md").read_text()
+
+
+def test_the_command_that_is_noted_has_every_option(tmp_path: Path) -> None:
+    given = [*RUN, "--no-tune", "--set", "eta=0.3", "--tuning-seeds", "2", "--target", "0.9"]
+    assert CliRunner().invoke(app, [*given, "--out", str(tmp_path)]).exit_code == 0
+    more = [*given, "--first-seed", "7", "--out", str(tmp_path)]
+    assert CliRunner().invoke(app, more).exit_code == 0
+    first, second = json.loads((tmp_path / "plan.json").read_text())["command"]
+    assert first == (
+        "flower-relay compare run --strategy relay --strategy relay-untested --strategy fedavg "
+        "--data digits --partition dirichlet:0.3 --attack none --attack noise --share 0.2 "
+        "--first-seed 0 --seeds 2 --nodes 20 --budget 40 --engine memory --fleet homogeneous "
+        "--target 0.9 --tuning-seeds 2 --player tests.players:made_up --no-tune --set eta=0.3"
+    )
+    assert second == first.replace("--first-seed 0", "--first-seed 7")
+    page = (tmp_path / "report.html").read_text()
+    assert first in page and second in page
+
+
+def test_options_in_a_file_are_those_of_the_command_which_come_first(tmp_path: Path) -> None:
+    file = tmp_path / "tiny.toml"
+    file.write_text(
+        'strategy = ["relay", "fedavg"]\nattack = ["none"]\nseeds = 2\nbudget = 40\n'
+        'player = "tests.players:made_up"\ntune = false\nworkers = 1\nset = {eta = 0.3}\n'
+    )
+    out = tmp_path / "out"
+    given = ["run", "--config", str(file), "--seeds", "1", "--out", str(out)]
+    assert CliRunner().invoke(app, given).exit_code == 0
+    cells = read_results(out).cells
+    assert [cell["cell"]["strategy"] for cell in cells] == ["fedavg", "relay"]
+    assert {cell["cell"]["budget"] for cell in cells} == {40}
+    assert all(cell["cell"]["settings"] == {"eta": 0.3} for cell in cells)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("strategies = []", "'strategies' is no option"),
+        ("seeds = true", "seeds = True: expected a whole number"),
+        ("share = 0.2", "share = 0.2: expected a list"),
+        ("seeds = ", "cannot be read"),
+    ],
+)
+def test_a_file_with_what_is_no_option_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    file, out = tmp_path / "bad.toml", tmp_path / "out"
+    file.write_text(text)
+    done = CliRunner().invoke(app, ["run", "--config", str(file), "--out", str(out)])
+    assert said in str(done.exception)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--strategy", "fedawg", "expected one of relay"),
+        ("--strategy", "relay:lames=2", "setting 'lames'"),
+        ("--data", "imagenet", "expected one of digits"),
+        ("--data", "digits@gru", "suits the data"),
+        ("--attack", "evil", "is not one of"),
+        ("--partition", "natural", "needs data with groups"),
+    ],
+)
+def test_names_are_checked_before_anything_is_written(
+    tmp_path: Path, option: str, value: str, said: str
+) -> None:
+    out = tmp_path / "out"
+    done = CliRunner().invoke(app, ["run", option, value, "--out", str(out)])
+    assert isinstance(done.exception, ConfigurationError)
+    assert said in str(done.exception)
+    assert not out.exists()
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    out = tmp_path / "file" / "out"
+    done = CliRunner().invoke(app, [*RUN, "--no-tune", "--out", str(out)])
+    assert isinstance(done.exception, ConfigurationError)
+    assert "expected a folder to write into" in str(done.exception)
 
 
 def test_a_player_that_is_not_there_is_said_before_anything_is_played(tmp_path: Path) -> None:

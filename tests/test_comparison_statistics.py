@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flower_relay.comparison.answer import answer
 from flower_relay.comparison.contests import (
     Contest,
     best_rival,
@@ -18,7 +19,9 @@ from flower_relay.comparison.contests import (
 )
 from flower_relay.comparison.detection import figures_of_hops, reward_share
 from flower_relay.comparison.figures import accuracy_within, last_of_forty, spent_to
-from flower_relay.comparison.statistics import difference, median, ratio
+from flower_relay.comparison.files import Results
+from flower_relay.comparison.statistics import Standing, difference, median, ratio, worst
+from flower_relay.comparison.tables import tables_of
 from tests.players import finished, record
 
 RISING = [record(0, 0.1), record(10, 0.5), record(20, 0.9), record(40, 0.8)]
@@ -48,11 +51,32 @@ def test_what_was_not_measured_has_no_accuracy() -> None:
     assert math.isnan(accuracy_within(unknown, "bytes", 20_000))
 
 
-@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=12))
+@given(st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=12))
 def test_an_interval_holds_the_median_and_comes_out_the_same_again(values: list[float]) -> None:
     found = median(values)
     assert min(values) <= found.low <= found.median <= found.high <= max(values)
     assert median(values) == found
+
+
+def test_two_seeds_have_a_median_and_no_interval() -> None:
+    two = median([0.4, 0.6])
+    assert (two.median, two.count, two.ranged, two.shown(".2f")) == (0.5, 2, False, "0.50")
+    assert [median([0.5] * count).few for count in (0, 1, 4, 5)] == [False, True, True, False]
+
+
+def test_what_an_interval_cannot_tell_from_even_is_a_tie() -> None:
+    assert median([0.9, 1.0, 1.2]).beside(1.0, 0.0) is Standing.TIE
+    assert median([1.1, 1.2, 1.3]).beside(1.0, 0.5) is Standing.ABOVE
+    assert median([0.7, 0.8, 0.9]).beside(1.0, 0.5) is Standing.BELOW
+    # Without an interval, what is close enough is one.
+    assert median([0.004]).beside(0.0, 0.005) is Standing.TIE
+    assert median([-0.006]).beside(0.0, 0.005) is Standing.BELOW
+    assert median([math.nan]).beside(0.0, 0.005) is Standing.TIE
+
+
+def test_the_worst_seed_is_one_seed() -> None:
+    found = worst({0: 0.9, 1: 0.3, 2: math.nan})
+    assert (found.median, found.count, found.ranged) == (0.3, 1, False)
 
 
 def test_one_seed_has_no_interval_and_no_seed_no_median() -> None:
@@ -94,10 +118,41 @@ def contest(*cells: dict[str, Any]) -> Contest:
     return only
 
 
-def test_the_target_is_lowered_until_a_rival_gets_there() -> None:
-    found = contest(cell("relay", 0, 0.99), cell("fedavg", 0, 0.91), cell("fedavgm", 0, 0.86))
-    assert target_of(found, 0.95) == 0.9
-    assert target_of(contest(cell("relay", 0, 0.97)), 0.95) == 0.95
+def test_the_target_is_97_per_cent_of_the_best_rivals_rise() -> None:
+    """Without learning .1; the best rival ends at .9, so that its rise is .8."""
+    found = contest(cell("relay", 0, 0.99), cell("fedavg", 0, 0.9), cell("fedavgm", 0, 0.86))
+    assert target_of(found, 0.0) == pytest.approx(0.1 + 0.97 * 0.8)
+    assert target_of(found, 0.95) == 0.95
+    assert target_of(contest(cell("relay", 0, 0.6)), 0.0) == pytest.approx(0.1 + 0.97 * 0.5)
+
+
+def test_where_nothing_was_learned_there_is_no_target_and_nobody_wins() -> None:
+    """.11 is a ninetieth of what there is to learn above .1: next to nothing."""
+    found = contest(cell("relay", 0, 0.1), cell("fedavg", 0, 0.11))
+    assert math.isnan(target_of(found, 0.0))
+    assert found.learned("fedavg")[0] == pytest.approx(0.01 / 0.9)
+    results = Results(plan={"target": 0.0}, cells=[*found_cells(found)], tuning={})
+    assert "nothing was learned, by the relay or by fedavg" in answer(results)[1]
+    tables = {table.name: table.markdown() for table in tables_of(results)}
+    assert "| nothing was learned |" in tables["cost_to_target"]
+    assert "nothing was learned (0.01)" in tables["final_accuracy"]
+    assert "Few seeds: some of these are of one seed only, and 5" in tables["final_accuracy"]
+
+
+def test_a_tie_is_called_a_tie_and_evaluations_are_beside_client_epochs() -> None:
+    found = contest(*(cell(name, seed, 0.9) for name in ("relay", "fedavg") for seed in range(5)))
+    results = Results(plan={"target": 0.0}, cells=[*found_cells(found)], tuning={})
+    line = answer(results)[1]
+    assert "final accuracy +0.000 (+0.000 to +0.000) (a tie) against fedavg" in line
+    assert "and 3.0 evaluations a client-epoch beside" in line
+    (costs,) = (table for table in tables_of(results) if table.name == "cost_to_target")
+    row = costs.rows[0]
+    assert [row[name].median for name in ("client-epochs", "evaluations")] == [20.0, 60.0]  # type: ignore[union-attr]
+    assert costs.warning == ""
+
+
+def found_cells(contest: Contest) -> list[dict[str, Any]]:
+    return [dict(found) for by_seed in contest.cells.values() for found in by_seed.values()]
 
 
 def test_the_best_rival_averages_and_is_the_cheapest() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,9 +18,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ..destinations import check_folder
 from ..errors import ConfigurationError, RelayError
 from .answer import answer
+from .command import read_config
 from .files import read_results, read_tuning, write_plan
-from .plan import Cell, Plan
-from .playing import Failure, play_cells, player_named
+from .plan import TUNING_NOTES, Cell, Plan
+from .playing import Failure, check_cells, play_cells, player_named
 from .tables import tables_of, write_tables
 from .tuning import tune
 
@@ -62,13 +63,28 @@ Fleet = Annotated[str, typer.Option(help="simulated fleet in whose order answers
 Set = Annotated[
     list[str] | None, typer.Option("--set", help="KEY=VALUE of the run config, for every cell")
 ]
-Target = Annotated[float, typer.Option(help="accuracy to reach; lower where no rival gets there")]
+Target = Annotated[
+    float,
+    typer.Option(
+        help="accuracy to reach; 0 for 97 % of the best averaging strategy's rise above what "
+        "is had without learning"
+    ),
+]
 Workers = Annotated[int | None, typer.Option(help="processes; one a core by default", min=1)]
+TuningSeeds = Annotated[
+    int, typer.Option(help="seeds that each setting of the tuning is tried on", min=1, max=6)
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(help="a TOML file of these options, by their names; what is given here counts"),
+]
 PlayerName = Annotated[str, typer.Option("--player", help="module:function that plays a cell")]
 
 
 @app.command("run")
 def run_command(
+    ctx: typer.Context,
+    config: Config = None,
     strategy: Strategies = _STRATEGIES,
     data: Data = _DATA,
     partition: Partitions = _PARTITIONS,
@@ -85,23 +101,23 @@ def run_command(
     tuned: Annotated[
         bool, typer.Option("--tune/--no-tune", help="tune what this folder has no tuning of")
     ] = True,
+    tuning_seeds: TuningSeeds = _PLAN.tuning_seeds,
     workers: Workers = None,
     player: PlayerName = _PLAYER,
     out: Out = Path("comparison"),
 ) -> None:
     """Play every strategy to the same budget; print the tables, write them beside the cells."""
-    plan = _plan(
-        strategy, data, partition, attack, share, range(first_seed, first_seed + seeds),
-        nodes, budget, engine, fleet, settings, target,
-    )  # fmt: skip
+    asked = _asked(ctx)
+    plan, out, player = _plan(asked), Path(asked["out"]), str(asked["player"])
     _find(player)
+    check_cells(plan.cells(), player)
     check_folder(out)
-    write_plan(out, plan)
-    if tuned:
-        _tune(plan, out, player, workers)
+    write_plan(out, plan, player=player, tune=bool(asked["tuned"]))
+    if asked["tuned"]:
+        _tune(plan, out, player, asked["workers"])
     cells = plan.cells(read_tuning(out))
     with _progress("cells", len(cells)) as tell:
-        failures = play_cells(cells, out / "cells", player, workers=workers, on_cell=tell)
+        failures = play_cells(cells, out / "cells", player, workers=asked["workers"], on_cell=tell)
     _show(out)
     if failures:
         raise RelayError(
@@ -113,6 +129,8 @@ def run_command(
 
 @app.command("tune")
 def tune_command(
+    ctx: typer.Context,
+    config: Config = None,
     strategy: Strategies = _STRATEGIES,
     data: Data = _DATA,
     partition: Partitions = _PARTITIONS,
@@ -120,21 +138,21 @@ def tune_command(
     budget: Budget = _PLAN.budget,
     settings: Set = None,
     target: Target = _PLAN.target,
+    tuning_seeds: TuningSeeds = _PLAN.tuning_seeds,
     workers: Workers = None,
     player: PlayerName = _PLAYER,
     out: Out = Path("comparison"),
 ) -> None:
-    """Find each strategy's own learning rates, on seeds that are not reported."""
-    plan = _plan(
-        strategy, data, partition, ["none"], _SHARES, range(1), nodes, budget,
-        _PLAN.engine, _PLAN.fleet, settings, target,
-    )  # fmt: skip
+    """Find each strategy's own settings, on seeds that are not reported."""
+    asked = _asked(ctx) | {"attack": ["none"], "seeds": 1, "first_seed": 0}
+    plan, out, player = _plan(asked), Path(asked["out"]), str(asked["player"])
     _find(player)
+    check_cells(plan.cells(), player)
     check_folder(out)
-    found = _tune(plan, out, player, workers)
+    found = _tune(plan, out, player, asked["workers"])
     console = Console(soft_wrap=True, highlight=False)
     for name, entry in found.items():
-        chosen = {key: value for key, value in entry.items() if key != "tried"}
+        chosen = {key: value for key, value in entry.items() if key not in TUNING_NOTES}
         console.print(f"{escape(name)}: {chosen} ({len(entry['tried'])} tried)")
 
 
@@ -146,33 +164,54 @@ def tables_command(
     _show(folder)
 
 
-def _plan(
-    strategies: Sequence[str],
-    data: Sequence[str],
-    partitions: Sequence[str],
-    attacks: Sequence[str],
-    shares: Sequence[float],
-    seeds: range,
-    nodes: int,
-    budget: int,
-    engine: str,
-    fleet: str,
-    settings: Sequence[str] | None,
-    target: float,
-) -> Plan:
+_DEFAULTS: dict[str, Any] = {
+    "share": _SHARES, "engine": _PLAN.engine, "fleet": _PLAN.fleet, "settings": None,
+}  # fmt: skip
+"""Of options that only one of the commands has."""
+
+_IN_FILE: dict[str, type] = {
+    "strategy": list, "data": list, "partition": list, "attack": list, "share": list,
+    "seeds": int, "first-seed": int, "nodes": int, "budget": int, "engine": str, "fleet": str,
+    "set": dict, "target": float, "tune": bool, "tuning-seeds": int, "workers": int,
+    "player": str, "out": str,
+}  # fmt: skip
+"""What a file of options may hold: the command's own, by their names."""
+
+_RENAMED = {"set": "settings", "tune": "tuned"}
+
+
+def _asked(ctx: typer.Context) -> dict[str, Any]:
+    """The options: as given, else as the file has them, else their defaults."""
+    asked = _DEFAULTS | dict(ctx.params)
+    if asked["config"] is None:
+        return asked
+    found = read_config(Path(asked["config"]), _IN_FILE)
+    options = {_RENAMED.get(key, key.replace("-", "_")): each for key, each in found.items()}
+    for key, value in options.items():
+        source = ctx.get_parameter_source(key)
+        if source is None or source.name == "DEFAULT":
+            asked[key] = value
+    return asked
+
+
+def _plan(asked: Mapping[str, Any]) -> Plan:
+    given = asked["settings"] or ()
+    settings = given if isinstance(given, dict) else dict(_setting(text) for text in given)
+    first = int(asked["first_seed"])
     return Plan(
-        strategies=tuple(strategies),
-        data=tuple(data),
-        partitions=tuple(partitions),
-        attacks=tuple("" if attack == "none" else attack for attack in attacks),
-        shares=tuple(shares),
-        seeds=tuple(seeds),
-        nodes=nodes,
-        budget=budget,
-        engine=engine,
-        fleet=fleet,
-        settings=dict(_setting(text) for text in settings or ()),
-        target=target,
+        strategies=tuple(asked["strategy"]),
+        data=tuple(asked["data"]),
+        partitions=tuple(asked["partition"]),
+        attacks=tuple("" if attack == "none" else attack for attack in asked["attack"]),
+        shares=tuple(float(share) for share in asked["share"]),
+        seeds=tuple(range(first, first + int(asked["seeds"]))),
+        nodes=asked["nodes"],
+        budget=asked["budget"],
+        engine=asked["engine"],
+        fleet=asked["fleet"],
+        settings=settings,
+        target=asked["target"],
+        tuning_seeds=asked["tuning_seeds"],
     )
 
 

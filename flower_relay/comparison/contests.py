@@ -7,7 +7,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .figures import accuracy_within, spent_to, total
+from .figures import (
+    accuracy_within,
+    has_learned,
+    nothing_learned,
+    share_learned,
+    share_target,
+    spent_to,
+    total,
+)
 from .statistics import median
 
 __all__ = [
@@ -16,15 +24,15 @@ __all__ = [
     "Found",
     "best_rival",
     "contests",
+    "has_learned_there",
+    "nothing_of",
     "plain",
     "strongest_rival",
     "target_of",
 ]
 
-AVERAGING = ("fedavg", "fedprox", "fedavgm", "fedadam")
+AVERAGING = ("fedavg", "fedprox", "fedavgm", "fedadam", "scaffold", "daisychain")
 """Strategies whose best is what a relay is measured against."""
-
-_STEP, _LOWEST = 0.05, 0.5
 
 Found = Mapping[str, Any]
 """One finished cell as its file holds it."""
@@ -62,6 +70,20 @@ class Contest:
     def final(self, strategy: str) -> dict[int, float]:
         """Final accuracy by seed."""
         return self.of(strategy, lambda found: float(found["final"]["accuracy"]))
+
+    def learned(self, strategy: str) -> dict[int, float]:
+        """Final accuracy by seed, as a share of what there is to learn."""
+        base = nothing_of(self)
+        return {seed: share_learned(base, value) for seed, value in self.final(strategy).items()}
+
+    def evaluations(self, strategy: str) -> dict[int, float]:
+        """Evaluations by seed for each client-epoch of the whole run."""
+
+        def per_epoch(found: Found) -> float:
+            epochs = total(found["records"], "epochs")
+            return total(found["records"], "evaluations") / epochs if epochs else math.nan
+
+        return self.of(strategy, per_epoch)
 
     def spent(self, strategy: str, axis: str, target: float) -> dict[int, float]:
         """Cost to a target by seed; the whole run where it was never reached."""
@@ -110,18 +132,27 @@ def rivals(contest: Contest) -> list[str]:
     return [strategy for strategy in contest.cells if plain(strategy) in AVERAGING]
 
 
-def target_of(contest: Contest, highest: float) -> float:
-    """The accuracy to reach: `highest`, lowered by 0.05 until a rival gets there.
+def nothing_of(contest: Contest) -> float:
+    """The accuracy that is had there without learning."""
+    return nothing_learned([found for by in contest.cells.values() for found in by.values()])
 
-    A rival gets there when at least half of its seeds do. Without rivals, anybody counts.
+
+def has_learned_there(contest: Contest, strategy: str) -> bool:
+    """Whether a strategy's median is above what is had without learning."""
+    return has_learned(nothing_of(contest), median(contest.final(strategy)).median)
+
+
+def target_of(contest: Contest, asked: float) -> float:
+    """The accuracy to reach: as asked, or by a rule that was fixed beforehand.
+
+    The rule: 97 % of the best averaging strategy's rise, by its median, above what is had
+    without learning. Without rivals, of anybody's. NaN where nobody learned anything.
     """
+    if asked > 0:
+        return asked
     who = rivals(contest) or list(contest.cells)
-    target = highest
-    while target > _LOWEST:
-        if any(2 * contest.reached(s, target) >= len(contest.cells[s]) for s in who):
-            return target
-        target = round(target - _STEP, 6)
-    return target
+    best = max((median(contest.final(name)).median for name in who), default=math.nan)
+    return share_target(nothing_of(contest), best)
 
 
 def best_rival(contest: Contest, axis: str, target: float) -> str | None:

@@ -6,24 +6,34 @@ record, and the accuracy there.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-__all__ = ["AXES", "accuracy_within", "along", "last_of_forty", "spent_to", "total"]
+__all__ = [
+    "AXES", "NOTHING", "TARGET_SHARE", "accuracy_within", "along", "has_learned", "last_of_forty",
+    "nothing_learned", "share_learned", "share_target", "spent_to", "total",
+]  # fmt: skip
 
 _RECORDS, _LAST = 40, 3
+TARGET_SHARE = 0.97
+"""Of the best averaging strategy's rise: what everybody's costs are measured to."""
+NOTHING = 0.02
+"""Of what there is to learn: who has no more has learned nothing."""
 _FLEETS = ("homogeneous", "phones", "hospitals")
 
 AXES = ("epochs", "bytes", *(f"seconds {fleet}" for fleet in _FLEETS))
-"""What a budget may be of."""
+"""What a budget may be of; evaluations are counted beside them, as not everybody has any."""
 
 
 def along(records: Sequence[Mapping[str, Any]], axis: str) -> list[float]:
     """What each record had cost so far, on an axis; NaN where that was not measured."""
     if axis == "epochs":
         return [float(record["epochs"]) for record in records]
+    if axis == "evaluations":
+        return [_number(record.get("evaluations")) for record in records]
     if axis == "bytes":
         return [_number(record["bytes_down"]) + _number(record["bytes_up"]) for record in records]
     fleet = axis.removeprefix("seconds ")
@@ -46,6 +56,26 @@ def spent_to(records: Sequence[Mapping[str, Any]], axis: str, target: float) -> 
         if record["accuracy"] >= target:
             return cost, True
     return spent[-1], False
+
+
+def nothing_learned(cells: Sequence[Mapping[str, Any]]) -> float:
+    """The accuracy that is had without learning: of the commonest class, or 0 of a mean."""
+    return float(np.median([found["final"].get("nothing_learned") or 0.0 for found in cells]))
+
+
+def share_target(base: float, best: float, share: float = TARGET_SHARE) -> float:
+    """The accuracy at a share of a rise above what is had without learning; NaN without one."""
+    return base + share * (best - base) if has_learned(base, best) else math.nan
+
+
+def has_learned(base: float, accuracy: float) -> bool:
+    """Whether an accuracy is above what is had without learning, by more than next to nothing."""
+    return accuracy - base > NOTHING * (1 - base)
+
+
+def share_learned(base: float, accuracy: float) -> float:
+    """Accuracy as a share of what there is to learn: 0 for what is had without, 1 for all."""
+    return (accuracy - base) / (1 - base) if base < 1 else math.nan
 
 
 def last_of_forty(

@@ -21,10 +21,18 @@ from typing import Any
 
 from ..durable import make_folder, write_whole
 from ..errors import ConfigurationError
+from .command import commands_of
 from .devices import FLEETS
 from .plan import SCHEMA, Cell, Plan, tuned_settings
 
-__all__ = ["Results", "read_cells", "read_results", "read_tuning", "write_cell", "write_plan"]
+__all__ = [
+    "Results",
+    "read_cells",
+    "read_results",
+    "read_tuning",
+    "write_cell",
+    "write_plan",
+]
 
 _PLACE = ("data", "partition", "attack", "share", "strategy", "seed")
 """What tells a cell from the others of a folder; its settings follow from the tuning."""
@@ -62,8 +70,13 @@ def write_cell(folder: Path, cell: Cell, found: Mapping[str, Any], wall_seconds:
     write_whole(cell_file(folder, cell), text.encode())
 
 
-def write_plan(folder: Path, plan: Plan) -> None:
+def write_plan(folder: Path, plan: Plan, **how: Any) -> None:
     """Note what was asked, joined with what was asked of this folder before.
+
+    Parameters
+    ----------
+    **how
+        What belongs to the command and not to the plan: player, app, whether it was tuned.
 
     Raises
     ------
@@ -72,7 +85,8 @@ def write_plan(folder: Path, plan: Plan) -> None:
         cells could not be put in one table with these.
     """
     asked = {key: _plain(value) for key, value in dataclasses.asdict(plan).items()}
-    asked["fleets"] = list(FLEETS)
+    commands = commands_of(asked | how)
+    asked |= how | {"fleets": list(FLEETS)}
     path = folder / "plan.json"
     before = _read_object(path, *_TERMS, *_JOINED) if path.exists() else asked
     for key in _TERMS:
@@ -82,6 +96,7 @@ def write_plan(folder: Path, plan: Plan) -> None:
                 f"{before[key]!r}. Take another folder, or the same {key}."
             )
     joined = {key: list(dict.fromkeys([*before[key], *asked[key]])) for key in _JOINED}
+    joined["command"] = list(dict.fromkeys([*(before.get("command") or ()), *commands]))
     make_folder(folder)
     write_whole(path, (json.dumps(asked | joined, indent=1) + "\n").encode())
 

@@ -125,8 +125,9 @@ class FleetGrid(PassingGrid):
 
     Attributes
     ----------
-    trains, messages, bytes_down, bytes_up, bytes_test : int
-        Train messages; all messages; their bytes, each way; what both ways evaluating took.
+    trains, messages, evaluations, bytes_down, bytes_up, bytes_test : int
+        Train messages; all messages; models evaluated, of which a visit may have several; their
+        bytes, each way; what both ways evaluating took.
     last_seen : dict of node id to (trains, round)
         When each node was last sent a model.
     """
@@ -142,7 +143,7 @@ class FleetGrid(PassingGrid):
         }
         self._driving = driving
         self._waiting: dict[str, _Answer] = {}
-        self.trains = self.messages = 0
+        self.trains = self.messages = self.evaluations = 0
         self.bytes_down = self.bytes_up = self.bytes_test = 0
         self.round = 0
         self.last_seen = {node: (0, 0) for node in nodes}
@@ -195,7 +196,9 @@ class FleetGrid(PassingGrid):
         number, epochs = _terms(message)
         trains = kind.startswith(MessageType.TRAIN)
         self.round = max(self.round, number)
+        evaluated = 0 if trains else _models_in(message)
         self.trains += trains
+        self.evaluations += evaluated
         self.messages += 1
         self.bytes_down += down
         self.bytes_test += 0 if trains else down
@@ -209,7 +212,7 @@ class FleetGrid(PassingGrid):
             round=number,
             down=down,
             up=payload(replies[0]),
-            cases=_cases(replies[0]),
+            cases=_cases(replies[0]) * max(1, evaluated),
             epochs=epochs,
         )
         arrives = {name: clock.carry(sent) for name, clock in self.clocks.items()}
@@ -231,6 +234,15 @@ def _terms(message: Message) -> tuple[int, float]:
             if isinstance(value, int | float):
                 found[key] = value
     return int(found.get("server-round", 0)), found.get("local-epochs", 1.0)
+
+
+def _models_in(message: Message) -> int:
+    """How many models a message asks to evaluate: a relay's visit names them."""
+    for record in message.content.config_records.values():
+        named = record.get("relay-models")
+        if isinstance(named, list):
+            return len(named)
+    return 1
 
 
 def _cases(reply: Message) -> float:

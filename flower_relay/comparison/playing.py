@@ -25,7 +25,7 @@ from ..errors import ConfigurationError, RelayError
 from .files import cell_file, write_cell
 from .plan import Cell
 
-__all__ = ["Failure", "Player", "play_cells", "player_named"]
+__all__ = ["Failure", "Player", "check_cells", "play_cells", "player_named"]
 
 Player = Callable[[Mapping[str, Any]], dict[str, Any]]
 """Plays one cell (`Cell.as_dict`); returns what `flower_relay.comparison.files` keeps of it."""
@@ -58,6 +58,26 @@ def player_named(name: str) -> Player:
             "line-up's own is strategies.contest:play; run from the checkout's folder."
         ) from problem
     return player
+
+
+def check_cells(cells: Sequence[Cell], player: str) -> None:
+    """Have the player's module look at each kind of cell, before anything is played or written.
+
+    A module that has a function `check` beside its player is asked once for each strategy,
+    data, partition and attack; what it raises is the user's to see.
+
+    Raises
+    ------
+    ConfigurationError
+        On a name or setting that there is not, or data that cannot be had here.
+    """
+    player_named(player)
+    check = getattr(importlib.import_module(player.partition(":")[0]), "check", None)
+    kinds = {(c.strategy, c.data, c.partition, c.attack, c.share): c for c in reversed(cells)}
+    if check is None:
+        return
+    for cell in reversed(kinds.values()):
+        check(cell.as_dict())
 
 
 def play_cells(

@@ -1,99 +1,29 @@
-"""A comparison's tables, as Markdown, as Parquet and for the terminal."""
+"""A comparison's tables: what is in each of them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-from rich import table as rich_table
-
-from ..durable import make_folder, write_whole
 from .contests import Contest, best_rival, contests, target_of
 from .detection import detection_row, is_relay
 from .figures import AXES
 from .files import Results
-from .statistics import Interval, difference, median, ratio
+from .statistics import difference, median, ratio, worst
+from .table import SHARE, Table, Value, write_tables
 
-__all__ = ["Table", "tables_of", "write_tables"]
-
-Value: TypeAlias = str | int | Interval
-
-_PLACES = ("data", "partition", "attack")
-"""Columns that say where a row was measured."""
+__all__ = ["tables_of", "write_tables"]
 
 _MEGA = 1e6
-
-
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """Rows with the same columns.
-
-    Attributes
-    ----------
-    name : str
-        Of its files.
-    note : str
-        How to read it.
-    spelling : mapping of column to format
-        Of columns that hold intervals.
-    """
-
-    name: str
-    title: str
-    note: str
-    rows: Sequence[Mapping[str, Value]]
-    spelling: Mapping[str, str]
-
-    def shown(self, row: Mapping[str, Value]) -> list[str]:
-        """A row as text."""
-        return [
-            value.shown(self.spelling[column]) if isinstance(value, Interval) else str(value)
-            for column, value in row.items()
-        ]
-
-    def markdown(self) -> str:
-        """As Markdown, with its title and its note."""
-        head = list(self.rows[0])
-        lines = [head, ["---"] * len(head), *(self.shown(row) for row in self.rows)]
-        body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        return f"## {self.title}\n\n{self.note}\n\n{body}\n"
-
-    def rich(self) -> rich_table.Table:
-        """For the terminal, where room is scarce: what all rows share goes into the title."""
-        same = {
-            column: value
-            for column, value in self.rows[0].items()
-            if column in _PLACES and all(row[column] == value for row in self.rows)
-        }
-        title = ", ".join([self.title, *map(str, same.values())])
-        columns = [column for column in self.rows[0] if column not in same]
-        table = rich_table.Table(*columns, title=title, title_justify="left")
-        for row in self.rows:
-            table.add_row(*self.shown({column: row[column] for column in columns}))
-        return table
-
-    def arrow(self) -> pa.Table:
-        """As columns; an interval is three of them, and the number of its seeds a fourth."""
-        return pa.Table.from_pylist([_flat(row) for row in self.rows])
-
-
-def _flat(row: Mapping[str, Value]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for column, value in row.items():
-        if isinstance(value, Interval):
-            flat |= {
-                column: value.median,
-                f"{column} low": value.low,
-                f"{column} high": value.high,
-                f"{column} seeds": value.count,
-            }
-        else:
-            flat[column] = value
-    return flat
+_RULE = (
+    "The target is 97 % of the best averaging strategy's rise above what is had without "
+    "learning (the commonest class, or the mean). "
+)
+_LEARNED = (
+    "Learned is the share of what there is to learn above the commonest class or the mean: 1 is "
+    "all of it."
+)
 
 
 def tables_of(results: Results) -> list[Table]:
@@ -112,28 +42,16 @@ def tables_of(results: Results) -> list[Table]:
     return [table for table in tables if table.rows]
 
 
-def write_tables(folder: Path, tables: Sequence[Table]) -> list[Path]:
-    """Write `tables/NAME.md` and `tables/NAME.parquet`; the paths written."""
-    place = folder / "tables"
-    make_folder(place)
-    paths: list[Path] = []
-    for table in tables:
-        paths += [place / f"{table.name}.md", place / f"{table.name}.parquet"]
-        write_whole(paths[-2], table.markdown().encode())
-        pq.write_table(table.arrow(), paths[-1])
-    return paths
-
-
-def _to_target(found: Sequence[Contest], highest: float) -> Table:
+def _to_target(found: Sequence[Contest], asked: float) -> Table:
     rows: list[dict[str, Value]] = []
     for contest in found:
-        target = target_of(contest, highest)
+        target = target_of(contest, asked)
         rival = best_rival(contest, "epochs", target)
         for strategy, cells in contest.cells.items():
             rows.append(
                 {
                     **contest.where,
-                    "target": f"{target:.2f}",
+                    "target": f"{target:.3f}" if math.isfinite(target) else "nothing was learned",
                     "strategy": strategy,
                     "reached": f"{contest.reached(strategy, target)} of {len(cells)}",
                     **_spent(contest, strategy, target, rival),
@@ -143,28 +61,35 @@ def _to_target(found: Sequence[Contest], highest: float) -> Table:
         name="cost_to_target",
         title="What it costs to reach an accuracy, nobody hostile",
         note="Medians over seeds with 95 % bootstrap intervals; a seed that never gets there "
-        "counts with its whole run. The rival is the averaging strategy with the fewest "
-        "client-epochs. Seconds are of simulated fleets.",
+        f"counts with its whole run. {_RULE if asked == 0 else ''}The rival is the averaging "
+        "strategy with the fewest client-epochs. Evaluations are models that examiners tried, "
+        "beside the training; averaging strategies ask for none. Seconds are of simulated fleets.",
         rows=rows,
         spelling={
-            "client-epochs": ".0f", "of the best rival's": ".2f", "megabytes": ".1f",
-            "of FedAvg's": ".2f", **{axis: ",.1f" for axis in AXES if axis.startswith("seconds")},
+            "client-epochs": ".0f", "of the best rival's": ".2f", "evaluations": ",.0f",
+            "evaluations a client-epoch": ".1f", "megabytes": ".1f", "of FedAvg's": ".2f",
+            **{axis: ",.1f" for axis in AXES if axis.startswith("seconds")},
         },
     )  # fmt: skip
 
 
 def _spent(contest: Contest, strategy: str, target: float, rival: str | None) -> dict[str, Value]:
     epochs, sent = (contest.spent(strategy, axis, target) for axis in ("epochs", "bytes"))
-    row: dict[str, Value] = {"client-epochs": median(epochs)}
-    if rival is not None:
-        row["of the best rival's"] = ratio(epochs, contest.spent(rival, "epochs", target))
-    row["megabytes"] = median([value / _MEGA for value in sent.values()])
-    if "fedavg" in contest.cells:
-        row["of FedAvg's"] = ratio(sent, contest.spent("fedavg", "bytes", target))
-    for axis in AXES:
-        if axis.startswith("seconds"):
-            row[axis] = median(contest.spent(strategy, axis, target))
-    return row
+    theirs = contest.spent(rival, "epochs", target) if rival else {}
+    averaged = contest.spent("fedavg", "bytes", target) if "fedavg" in contest.cells else {}
+    return {
+        "client-epochs": median(epochs),
+        "of the best rival's": ratio(epochs, theirs),
+        "evaluations": median(contest.spent(strategy, "evaluations", target)),
+        "evaluations a client-epoch": median(contest.evaluations(strategy)),
+        "megabytes": median([value / _MEGA for value in sent.values()]),
+        "of FedAvg's": ratio(sent, averaged),
+        **{
+            axis: median(contest.spent(strategy, axis, target))
+            for axis in AXES
+            if axis.startswith("seconds")
+        },
+    }
 
 
 def _at_equal_budget(found: Sequence[Contest]) -> Table:
@@ -172,19 +97,29 @@ def _at_equal_budget(found: Sequence[Contest]) -> Table:
     for contest in found:
         budgets = {axis: contest.common_budget(axis) for axis in AXES}
         for strategy in contest.cells:
+            final, learned = contest.final(strategy), contest.learned(strategy)
             at = {
                 f"equal {axis}": median(contest.accuracy_at(strategy, axis, budget))
                 for axis, budget in budgets.items()
             }
-            rows.append({**contest.where, "attack": contest.threat, "strategy": strategy, **at})
+            rows.append(
+                {
+                    **contest.where,
+                    "attack": contest.threat,
+                    "strategy": strategy,
+                    "learned": median(learned),
+                    "worst seed": worst(final),
+                    **at,
+                }
+            )
     return Table(
         name="final_accuracy",
         title="Accuracy at equal budgets",
         note="Mean of the last three of forty records; medians over seeds with 95 % bootstrap "
-        "intervals. A budget of bytes or of a fleet's seconds is what the strategy that used "
-        "least needed for its client-epochs.",
+        f"intervals. {_LEARNED} A budget of bytes or of a fleet's seconds is what the strategy "
+        "that used least needed for its client-epochs.",
         rows=rows,
-        spelling={f"equal {axis}": ".3f" for axis in AXES},
+        spelling={"learned": SHARE, "worst seed": ".3f", **{f"equal {a}": ".3f" for a in AXES}},
     )
 
 
@@ -224,18 +159,22 @@ def _under_attack(attacked: Sequence[Contest], clean: Mapping[tuple[str, str], C
                     "attack": contest.threat,
                     "strategy": strategy,
                     "final accuracy": median(final),
+                    "worst seed": worst(final),
+                    "learned": median(contest.learned(strategy)),
                     "minus its own clean": difference(final, before),
-                    "triggered cases fooled": median(contest.of(strategy, _fooled)),
+                    "attack succeeds": median(contest.of(strategy, _fooled)),
                 }
             )
     return Table(
         name="under_attack",
         title="Under attack",
         note="Final accuracy, and the median of its difference from the same strategy with "
-        "nobody hostile, seed by seed. Cases with a trigger are counted for backdoors only.",
+        f"nobody hostile, seed by seed. {_LEARNED} An attack succeeds where a trigger is obeyed, "
+        "or a flipped class is called what it was flipped to.",
         rows=rows,
         spelling={
-            "final accuracy": ".3f", "minus its own clean": "+.3f", "triggered cases fooled": ".2f",
+            "final accuracy": ".3f", "worst seed": ".3f", "learned": SHARE,
+            "minus its own clean": "+.3f", "attack succeeds": ".2f",
         },
     )  # fmt: skip
 

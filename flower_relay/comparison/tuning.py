@@ -1,9 +1,12 @@
-"""Every strategy's own best learning rates, found by one procedure on seeds nobody reports.
+"""Every strategy's own best settings, found by one procedure on seeds nobody reports.
 
-Coordinate by coordinate: the clients' learning rate over its grid, then what the strategy
-has on the server, then the learning rate's neighbours again. A setting is as good as the
-client-epochs it takes to the target, ties by final accuracy; where nothing gets there, by
-final accuracy alone. All strategies take each step side by side, so that every core is busy.
+Coordinate by coordinate: the clients' learning rate, then what the strategy has on the server
+and how many clients train at once, then the learning rate's neighbours again. A coordinate is
+a ladder of values, some of which are tried at first; where the best of them is the first or
+the last that was tried, the next one on the ladder is tried, too, until it is not. A setting
+is as good as the client-epochs it takes to a target that is the same for all, ties by final
+accuracy; where nothing gets there, by final accuracy alone. All strategies take each step side
+by side, so that every core is busy.
 """
 
 from __future__ import annotations
@@ -17,28 +20,22 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigurationError, RelayError
-from .contests import plain
-from .figures import spent_to
+from .contests import AVERAGING, plain
+from .figures import nothing_learned, share_target, spent_to
 from .files import read_cells, read_tuning, write_tuning
+from .ladders import Ladder, ladders_of
 from .plan import Cell, Plan, tuning_key
 from .playing import Failure, play_cells
 
-__all__ = ["LEARNING_RATES", "SERVER_SIDE", "TUNING_SEEDS", "Tried", "tune"]
+__all__ = ["TUNING_SEEDS", "Tried", "tune"]
 
 TUNING_SEEDS = tuple(range(1000, 1006))
 
-LEARNING_RATES = (0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
-"""The clients' learning rate: a factor of two apart, from too timid to divergent on digits."""
-
-SERVER_SIDE: dict[str, dict[str, tuple[float, ...]]] = {
-    "fedprox": {"proximal-mu": (0.01, 0.001, 0.1)},
-    "fedavgm": {"server-learning-rate": (1.0, 0.3, 0.1), "server-momentum": (0.9, 0.7, 0.5)},
-    "fedadam": {"eta": (0.1, 0.01, 0.03, 0.3)},
-}
-"""What strategies have on the server, by run-config key; the search starts at the first value."""
 
 _FALLBACK = 0.05
-"""How far below the target a strategy is still tuned for speed rather than for its end."""
+"""How far below a target that was asked for a strategy is still tuned for speed."""
+_SHARES = (0.97, 0.92)
+"""Of the best averaging strategy's rise: the target, and the same for who misses it."""
 
 Settings = dict[str, float]
 OnCell = Callable[[Cell, Failure | None], None]
@@ -46,68 +43,103 @@ OnCell = Callable[[Cell, Failure | None], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Tried:
-    """One setting's runs: cost to each target (the whole run for never), hits, final accuracy."""
+    """One setting's runs."""
 
     settings: Settings
-    seeds: int
-    spent: Mapping[float, float]
-    hits: Mapping[float, int]
-    accuracy: float
+    cells: Sequence[Mapping[str, Any]]
 
-    @classmethod
-    def of(
-        cls, settings: Settings, cells: Sequence[Mapping[str, Any]], targets: Sequence[float]
-    ) -> Tried:
-        """Read the figures off finished cells."""
-        to = {t: [spent_to(found["records"], "epochs", t) for found in cells] for t in targets}
-        return cls(
-            settings=settings,
-            seeds=len(cells),
-            spent={t: float(np.mean([cost for cost, _ in each])) for t, each in to.items()},
-            hits={t: sum(hit for _, hit in each) for t, each in to.items()},
-            accuracy=float(np.mean([found["final"]["accuracy"] for found in cells])),
-        )
+    @property
+    def accuracy(self) -> float:
+        """Mean final accuracy."""
+        return float(np.mean([found["final"]["accuracy"] for found in self.cells]))
+
+    def spent(self, target: float) -> float:
+        """Mean client-epochs to a target; the whole run for never."""
+        return float(np.mean([cost for cost, _ in self._to(target)]))
+
+    def hits(self, target: float) -> int:
+        """How many of its runs got there."""
+        return sum(hit for _, hit in self._to(target))
+
+    def _to(self, target: float) -> list[tuple[float, bool]]:
+        return [spent_to(found["records"], "epochs", target) for found in self.cells]
 
 
 @dataclass
 class _Search:
-    """One strategy on one federation: what was tried, and where it stands."""
+    """One strategy on one federation: what was tried, and where it stands.
+
+    `targets` are what costs are measured to, the best first; nothing until they are known.
+    """
 
     strategy: str
     data: str
     partition: str
-    targets: tuple[float, ...]
+    nodes: int
+    seeds: tuple[int, ...]
+    targets: tuple[float, ...] = ()
     tried: list[Tried] = field(default_factory=list)
+    failed: list[Settings] = field(default_factory=list)
+    at: int = 0
 
     @property
-    def steps(self) -> list[str]:
-        return ["learning-rate", *self.server_side, "learning-rate"]
+    def ladders(self) -> dict[str, Ladder]:
+        found = ladders_of(self.strategy)
+        fractions = {k: v.among(self.nodes) for k, v in found.items() if k == "fraction-train"}
+        return found | fractions
 
     @property
-    def server_side(self) -> dict[str, tuple[float, ...]]:
-        return SERVER_SIDE.get(plain(self.strategy), {})
+    def order(self) -> list[str]:
+        """Coordinates in the order in which they are searched; the first one once more."""
+        rate, *others = self.ladders
+        return [rate, *others, *([rate] if others else [])]
 
-    def candidates(self, step: int) -> list[Settings]:
-        """What a step tries: one coordinate's values, the others as they are best so far."""
-        if step >= len(self.steps):
-            return []
-        name = self.steps[step]
-        first = {key: values[0] for key, values in self.server_side.items()}
-        start = self.best[0].settings if self.tried else first
-        values = self.server_side.get(name, LEARNING_RATES)
-        if step > 0 and name == "learning-rate":
-            place = values.index(start[name])
-            values = values[max(0, place - 1) : place + 2]
-        wanted = [{**start, name: value} for value in values]
-        known = [each.settings for each in self.tried]
-        return [settings for settings in wanted if settings not in known]
+    def candidates(self) -> list[Settings]:
+        """What is to be tried next; nothing when the search is over."""
+        known = [*(each.settings for each in self.tried), *self.failed]
+        while self.at < len(self.order):
+            name, start = self.order[self.at], self._start
+            ladder = self.ladders[name]
+            first = ladder.beside(start[name]) if self._again else list(ladder.first)
+            for values in (first, ladder.beyond(start[name], self._tried_of(name))):
+                wanted = [{**start, name: value} for value in values]
+                if fresh := [settings for settings in wanted if settings not in known]:
+                    return fresh
+            self.at += 1
+        return []
+
+    @property
+    def _again(self) -> bool:
+        return self.at > 0 and self.order[self.at] == self.order[0]
+
+    @property
+    def _start(self) -> Settings:
+        if self.tried:
+            return dict(self.best[0].settings)
+        return {name: ladder.first[0] for name, ladder in self.ladders.items()}
+
+    def _tried_of(self, name: str) -> set[float]:
+        """A coordinate's values that were tried with all else as it is best."""
+        start = self._start
+        return {
+            each.settings[name]
+            for each in self.tried
+            if each.settings == {**start, name: each.settings[name]}
+        }
+
+    def note(self, settings: Settings, cells: Sequence[Mapping[str, Any]]) -> None:
+        """Keep what came of a setting; one that cannot be run is not tried again."""
+        if cells:
+            self.tried.append(Tried(settings=settings, cells=cells))
+        else:
+            self.failed.append(settings)
 
     @property
     def best(self) -> tuple[Tried, float | None]:
         """The best so far, and the target it was chosen by; None for final accuracy."""
         for target in self.targets:
-            if any(2 * each.hits[target] > each.seeds for each in self.tried):
-                return min(self.tried, key=lambda e: (e.spent[target], -e.accuracy)), target
+            if any(2 * each.hits(target) > len(each.cells) for each in self.tried):
+                return min(self.tried, key=lambda e: (e.spent(target), -e.accuracy)), target
         return max(self.tried, key=lambda each: each.accuracy), None
 
     def entry(self) -> dict[str, Any]:
@@ -116,14 +148,37 @@ class _Search:
         tried = [
             {
                 "settings": each.settings,
-                "seeds": list(TUNING_SEEDS),
-                "score": each.accuracy if target is None else each.spent[target],
+                "seeds": list(self.seeds),
+                "score": each.accuracy if target is None else each.spent(target),
                 "target": target,
                 "accuracy": each.accuracy,
             }
             for each in self.tried
         ]
-        return {**best.settings, "tried": tried}
+        cells = [found for each in self.tried for found in each.cells]
+        spent = sum(float(found["records"][-1]["epochs"]) for found in cells)
+        cost = {"runs": len(cells), "client-epochs": spent}
+        return {**best.settings, "tried": tried, "cost": cost}
+
+
+def _aim(searches: Sequence[_Search], asked: float) -> None:
+    """Set the targets of one federation's searches: one for all its strategies.
+
+    As asked; else a share of the best averaging strategy's rise so far above what is had
+    without learning, and a smaller share for who does not get there.
+    """
+    if asked > 0:
+        targets: tuple[float, ...] = (asked, round(asked - _FALLBACK, 6))
+    else:
+        rivals = [s for s in searches if s.strategy in AVERAGING and s.tried] or searches
+        tried = [each for search in rivals for each in search.tried]
+        if not tried:
+            return
+        base = nothing_learned(tried[0].cells)
+        best = max(each.accuracy for each in tried)
+        targets = tuple(share_target(base, best, share) for share in _SHARES)
+    for search in searches:
+        search.targets = targets
 
 
 def tune(
@@ -158,6 +213,7 @@ def tune(
     RelayError
         When a strategy cannot be run at all.
     """
+    seeds = TUNING_SEEDS[: plan.tuning_seeds]
     if shared := sorted(set(TUNING_SEEDS) & set(plan.seeds)):
         raise ConfigurationError(
             f"seeds: {shared[0]} is a seed of the tuning ({', '.join(map(str, TUNING_SEEDS))}), "
@@ -165,36 +221,35 @@ def tune(
         )
     plan = dataclasses.replace(plan, engine="memory")  # both engines find the same
     known = read_tuning(folder)
-    targets = (plan.target, round(plan.target - _FALLBACK, 6))
     searches = [
-        _Search(strategy, data, partition, targets)
+        _Search(strategy, data, partition, plan.nodes, seeds)
         for data in plan.data
         for partition in plan.partitions
         for strategy in dict.fromkeys(map(plain, plan.strategies))
         if tuning_key(strategy, data, partition) not in known
     ]
-    for step in range(max((len(search.steps) for search in searches), default=0)):
-        wanted = [
-            (search, settings, _cells(plan, search, settings))
-            for search in searches
-            for settings in search.candidates(step)
-        ]
+    while wanted := [
+        (search, settings, _cells(plan, search, settings))
+        for search in searches
+        for settings in search.candidates()
+    ]:
         every = [cell for _, _, cells in wanted for cell in cells]
         if on_step is not None:
             on_step(len(every))
         failures = play_cells(every, folder / "tuning", player, workers=workers, on_cell=on_cell)
         for search, settings, cells in wanted:
-            if found := read_cells(folder / "tuning", cells):
-                search.tried.append(Tried.of(settings, found, targets))
+            search.note(settings, read_cells(folder / "tuning", cells))
         for search in searches:
             _refuse_nothing(search, failures)
+            places = (search.data, search.partition)
+            _aim([s for s in searches if (s.data, s.partition) == places], plan.target)
     write_tuning(folder, {tuning_key(s.strategy, s.data, s.partition): s.entry() for s in searches})
     return read_tuning(folder)
 
 
 def _cells(plan: Plan, search: _Search, settings: Settings) -> list[Cell]:
     where = (search.strategy, search.data, search.partition)
-    return [plan.cell(*where, seed, settings) for seed in TUNING_SEEDS]
+    return [plan.cell(*where, seed, settings) for seed in search.seeds]
 
 
 def _refuse_nothing(search: _Search, failures: Sequence[Failure]) -> None:

@@ -6,8 +6,17 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..contests import best_rival
-from ..statistics import Interval, difference, median, ratio
+from ..contests import Contest, best_rival, has_learned_there
+from ..statistics import (
+    CLOSE,
+    ENOUGH,
+    NEARLY_EVEN,
+    Interval,
+    Standing,
+    difference,
+    median,
+    ratio,
+)
 from .panels import RELAY, Panel, title_of
 from .scale import cost, signed
 
@@ -46,6 +55,7 @@ def answer(panels: Sequence[Panel], fleets: Sequence[str]) -> dict[str, Any] | N
     ]
     return {
         "sentence": _sentence(epochs, finals, clocks, fleets),
+        "few": _few(both),
         "cards": [
             _card("Client-epochs to target", epochs, _TIMES),
             _card("Final accuracy, equal budget", finals, "points against the best of them"),
@@ -56,15 +66,24 @@ def answer(panels: Sequence[Panel], fleets: Sequence[str]) -> dict[str, Any] | N
             for row, name in everything
             if row["loses"]
         ],
+        "ties": sum(row["tie"] for row, _ in everything),
         "compared": len(everything),
     }
+
+
+def _few(panels: Sequence[Panel]) -> str:
+    """That some of it is of few seeds, where it is."""
+    least = min(len(by_seed) for panel in panels for by_seed in panel.clean.cells.values())
+    if least >= ENOUGH:
+        return ""
+    return f"Few seeds: some of this is of {least} only, and {ENOUGH} are the least to rely on."
 
 
 def _cost_row(panel: Panel, axis: str, label: str) -> Row | None:
     """Relay's cost as a multiple of the cheapest rival's; None where one was not measured."""
     contest, target = panel.clean, panel.target
     rival = best_rival(contest, axis, target)
-    if rival is None:
+    if rival is None or math.isnan(target):
         return None
     relay, theirs = (contest.spent(name, axis, target) for name in (RELAY, rival))
     times = ratio(relay, theirs)
@@ -73,18 +92,31 @@ def _cost_row(panel: Panel, axis: str, label: str) -> Row | None:
     own, other = median(relay).median, median(theirs).median
     longest = max(own, other)
     never, nor = ("" if contest.arrives(name, target) else " (never)" for name in (RELAY, rival))
+    standing = times.beside(1.0, NEARLY_EVEN)
     return {
         "label": label,
         "value": times.median,
         "text": _times(times.median),
-        "detail": f"to {100 * target:g}\u00a0% accuracy",
+        "detail": f"to {100 * target:.3g}\u00a0% accuracy",
         "interval": _interval(times, _times),
         "bars": [
             ("Relay", cost(own, axis, longest) + never, _width(own, other)),
             (title_of(rival), cost(other, axis, longest) + nor, _width(other, own)),
+            *(_evaluations(contest, (RELAY, rival)) if axis == "epochs" else ()),
         ],
-        "loses": times.median > 1 or bool(never),
+        "tie": standing is Standing.TIE and not never,
+        "loses": standing is Standing.ABOVE or bool(never),
     }
+
+
+def _evaluations(contest: Contest, names: Sequence[str]) -> list[tuple[str, str, None]]:
+    """What was examined beside the training; nothing where it was not counted."""
+    found = {name: median(contest.evaluations(name)) for name in names}
+    return [
+        (f"{title_of(name)}, evaluations", f"{each.median:.3g} a client-epoch", None)
+        for name, each in found.items()
+        if each.known
+    ]
 
 
 def _final_row(panel: Panel) -> Row:
@@ -94,17 +126,21 @@ def _final_row(panel: Panel) -> Row:
     rival = max(panel.rivals, key=lambda name: middles[name])
     gain = difference(finals[RELAY], finals[rival])
     own, other = middles[RELAY], middles[rival]
+    standing = gain.beside(0.0, CLOSE)
+    lost = [title_of(name) for name in (RELAY, rival) if not has_learned_there(contest, name)]
+    nothing = f"; nothing was learned by {' and '.join(lost)}" if lost else ""
     return {
         "label": panel.title,
         "value": 100 * gain.median,
         "text": _points(gain.median),
-        "detail": "median of the difference, seed by seed",
+        "detail": f"median of the difference, seed by seed{nothing}",
         "interval": _interval(gain, _points),
         "bars": [
             ("Relay", f"{100 * own:.1f}\u00a0%", None),
             (title_of(rival), f"{100 * other:.1f}\u00a0%", None),
         ],
-        "loses": gain.median < 0,
+        "tie": standing is Standing.TIE and not lost,
+        "loses": standing is Standing.BELOW or title_of(RELAY) in lost,
     }
 
 
@@ -140,6 +176,7 @@ def _by_fleet(clocks: Sequence[Row]) -> list[Row]:
                 "detail": where + own[-1]["detail"],
                 "ends": own,
                 "loses": any(row["loses"] for row in own),
+                "tie": all(row["tie"] for row in own),
             }
         )
     return rows

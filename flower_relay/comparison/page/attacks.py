@@ -46,7 +46,7 @@ def _drop(clean: Contest, attacked: Contest, name: str) -> dict[str, Any] | None
         return None
     points = 100 * drop.median
     left = median(attacked.final(name))
-    spread = f", {100 * drop.low:.1f} to {100 * drop.high:.1f}" if drop.count > 1 else ""
+    spread = f", {100 * drop.low:.1f} to {100 * drop.high:.1f}" if drop.ranged else ""
     return {
         "text": signed(points, 1).removeprefix("+"),
         "class": f"{'gain' if points < 0 else 'loss'}-{sum(abs(points) >= e for e in _STEPS)}",

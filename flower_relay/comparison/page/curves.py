@@ -23,6 +23,9 @@ _POINTS = 72
 
 _BAND = (25, 50, 75)
 
+_COUNTED = {"epochs": "client-epochs", "evaluations": "evaluations"}
+"""What the tables of costs open with."""
+
 Curve = tuple[Floats, Floats]
 
 
@@ -61,7 +64,7 @@ def _chart(panel: Panel, axis: str, palette: Mapping[str, int]) -> dict[str, Any
         "title": panel.title,
         "x_ticks": [_x_tick(x, tick) for tick in x.ticks()],
         "y_ticks": [(float(y(tick)), f"{100 * tick:g}") for tick in y.ticks(7)],
-        "target": (float(y(panel.target)), f"{100 * panel.target:g} %"),
+        "target": _target_line(panel.target, y),
         "x": x,
         "y": y,
         "frame": {"left": _LEFT, "right": _RIGHT, "top": _TOP, "bottom": _BOTTOM},
@@ -72,6 +75,11 @@ def _chart(panel: Panel, axis: str, palette: Mapping[str, int]) -> dict[str, Any
             for name in reversed(bands)
         ],
     }
+
+
+def _target_line(target: float, y: Scale) -> tuple[float, str] | None:
+    """Where the target is and what it is; nothing where there is none."""
+    return (float(y(target)), f"{100 * target:.3g} %") if np.isfinite(target) else None
 
 
 def _curves(contest: Contest, strategy: str, axis: str) -> list[Curve]:
@@ -119,7 +127,8 @@ def _steps(costs: Floats, accuracies: Floats, at: Floats) -> Floats:
 
 def _accuracy_scale(bands: Sequence[Floats], target: float) -> Scale:
     values = np.concatenate([band.ravel() for band in bands])
-    high = min(0.999, 1 - 0.8 * (1 - max(float(values.max()), target)))
+    top = max(float(values.max()), target if np.isfinite(target) else 0.0)
+    high = min(0.999, 1 - 0.8 * (1 - top))
     return Scale(low=float(values.min()), high=high, start=_BOTTOM, end=_TOP, kind="error")
 
 
@@ -144,14 +153,14 @@ def _cost_table(panel: Panel, fleets: Sequence[str]) -> dict[str, Any]:
     names = shown(contest)
     columns = {
         axis: {name: median(contest.spent(name, axis, target)) for name in names}
-        for axis in axes_of(fleets)
+        for axis in _COUNTED | axes_of(fleets)
     }
     never = {name: len(contest.cells[name]) - contest.reached(name, target) for name in names}
     kept = [axis for axis, column in columns.items() if any(e.known for e in column.values())]
     return {
         "title": panel.title,
-        "target": f"{100 * target:g} %",
-        "columns": [axes_of(fleets)[axis] for axis in kept],
+        "target": f"{100 * target:.3g} %" if np.isfinite(target) else "an accuracy: none learned",
+        "columns": [(_COUNTED | axes_of(fleets))[axis] for axis in kept],
         "rows": [
             {
                 "strategy": name,
@@ -178,9 +187,9 @@ def _cost_cell(
     )
     return {
         "text": f"> {middle}" if lost[name] else middle,
-        "interval": f"{low} – {high}" if found.count > 1 else "",
+        "interval": f"{low} – {high}" if found.ranged else "",
         "never": f"never in {never[name]} of {found.count}" if never[name] else "",
         "mostly_never": lost[name],
-        "best": not lost[name] and found.median == min(reached),
+        "best": bool(found.median) and not lost[name] and found.median == min(reached),
         "bar": 100 * found.median / longest if longest else 0,
     }

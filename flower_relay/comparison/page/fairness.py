@@ -68,5 +68,5 @@ def _cell(column: str, estimate: Interval) -> dict[str, str] | None:
     )
     return {
         "text": f"{middle} %" if own else middle,
-        "interval": f"{low} to {high}" if estimate.count > 1 else "",
+        "interval": f"{low} to {high}" if estimate.ranged else "",
     }

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from ..command import commands_of
 from ..files import Results
+from ..plan import TUNING_NOTES
 
 __all__ = ["origin_view"]
-
-_REPEATED = {
-    "strategies": "--strategy", "data": "--data", "partitions": "--partition",
-    "attacks": "--attack", "shares": "--share",
-}  # fmt: skip
-"""Options that are given once for each value of a plan."""
 
 
 def origin_view(results: Results) -> dict[str, Any]:
     """Of the plan and the tuning all that there is, as texts."""
     plan = results.plan
     return {
-        "commands": _commands(plan.get("command")) or [_command(plan)],
+        "commands": _commands(plan.get("command")) or commands_of(plan),
         "asked": [
             (key, _text(value))
             for key, value in plan.items()
@@ -39,32 +34,25 @@ def _commands(noted: Any) -> list[str]:
     return [noted] if isinstance(noted, str) and noted else list(map(str, noted or ()))
 
 
-def _command(plan: Mapping[str, Any]) -> str:
-    """The one command that plays all that a plan holds."""
-    words = ["flower-relay", "compare", "run"]
-    for key, option in _REPEATED.items():
-        for value in plan.get(key) or ():
-            words += [option, str(value or "none")]
-    seeds = plan.get("seeds") or [0]
-    words += ["--first-seed", str(min(seeds)), "--seeds", str(max(seeds) - min(seeds) + 1)]
-    for key in ("nodes", "budget", "engine", "fleet", "target"):
-        if key in plan:
-            words += [f"--{key}", str(plan[key])]
-    for key, value in (plan.get("settings") or {}).items():
-        words += ["--set", f"{key}={value}"]
-    return shlex.join(words)
-
-
 def _tuned(name: str, found: Any) -> dict[str, Any]:
     """`strategy|data|partition`, what it was given, and how many settings were tried."""
     settings = found if isinstance(found, Mapping) else {"value": found}
     return {
         "name": name.split("|"),
         "settings": ", ".join(
-            f"{key} {_text(value)}" for key, value in settings.items() if key != "tried"
+            f"{key} {_text(value)}" for key, value in settings.items() if key not in TUNING_NOTES
         ),
         "tried": len(settings.get("tried") or ()),
+        "runs": _cost(settings, "runs"),
+        "epochs": _cost(settings, "client-epochs"),
     }
+
+
+def _cost(settings: Mapping[str, Any], what: str) -> str:
+    """What a tuning cost; nothing where it was not noted."""
+    noted = settings.get("cost")
+    value = noted.get(what) if isinstance(noted, Mapping) else None
+    return f"{value:,.0f}" if isinstance(value, int | float) else "–"
 
 
 def _text(value: Any) -> str:

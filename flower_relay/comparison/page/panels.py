@@ -21,6 +21,8 @@ _TITLES = {
     "fedprox": "FedProx",
     "fedavgm": "FedAvgM",
     "fedadam": "FedAdam",
+    "scaffold": "SCAFFOLD",
+    "daisychain": "Daisy chain",
     "fedmedian": "FedMedian",
     "fedtrimmedavg": "FedTrimmedAvg",
     "multikrum": "MultiKrum",
@@ -46,7 +48,7 @@ class Panel:
     attacked : tuple of Contest
         By attack, then by share.
     target : float
-        The accuracy that costs are measured to.
+        The accuracy that costs are measured to; NaN where no rival learned anything.
     """
 
     title: str

@@ -107,7 +107,7 @@ def cost(value: float, axis: str, beside: float | None = None) -> str:
     beside : float, optional
         A duration that this one stands beside, and shares the unit of.
     """
-    if axis in ("epochs", "bytes"):
+    if axis in ("epochs", "evaluations", "bytes"):
         return short_number(value, "B" if axis == "bytes" else "")
     longest = value if beside is None else beside
     size, unit = next((each for each in _DURATIONS if longest >= 2 * each[0]), (1.0, "s"))

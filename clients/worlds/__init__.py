@@ -1,0 +1,1 @@
+"""Worlds: what can be learned, by name, each from a package that ships it."""
