@@ -22,6 +22,8 @@ from .economy.cli import app as economy_app
 from .errors import RelayError
 from .ledger.cli import app as ledger_app
 from .legible import legible
+from .report.cli import report, watch
+from .scaffold.cli import new
 
 __all__ = ["app", "main"]
 
@@ -34,7 +36,8 @@ app = typer.Typer(
     help="Relay learning for Flower: begin a project, watch its runs, compare it with "
     "averaging, simulate its economy, and read its ledgers.",
 )
-app.command()(demo)
+for command in (new, demo, watch, report):
+    app.command()(command)
 app.add_typer(comparison_app, name="compare")
 app.add_typer(economy_app, name="economy")
 app.add_typer(ledger_app, name="ledger")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 from typing import Annotated
 
 import typer
@@ -27,6 +29,7 @@ def demo(
     ] = None,
     nodes: Annotated[int, typer.Option(min=2, help="simulated SuperNodes")] = 20,
     runs_dir: Annotated[Path, typer.Option(help="where files go")] = Path("runs"),
+    watch: Annotated[bool, typer.Option("--watch", help="serve the first run's live page")] = False,
 ) -> None:
     """Train a federation on handwritten digits by relay, through Flower; table and report."""
     if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
@@ -36,8 +39,23 @@ def demo(
         )
     end_tidily_on_signals()
     configs = config or ['strategy="relay" budget=100']
+    if watch:
+        name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-demo"
+        configs[0] += f' run-name="{name}"'
+        _serve(runs_dir.absolute() / name)
     if run_configs(app_root(), nodes, runs_dir, configs):
         raise typer.Exit(1)
+
+
+def _serve(folder: Path) -> None:
+    """Serve the page of a run that is about to begin, for as long as this process lives."""
+    from .report.server import HOST, make_app, serve  # takes a second to load
+
+    def say(port: int, stop: Callable[[], None]) -> None:
+        print(f"Watch at http://{HOST}:{port}/", flush=True)
+
+    app = make_app([str(folder)], begins=True)
+    Thread(target=serve, args=(app, 0), kwargs={"started": say}, daemon=True).start()
 
 
 def run_configs(
