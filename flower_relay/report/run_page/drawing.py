@@ -80,8 +80,9 @@ DRAWING = r"""
       canvas.width = width * dense;
       canvas.height = height * dense;
       canvas.style.height = `${height}px`;
-      const step = (width - 12) / Math.max(1, end - begin - 1);
-      const place = this.parts.whole.checked ? Math.min(step, 24) : STEP;
+      const fits = (width - 12) / Math.max(1, end - begin - 1);
+      const least = this.parts.whole.checked ? 0 : STEP;
+      const place = Math.max(least, Math.min(fits, 24));
       this.geometry = {begin, end, place, row};
       const pen = canvas.getContext("2d");
       pen.scale(dense, dense);

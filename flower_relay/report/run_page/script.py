@@ -120,7 +120,7 @@ _RUN = r"""
         ["utility", number(last?.[2], 3), ""],
         ["accuracy", this.tests.length ? number(this.tests.at(-1)[1], 3) : "–", ""],
         ["coins paid", number(this.sum("coins"), 2), ""],
-        ["to vest", number(this.sum("locked"), 2), ""],
+        ["locked", number(this.sum("locked"), 2), ""],
       ];
       if (facts.megabytes) figures.push(["traffic", whole(facts.megabytes), "MB"]);
       parts.figures.replaceChildren(...figures.map(([name, value, unit]) => {
@@ -135,7 +135,7 @@ _RUN = r"""
 
     heads() {
       const columns = [["name", "participant"], ["worth", "coins, all"], ["coins", "paid"],
-        ["locked", "to vest"], ["bond", "bond"], ["debt", "debt"], ["accepted", "accepted"],
+        ["locked", "locked"], ["bond", "bond"], ["debt", "debt"], ["accepted", "accepted"],
         ["rejected", "rejected"], ["examined", "examined"]];
       this.parts.heads.replaceChildren(...columns.map(([key, name]) => {
         const head = element("th"), button = element("button", name);

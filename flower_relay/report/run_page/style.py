@@ -23,7 +23,7 @@ main#runs.several{max-width:none}
 .progress{height:6px;border-radius:3px;background:var(--line);overflow:hidden}
 .progress i{display:block;width:0;height:100%;border-radius:3px;background:var(--accent)}
 .problem{margin:.8rem 0 0;padding:.6rem .9rem;border-left:4px solid var(--harm);border-radius:8px;background:var(--card);font-size:.9rem;overflow-wrap:anywhere}
-.figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(7.2rem,1fr));gap:.6rem;margin:0 0 1.9rem}
+.figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(6.4rem,1fr));gap:.6rem;margin:0 0 1.9rem}
 .figures div{padding:.6rem .8rem;border:1px solid var(--line);border-radius:12px;background:var(--card)}
 .figures dd{font-size:1.3rem;font-weight:650;letter-spacing:-.015em;font-variant-numeric:tabular-nums}
 .figures small{display:inline-block;font-weight:400;letter-spacing:0;white-space:nowrap}
@@ -61,6 +61,7 @@ main#runs.several{max-width:none}
 .faults li{display:grid;grid-template-columns:5.2rem minmax(0,9rem) minmax(0,1fr);gap:.1rem .8rem;padding:.4rem 0;border-top:1px solid var(--line);font-size:.88rem;overflow-wrap:anywhere}
 .faults li:first-child{border-top:0}
 .faults .at{color:var(--soft);font-variant-numeric:tabular-nums}
+.faults li.none{display:block}
 .faults b{font-weight:600}
 @media (max-width:34rem){
 main#runs{padding-inline:.9rem}
