@@ -25,6 +25,7 @@ from .record import RelayObserver
 from .report.observer import ReportWriter
 from .running import to_arrays
 from .store import FolderStore, canonical_bytes
+from .trackers import tracker_named
 
 __all__ = ["RunFolder"]
 
@@ -36,11 +37,13 @@ class RunFolder:
     ----------
     path : pathlib.Path
         The run's folder; the operator's key lies beside it, never in it.
+    track : str
+        One of `flower_relay.trackers.TRACKERS`, or empty for none.
 
     Attributes
     ----------
     observers : tuple of RelayObserver
-        Progress on the console, and `report.html` in the folder at the end.
+        Progress on the console, `report.html` in the folder at the end, and the tracker.
 
     Examples
     --------
@@ -48,23 +51,25 @@ class RunFolder:
     >>> RelayStrategy(chain=run.chain, store=run.store)  # doctest: +SKIP
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, track: str = "") -> None:
         self.path = path.absolute()
-        self.observers: tuple[RelayObserver, ...] = (
-            ProgressDisplay(Console()), ReportWriter(self.path)
-        )  # fmt: skip
+        own = (ProgressDisplay(Console()), ReportWriter(self.path))
+        others = (tracker_named(track, self.path, self.store),) if track else ()
+        self.observers: tuple[RelayObserver, ...] = (*own, *others)
 
     @classmethod
-    def new(cls, runs: str | Path) -> RunFolder:
+    def new(cls, runs: str | Path, track: str = "") -> RunFolder:
         """A new folder below `runs`, named by the time; said on the console.
 
         Parameters
         ----------
         runs : str or pathlib.Path
             Where runs are kept; `~` is the user's home.
+        track : str
+            As above.
         """
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
-        made = cls(Path(runs).expanduser() / stamp)
+        made = cls(Path(runs).expanduser() / stamp, track)
         make_folder(made.path)
         print(f"This run's files go to {made.path}", flush=True)
         print(f"Watch it: flower-relay watch {made.path}", flush=True)
