@@ -20,6 +20,7 @@ from .comparison.cli import app as comparison_app
 from .demo import demo
 from .economy.cli import app as economy_app
 from .errors import RelayError
+from .forecast.cli import plan
 from .ledger.cli import app as ledger_app
 from .legible import legible
 from .report.cli import report, watch
@@ -36,7 +37,7 @@ app = typer.Typer(
     help="Relay learning for Flower: begin a project, watch its runs, compare it with "
     "averaging, simulate its economy, and read its ledgers.",
 )
-for command in (new, demo, watch, report):
+for command in (new, demo, watch, report, plan):
     app.command()(command)
 app.add_typer(comparison_app, name="compare")
 app.add_typer(economy_app, name="economy")
