@@ -15,7 +15,7 @@ import typer
 
 from .bundle import app_root
 from .errors import RelayError
-from .superlink import PrivateSuperLink, end_tidily_on_signals, run_app
+from .transport.superlink import PrivateSuperLink, end_tidily_on_signals, run_app
 
 __all__ = ["demo", "run_configs"]
 

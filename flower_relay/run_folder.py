@@ -17,13 +17,13 @@ from pathlib import Path
 from flwr.serverapp.strategy import Result
 from rich.console import Console
 
-from .display import ProgressDisplay
 from .durable import make_folder
+from .federation.progress import ProgressDisplay
+from .federation.record import RelayObserver
+from .federation.run import to_arrays
 from .ledger import OperatorKey, SqlChain, open_ledger
 from .ledger.address import LEDGER_FILE
-from .record import RelayObserver
 from .report.observer import ReportWriter
-from .running import to_arrays
 from .store import FolderStore, canonical_bytes
 from .trackers import tracker_named
 

@@ -45,9 +45,7 @@ def test_batch_norm_is_relayed() -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_a_language_model_is_relayed_by_its_adapters() -> None:
     found = example("language_model").main(nodes=3, hops=3)
-    assert all(
-        found["relay"][role] < 1.05 * before for role, before in found["before"].items()
-    )
+    assert all(found["relay"][role] < 1.05 * before for role, before in found["before"].items())
 
 
 def test_every_example_is_in_the_readme_with_what_it_prints() -> None:

@@ -18,7 +18,7 @@ from flower_relay.errors import ConfigurationError
 from flower_relay.ledger import read_sealed
 from flower_relay.ledger.verify import verify_run
 from flower_relay.scaffold import FRAMEWORKS, write_project
-from flower_relay.superlink import PrivateSuperLink, run_app
+from flower_relay.transport.superlink import PrivateSuperLink, run_app
 
 HOPS = 12
 

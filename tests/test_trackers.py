@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 
 from flower_relay import MemoryStore, RelayStrategy, RunRecord
 from flower_relay.errors import ConfigurationError
-from flower_relay.record import ParticipantRow
+from flower_relay.federation.record import ParticipantRow
 from flower_relay.settings import RelaySettings
 from flower_relay.trackers import TRACKERS, Tracker, tracker_named
 from tests.worlds import digits_grid, first_model
@@ -111,7 +111,7 @@ def test_names_that_are_no_names_are_made_safe_and_stay_apart() -> None:
 
 
 def made_row() -> Any:
-    from flower_relay.record import RoundRow
+    from flower_relay.federation.record import RoundRow
 
     return RoundRow(round=1, hops=1, accepted=1, rejected=0, utility=0.5, legs=(1,), champion="",
                     seconds=0.1)  # fmt: skip

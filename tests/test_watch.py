@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from flower_relay import RelayStrategy
 from flower_relay.cli import app as cli
 from flower_relay.errors import ConfigurationError
-from flower_relay.record import HopRow
+from flower_relay.federation.record import HopRow
 from flower_relay.report.follower import Follower
 from flower_relay.report.run_page import saved_page
 from flower_relay.report.run_view import RunView, changes, reason_of

@@ -99,8 +99,8 @@ class RelayObserver:
     final when it is told. The record is the strategy's own, to read and not to change; a run
     that is resumed begins with the rows that its ledger has.
 
-    `flower_relay.display.ProgressDisplay` shows progress, `flower_relay.trackers` has those for
-    TensorBoard, MLflow, Weights & Biases and Trackio.
+    `flower_relay.federation.progress.ProgressDisplay` shows progress; `flower_relay.trackers`
+    has those for TensorBoard, MLflow, Weights & Biases and Trackio.
 
     Examples
     --------

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
 from flwr.serverapp.strategy import FedAvg
 
-from ..chain import Chain
 from ..comparison.devices import TRAIN_SECONDS, Device, draw_devices
 from ..comparison.fleet import FleetGrid
+from ..federation.record import RelayObserver, RoundRow, RunRecord
+from ..federation.strategy import RelayStrategy
 from ..ledger import OperatorKey, seal
-from ..memory_grid import InMemoryGrid
-from ..record import RelayObserver, RoundRow, RunRecord
-from ..strategy import RelayStrategy
+from ..ledger.chain import Chain
+from ..transport.in_memory import InMemoryGrid
 from .client import SMALL, Counted, first_arrays, imagined_app
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..record import RunRecord
+from ..federation.record import RunRecord
 from .figures import learning_curve, lineage_picture
 from .outcome import RunOutcome
 from .run_page import write_run_page

@@ -9,28 +9,24 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
-
-from ..blocks import Genesis, Publication
-from ..errors import ConfigurationError, LedgerError
+from ..errors import ConfigurationError, LedgerError, RelayError
+from ..federation.record import ParticipantRow, RunRecord, settled_rows
 from ..ledger import SealedBlock
 from ..ledger.address import LEDGER_FILE, locate
-from ..ledger.database import explained
-from ..ledger.schema import BLOCKS
-from ..record import ParticipantRow, RunRecord
+from ..ledger.sql_chain import StoredBlocks
+from ..mechanism.apply import Progress
+from ..mechanism.blocks import Genesis, Publication
+from ..mechanism.state import State, begin
 from ..rules.coins import to_coins
-from ..running import Progress, settled_rows
 from ..settings import RelaySettings
-from ..state import State, begin
 from .run_view import Phase, RunView
 
 __all__ = ["Follower", "newest_run"]
 
-_PAGE = 256
 _ENDS = ("result.json", "report.html", "champion.safetensors")
 """Files that are written when a run is over."""
 
@@ -66,7 +62,7 @@ class Follower:
         self._target, self.folder = _resolved(target, begins)
         self._clock = clock
         self._progress: Progress | None = None
-        self._after = -1
+        self._after: int | None = None
         self._read = 0
         self._pace: tuple[float, int] | None = None
         self._news = self._first = clock()
@@ -80,10 +76,15 @@ class Follower:
         before = self.version
         problem = ""
         try:
-            for sealed in _blocks_after(self._target, self._after):
+            for sealed in StoredBlocks(locate(self._target), self._after):
                 self._fold(sealed)
-        except LedgerError as trouble:
-            problem = "" if self._after < 0 and not self._exists() else str(trouble)
+        except RelayError as trouble:
+            problem = "" if self._after is None and not self._exists() else str(trouble)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as trouble:
+            problem = (
+                f"its blocks do not follow from one another: {trouble!r}. Nothing was changed; "
+            )
+            problem += "`flower-relay ledger verify` says what is wrong."
         if self._read_metrics():
             self.version += 1
         if self.version != before:
@@ -115,7 +116,7 @@ class Follower:
         self._after = sealed.index
         settled, record = self._progress.state.settlement, self.view.record
         if isinstance(block, Publication) and settled is not None and record is not None:
-            hops, row = settled_rows(self._progress, settled, {}, math.nan)
+            hops, row = settled_rows(self._progress, settled, {}, math.nan, {})
             record.hops += hops
             record.rounds.append(row)
         self.version += 1
@@ -260,27 +261,6 @@ def _resolved(target: str, begins: bool) -> tuple[str, Path | None]:
 
 def _title(target: str, folder: Path | None) -> str:
     return target.partition("#")[2] if folder is None else folder.name
-
-
-def _blocks_after(target: str, after: int) -> Iterator[SealedBlock]:
-    """The blocks behind one, page by page; none of them verified."""
-    database = locate(target)
-    names = [column for column in BLOCKS.c if column.name != "run"]
-    with database.reader() as connection:
-        while True:
-            query = (
-                select(*names)
-                .where(BLOCKS.c.run == database.run, BLOCKS.c.index > after)
-                .order_by(BLOCKS.c.index)
-                .limit(_PAGE)
-            )
-            with explained(database), connection.begin():
-                rows = connection.execute(query).all()
-            for row in rows:
-                yield SealedBlock(**row._mapping)
-            if len(rows) < _PAGE:
-                return
-            after = int(rows[-1]._mapping["index"])
 
 
 def _share_done(record: RunRecord, progress: Progress) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..record import RelayObserver, RunRecord
+from ..federation.record import RelayObserver, RunRecord
 from .run_page import write_run_page
 from .run_view import Phase, RunView
 

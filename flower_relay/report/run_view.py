@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..record import HopRow, ParticipantRow, RunRecord
-from ..statements import short_name
+from ..federation.record import HopRow, ParticipantRow, RunRecord
+from ..legible import legible
+from ..mechanism.identity import short_name
 from .outcome import fate
 
 __all__ = ["Phase", "RunView", "changes", "reason_of"]
@@ -112,8 +113,7 @@ def reason_of(hop: HopRow) -> str:
     if hop.outcome == "accepted":
         return ""
     known = _REASONS.get(hop.outcome, "")
-    told = str(getattr(hop, "reason", None) or "")
-    return ": ".join(part for part in (known, told) if part)
+    return ": ".join(part for part in (known, legible(hop.reason)) if part)
 
 
 def _facts(record: RunRecord) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def _facts(record: RunRecord) -> dict[str, Any]:
 def _person(row: ParticipantRow, hostile: frozenset[str]) -> dict[str, Any]:
     shown: Mapping[str, Any] = vars(row)
     return {
-        "name": short_name(row.name),
+        "name": legible(short_name(row.name)),
         "hostile": row.name in hostile,
         **{key: _number(value) for key, value in shown.items() if key not in ("index", "name")},
     }
@@ -143,8 +143,8 @@ def _person(row: ParticipantRow, hostile: frozenset[str]) -> dict[str, Any]:
 def _hop(hop: HopRow, parent: int | None) -> list[Any]:
     """One row: trainer, fate, parent, round, lane, vote, outcome, reason."""
     return [
-        hop.trainer, fate(hop), parent, hop.round, hop.lane, _number(hop.vote), hop.outcome,
-        reason_of(hop),
+        hop.trainer, fate(hop), parent, hop.round, hop.lane, _number(hop.vote),
+        legible(hop.outcome), reason_of(hop),
     ]  # fmt: skip
 
 

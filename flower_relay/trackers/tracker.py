@@ -16,9 +16,9 @@ from flwr.common import log
 
 from ..bundle import EXTRAS
 from ..errors import ConfigurationError
-from ..record import HopRow, ParticipantRow, RelayObserver, RoundRow, RunRecord
+from ..federation.record import HopRow, ParticipantRow, RelayObserver, RoundRow, RunRecord
+from ..mechanism.identity import short_name
 from ..report.outcome import fate
-from ..statements import short_name
 from ..store import ModelStore, canonical_bytes
 
 __all__ = ["CHAMPION", "Tracker", "module"]

@@ -14,10 +14,10 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ..files import Results
-from ..statistics import Interval
 from ...report.policy import content_policy
 from ...report.style import BASE
+from ..files import Results
+from ..statistics import Interval
 from .answer import answer
 from .attacks import attack_maps, detection_rows, gate_rows, hostile_rewards
 from .curves import cost_tables, learning_curves
