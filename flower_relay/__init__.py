@@ -49,7 +49,11 @@ __all__ = [
     "RunFailedError",
     "RunRecord",
     "StoreError",
+    "__version__",
 ]
+
+__version__ = "0.1.0"
+"""As in pyproject.toml; under Flower a project has no metadata to ask for it."""
 
 install()
 

@@ -1,4 +1,4 @@
-"""`flower-relay`: what can be done without a federation, from the command line."""
+"""`flower-relay`: everything around a federation, from the command line."""
 
 from __future__ import annotations
 
@@ -8,28 +8,58 @@ import shlex
 import signal
 import sys
 from types import FrameType
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
+from . import __version__
+from .bundle import extra_of, make_importable
 from .comparison.cli import app as comparison_app
+from .demo import demo
 from .economy.cli import app as economy_app
 from .errors import RelayError
+from .forecast.cli import plan
 from .ledger.cli import app as ledger_app
 from .legible import legible
+from .report.cli import report, watch
+from .scaffold.cli import new
 
 __all__ = ["app", "main"]
 
+_PIPED = {"COLUMNS": "200", "TERMINAL_WIDTH": "100"}
+"""Where no terminal says how wide it is: tables whole (rich would take 80), help as read."""
+
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    help="Relay learning for Flower: compare it, simulate its economy, and read its ledgers.",
+    help="Relay learning for Flower: begin a project, watch its runs, compare it with "
+    "averaging, simulate its economy, and read its ledgers.",
 )
+for command in (new, demo, watch, report, plan):
+    app.command()(command)
 app.add_typer(comparison_app, name="compare")
 app.add_typer(economy_app, name="economy")
 app.add_typer(ledger_app, name="ledger")
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"flower-relay {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_tell_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """What holds for all commands."""
 
 
 _GO_ON = (["compare", "run"], ["compare", "tune"], ["economy", "sweep"])
@@ -38,14 +68,22 @@ _GO_ON = (["compare", "run"], ["compare", "tune"], ["economy", "sweep"])
 
 def main() -> None:
     """Run the command line; an error of ours or of a file is a message, not a traceback."""
+    if not sys.stdout.isatty():
+        os.environ.update({key: _PIPED[key] for key in _PIPED.keys() - os.environ.keys()})
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _stop)
     try:
+        make_importable()
         app()
-    except RelayError as problem:
+    except (RelayError, ModuleNotFoundError) as problem:
+        cure = extra_of(problem)
+        if cure is None and not isinstance(problem, RelayError):
+            raise
         # A message may quote a ledger or a reply, which are anybody's; its lines are ours.
         said = "\n".join(legible(line, 5000) for line in str(problem).split("\n"))
         _say(f"[bold red]Error:[/] {escape(said)}")
+        if cure is not None and cure not in said:
+            _say(f"To have what is missing: {escape(cure)}")
         sys.exit(1)
     except OSError as problem:
         _say(f"[bold red]Error:[/] {escape(_of_file(problem))}")

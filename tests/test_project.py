@@ -66,9 +66,11 @@ def test_every_promise_of_the_security_page_names_a_test_that_there_is() -> None
 
 def commands_shown() -> list[str]:
     """Every flower-relay command in the documentation, continued lines joined."""
-    texts = [README, *(path.read_text() for path in sorted((ROOT / "docs").glob("*.md")))]
+    paths = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "examples" / "README.md"]
+    texts = [README, *(path.read_text() for path in paths)]
     lines = [line.split("#")[0] for text in texts for line in text.splitlines()]
-    found = [re.findall(r"flower-relay ((?:compare|economy|ledger)[^`]*)", line) for line in lines]
+    names = "|".join(typer.main.get_command(flower_relay.cli.app).commands)
+    found = [re.findall(rf"flower-relay ((?:{names}) [^`]*)", line) for line in lines]
     return [command.strip() for commands in found for command in commands]
 
 
@@ -90,7 +92,7 @@ def test_every_command_shown_exists_with_its_options(shown: str) -> None:
     "name",
     [
         "compare run", "compare tables", "compare tune", "economy replay", "economy run",
-        "economy study", "economy sweep",
+        "economy study", "economy sweep", "demo", "new", "watch", "report", "plan",
     ],
 )  # fmt: skip
 def test_every_command_is_documented(name: str) -> None:

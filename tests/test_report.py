@@ -170,7 +170,7 @@ def test_a_relay_leaves_its_rows_and_its_pictures(tmp_path: Path, lanes: int) ->
     record = made_up_record(lanes=lanes)
     written = write_report(tmp_path / "new", made_up_outcome(record))
     assert [path.name for path in written] == [
-        "result.json", "learning_curve.png", "lineage.png", "hops.json",
+        "result.json", "learning_curve.png", "lineage.png", "hops.json", "report.html",
     ]  # fmt: skip
     rows = json.loads(written[3].read_text())
     assert len(rows) == 400
@@ -188,7 +188,7 @@ def test_an_averaging_strategy_leaves_no_lineage(tmp_path: Path) -> None:
 
 def test_a_relay_without_a_hop_is_reported_too(tmp_path: Path) -> None:
     outcome = made_up_outcome(record_of())
-    assert len(write_report(tmp_path, outcome)) == 4
+    assert len(write_report(tmp_path, outcome)) == 5
     assert "hops accepted" in printed(outcome)
 
 
@@ -223,4 +223,4 @@ def test_places_in_a_fan_out_are_not_lanes() -> None:
 
 def test_pictures_leave_pyplot_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)  # an import of it now fails
-    assert len(write_report(tmp_path, made_up_outcome(made_up_record(20)))) == 4
+    assert len(write_report(tmp_path, made_up_outcome(made_up_record(20)))) == 5

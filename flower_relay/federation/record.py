@@ -91,7 +91,25 @@ class RunRecord:
 
 
 class RelayObserver:
-    """Hooks into a run; each does nothing unless overridden."""
+    """Hooks into a run; each does nothing unless overridden.
+
+    Observers are told in this order: `on_start`; then, as each round is settled, `on_hop` for
+    its hops and `on_round`; `on_end`. They are called from the run's own thread, between
+    rounds: what takes long there holds the run up, and an error in one ends the run. A row is
+    final when it is told. The record is the strategy's own, to read and not to change; a run
+    that is resumed begins with the rows that its ledger has.
+
+    `flower_relay.federation.progress.ProgressDisplay` shows progress; `flower_relay.trackers`
+    has those for TensorBoard, MLflow, Weights & Biases and Trackio.
+
+    Examples
+    --------
+    >>> class Losses(RelayObserver):
+    ...     def on_hop(self, record, hop):
+    ...         if hop.outcome != "accepted":
+    ...             print(record.participants[hop.trainer].name, hop.outcome)
+    >>> RelayStrategy(observers=[Losses()])  # doctest: +SKIP
+    """
 
     def on_start(self, record: RunRecord) -> None:
         """The genesis block is written; `record.participants` is filled."""

@@ -1,4 +1,4 @@
-"""The report of a run: tables, two pictures, and the same as JSON."""
+"""The report of a run: tables, a page, two pictures, and the same as JSON."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ..federation.record import RunRecord
 from .figures import learning_curve, lineage_picture
 from .outcome import RunOutcome
+from .run_page import write_run_page
+from .run_view import Phase, RunView
 from .tables import participants_table, print_outcome, summary, summary_table
 
 __all__ = [
@@ -25,7 +28,9 @@ __all__ = [
 
 
 def write_report(folder: Path, outcome: RunOutcome) -> list[Path]:
-    """Write `result.json`, `learning_curve.png` and, for a relay, `lineage.png`, `hops.json`.
+    """Write `result.json`, `learning_curve.png` and, for a relay, its page and its lineage.
+
+    These are `report.html`, `lineage.png` and `hops.json`.
 
     Parameters
     ----------
@@ -48,7 +53,18 @@ def write_report(folder: Path, outcome: RunOutcome) -> list[Path]:
         written += [folder / "lineage.png", folder / "hops.json"]
         lineage_picture(record, written[2], outcome.hostile)
         _write_json(written[3], [asdict(row) for row in record.hops])
+        written.append(write_run_page(folder, [_view(folder, record, outcome)]))
     return written
+
+
+def _view(folder: Path, record: RunRecord, outcome: RunOutcome) -> RunView:
+    return RunView(
+        title=outcome.title or folder.name,
+        record=record,
+        tests=list(outcome.curve),
+        phase=Phase(state="over", seconds=outcome.seconds),
+        hostile=outcome.hostile,
+    )
 
 
 def _content(outcome: RunOutcome) -> dict[str, Any]:

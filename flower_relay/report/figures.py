@@ -172,7 +172,7 @@ def _draw_coins(axes: Axes, record: RunRecord) -> None:
     if len(coins) <= _MOST_NAMES:
         axes.bar_label(bars, [f"{value:.3g}" for value in earned], padding=3, fontsize=8)
     axes.set_xlim(0, 1.35 * max(earned, default=0) or 1)  # room for the numbers
-    axes.set(title="Coins", xlabel="paid, and (light)\nto vest")
+    axes.set(title="Coins", xlabel="paid, and (light)\nlocked")
     axes.xaxis.set_major_locator(MaxNLocator(3))
     axes.tick_params(axis="y", left=False, labelleft=False)
     axes.spines[["top", "right"]].set_visible(False)

@@ -84,9 +84,9 @@ def participants_table(outcome: RunOutcome) -> Table:
     outcome : RunOutcome
         Without a record of a relay the table has no rows.
     """
-    table = Table(title="Participants", title_justify="left", pad_edge=False)
+    table = Table(title="Participants", title_justify="left", pad_edge=False, collapse_padding=True)
     table.add_column("participant", overflow="fold")
-    for name in ("coins", "vests", "bond", "debt", "accepted", "rejected", "examined", "own data"):
+    for name in ("coins", "locked", "bond", "debt", "accepted", "rejected", "examined", "own data"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in outcome.record.participants if outcome.record else []:
         own = outcome.participant_accuracy.get(row.name, math.nan)

@@ -7,8 +7,6 @@ nothing can be fetched.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,8 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from ...report.policy import content_policy
+from ...report.style import BASE
 from ..files import Results
 from ..statistics import Interval
 from .answer import answer
@@ -46,26 +46,16 @@ def render(folder: Path, results: Results) -> str:
     )
     source = environment.loader
     assert source is not None  # it was given above
-    style, script = (source.get_source(environment, name)[0] for name in ("page.css", "page.js"))
+    own, script = (source.get_source(environment, name)[0] for name in ("page.css", "page.js"))
+    style = BASE + own
     environment.filters["signed"] = signed
     return environment.get_template("page.html").render(
         # Ours, not data: inside these two elements nothing is escaped in HTML.
         style=Markup(style),
         script=Markup(script),
-        policy=_policy(style, script),
+        policy=content_policy(style, script),
         **_sections(folder, results),
     )
-
-
-def _policy(style: str, script: str) -> str:
-    return (
-        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
-    )
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode()
 
 
 def _sections(folder: Path, results: Results) -> dict[str, Any]:

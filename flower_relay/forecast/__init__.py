@@ -1,0 +1,8 @@
+"""What a run will take, before anybody trains: a small imagined one, played and scaled up."""
+
+from __future__ import annotations
+
+from .played import Course, play
+from .scale import Forecast, Question, forecast
+
+__all__ = ["Course", "Forecast", "Question", "forecast", "play"]
