@@ -36,7 +36,6 @@ BECAME: dict[str, tuple[str, ...]] = {
     "decisions.tally": ("mechanism.payments",),
     "decisions.tests": ("mechanism.testing",),
     "display": ("federation.progress",),
-    "economy.replay": ("economy.trace",),
     "encoding": ("wire.deltas", "settings"),
     "examining": ("federation.examine",),
     "exchange": ("node.responder",),

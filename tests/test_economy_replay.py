@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flower_relay.cli import app
-from flower_relay.economy import trace as replay
+from flower_relay.economy import replay
 from flower_relay.errors import TraceError
 from tests.authors import economy
 

@@ -35,7 +35,15 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[OperatorKey, Operato
 
 @pytest.fixture(scope="module")
 def run() -> list[Block]:
-    return list(ImaginedRun(RelaySettings(examiners=4), participants=9, rounds=12, seed=14))
+    """The first run at the end of which somebody has pay that is locked."""
+    settings = RelaySettings(examiners=4)
+    runs = (list(ImaginedRun(settings, participants=9, rounds=12, seed=n)) for n in range(99))
+    return next(run for run in runs if _locked(run))
+
+
+def _locked(run: list[Block]) -> int:
+    state, _ = after_the_last_settlement(run)
+    return int(state.who.locked[state.who.names.index(WHO)]) if WHO in state.who.names else 0
 
 
 @pytest.fixture(scope="module")

@@ -50,7 +50,7 @@ def run() -> list[Block]:
     settings = RelaySettings(
         max_leg=4, examiners=6, planted=0.3, deposit_unit=0.0, first_debt=0.0, tolerance=0.05
     )
-    runs = (list(ImaginedRun(settings, participants=12, rounds=40, seed=n)) for n in range(9))
+    runs = (list(ImaginedRun(settings, participants=12, rounds=40, seed=n)) for n in range(99))
     return next(run for run in runs if any(isinstance(block, Admission) for block in run))
 
 
