@@ -19,7 +19,7 @@ from strategies.settings import RELAYS, RunSettings
 __all__ = ["CLIENT_KEYS", "MAY_CHANGE", "find_folder", "new_folder", "resumed_config"]
 
 MAY_CHANGE = (
-    "rounds", "timeout", "evaluate-every", "min-available-nodes", "runs-dir", "resume",
+    "rounds", "timeout", "evaluate-every", "min-available-nodes", "runs-dir", "track", "resume",
 )  # fmt: skip
 """Keys that a run may be resumed with, whatever they were."""
 

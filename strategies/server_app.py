@@ -14,11 +14,12 @@ from flwr.serverapp.strategy import Result
 from rich.console import Console
 
 from clients.evaluation import initial_arrays, test_metrics
-from flower_relay import MeteredGrid, RelayStrategy
+from flower_relay import FolderStore, MeteredGrid, RelayObserver, RelayStrategy
 from flower_relay.federation.progress import ProgressDisplay
 from flower_relay.federation.run import to_arrays
 from flower_relay.report import RunOutcome, print_outcome, write_report
 from flower_relay.store import canonical_bytes
+from flower_relay.trackers import tracker_named
 from strategies.journal import Journal
 from strategies.lineup import build_strategy
 from strategies.measures import clients_per_round, hostile_names, num_rounds, own_accuracy
@@ -37,7 +38,11 @@ def main(grid: Grid, context: Context) -> None:
     console = Console(width=None if Console().is_terminal else 110, soft_wrap=False)
     console.print(f"This run's files go to {folder}", soft_wrap=True)
     metered, journal = MeteredGrid(grid), Journal(folder / "metrics.jsonl")
-    strategy = build_strategy(run, [ProgressDisplay(console), journal], folder)
+    observers: list[RelayObserver] = [ProgressDisplay(console), journal]
+    if run.config["track"]:
+        models = FolderStore(folder / "models")
+        observers.append(tracker_named(str(run.config["track"]), folder, lambda: models))
+    strategy = build_strategy(run, observers, folder)
     # Flower's own strategies sample nodes with the global generator.
     random.seed(int(run.config["seed"]))
     began = time.monotonic()
@@ -55,6 +60,8 @@ def main(grid: Grid, context: Context) -> None:
     write_report(folder, outcome)
     print_outcome(outcome, console)
     console.print(f"Table, pictures and the champion's weights are in {folder}", soft_wrap=True)
+    if (page := folder / "report.html").exists():
+        console.print(f"To look at: {page}", soft_wrap=True)
 
 
 def _run_and_folder(

@@ -34,7 +34,7 @@ STRATEGY_NAMES = (
 
 _TEXTS = (
     "strategy", "data", "partition", "model", "hostile", "relay-keys-dir", "runs-dir", "run-name",
-    "resume",
+    "track", "resume",
 )  # fmt: skip
 
 
