@@ -24,7 +24,7 @@ from launch import how_to_go_on, prepare  # noqa: E402
     ("config", "said"),
     [
         ('stratgy="relay"', "no key 'stratgy'. Did you mean strategy?"),
-        ("nonsense=5", "There are: audit, batch-size, budget"),
+        ("nonsense=5", "There are: audit, average-every, batch-size"),
         ("a.b=1", "no key 'a.b'"),
         ("strategy relay", "expected KEY=VALUE and spaces between, found 'strategy'"),
         ("budget=5 max-leg", "found 'max-leg'"),

@@ -237,6 +237,7 @@ class RelayStrategy(Strategy):
         self.summary()
         result = Result()
         self._begin(grid, initial_arrays, num_rounds, timeout, train_config, evaluate_config)
+        self._warn_if_short(num_rounds)
         progress = self.running.progress
         self._evaluate(result, evaluate_fn)
         while progress.state.round < num_rounds or not progress.between_rounds:
@@ -249,6 +250,18 @@ class RelayStrategy(Strategy):
         self.running.tell_end()
         log(INFO, "Relay finished in %.1f s.", self.record.seconds)
         return result
+
+    def _warn_if_short(self, num_rounds: int) -> None:
+        """A round of Flower's strategies trains many; a round of a relay trains one leg a lane."""
+        participants = self.running.state.num_participants
+        if self.settings.topology == "chain" and num_rounds < participants:
+            log(
+                WARNING,
+                "num_rounds = %d with %d participants: a round of a relay is one leg of one to %d "
+                "hops in each lane, so not everybody will train. For as many trainings as three "
+                "rounds of FedAvg set budget = %d and num_rounds to the same.",
+                *(num_rounds, participants, self.settings.max_leg, 3 * participants),
+            )
 
     def _judge_run(self, check: Callable[[Run], None]) -> None:
         """Let who watches see the end of a run that has failed, too."""
