@@ -228,6 +228,16 @@ def test_a_hook_that_makes_another_number_of_messages_is_an_error_that_says_so()
         )
 
 
+def test_a_hook_that_returns_nothing_is_an_error_that_says_so() -> None:
+    class Nothing(RelayStrategy):
+        def configure_train(self, *_: Any) -> Any:
+            return None
+
+    first = ArrayRecord({"w": Array(np.zeros(4))})
+    with pytest.raises(ConfigurationError, match="configure_train should make one message"):
+        Nothing(observers=()).start(InMemoryGrid(app_of(Odd()), NODES), first, timeout=9)
+
+
 def test_a_subclass_that_asks_the_grid_for_nodes_finds_those_it_is_to_address() -> None:
     asked: list[int] = []
 

@@ -248,7 +248,7 @@ def addressed(
     train = configure == run.hooks.configure_train
     config = ConfigRecord({**(run.train_config if train else run.evaluate_config), **terms})
     grid = _AddressedGrid(run.grid, nodes)
-    made = list(configure(run.state.round, run.model(model), config, grid))
+    made = list(configure(run.state.round, run.model(model), config, grid) or ())  # None is none
     found = {message.metadata.dst_node_id: message for message in made}
     if len(made) != len(nodes) or found.keys() != set(nodes):
         name = "configure_train" if train else "configure_evaluate"
