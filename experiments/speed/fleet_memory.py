@@ -4,7 +4,7 @@
 
 Three SuperNodes, TLS, authenticated; a model of one array is relayed in one lane and tested by
 two examiners. 44 MB are 11 million parameters, 400 MB are 100 million. Peaks are the system's
-own (VmHWM), read every fifth of a second; the ClientApp is the benches', without PyTorch.
+own (VmHWM), read every fifth of a second; the ClientApp is that of `app/`, without PyTorch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`make bench`: times hops in one Flower run, and peak memory in another.
+"""What a hop takes through Flower: times in one run, and peak memory in another.
 
 `python -m experiments.speed.hop memory` runs one of the two.
 """
@@ -18,7 +18,7 @@ _NODES = {"hop": 20, "memory": 8}
 
 
 def main() -> int:
-    """Run both benches and print what they measured."""
+    """Measure both and print what they measured."""
     signal.signal(signal.SIGTERM, interrupted)
     with PrivateSuperLink(ROOT) as link:
         for what in sys.argv[1:] or list(_NODES):

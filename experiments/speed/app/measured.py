@@ -39,7 +39,7 @@ def measure_hop(grid: Grid, context: Context) -> dict[str, Any]:
     config = context.run_config
     clocked = ClockedGrid(grid)
     messages, hops = int(config["messages"]), int(config["hops"])
-    courier = Courier(clocked, 5.0)
+    courier = Courier(clocked)
     bare = _bare(courier, grid, "query", messages)
     _bare(courier, grid, "query.ready", messages)
     flowers = [_flowers_own(grid, node) for node in _turns(grid, 3 * messages // 10)]
