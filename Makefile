@@ -47,9 +47,9 @@ audit: $(READY) ## known vulnerabilities of what is installed; ADVISORIES: a cop
 	@$(BIN)/python scripts/audit.py $(ADVISORIES)
 
 bench: $(READY) ## time a hop, Flower's bare round trip and plain training; peak memory; what the ledger costs
-	@$(BIN)/python bench/memory.py
-	@$(BIN)/python bench/hop.py
-	@$(BIN)/python bench/ledger.py
+	@$(BIN)/python -m experiments.speed.memory
+	@$(BIN)/python -m experiments.speed.hop
+	@$(BIN)/python -m experiments.speed.ledger
 
 compare: $(READY) ## should I use this instead of FedAvg? tuned, attacked, three seeds; tables
 	@$(BIN)/flower-relay compare run --nodes $(NODES) --out "$(RUNS)/comparison"

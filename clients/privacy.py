@@ -4,7 +4,7 @@ The update is clipped to a Euclidean length C and every weight gets Gaussian noi
 anything leaves the node, so that successor, examiners and operator alike see only that. Two
 updates of length C are up to 2 C apart, whatever data they come from, hence the sensitivity.
 Flower's mod then takes σ = 2 C √(2 ln(1.25 / δ)) / ε: the classical bound, which is proven up
-to ε = 1 and promises too much above (Balle & Wang 2018; `bench.leakage.noise.exact_epsilon`
+to ε = 1 and promises too much above (Balle & Wang 2018; `experiments.privacy.noise.exact_epsilon`
 says how much). ε is that of one message; every further hop of the same participant adds to it.
 
 The noise is drawn from the node's own entropy and not from the run's seed, which everybody

@@ -3,23 +3,27 @@
     python -m experiments.structure            # a table
     python -m experiments.structure --arrows   # every import between folders, with its file
 
-An import may point down or stay on its floor. Two floors that stand beside each other
-(`BESIDE`) do not import each other at all.
+An import may point down or stay on its floor. Folders that stand beside each other on a floor
+do not import each other at all. The exit code is 1 where something is not as it should be: a
+circle, an arrow up, more than `MOST_AT_ROOT` modules at the library's root, a rule that reaches
+for the world outside (`WORLDLY`), or a test that imports an experiment.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-__all__ = ["FLOORS", "Import", "arrows_up", "circles", "imports_of", "modules"]
+from experiments import ROOT
 
-ROOT = Path(__file__).parents[1]
+__all__ = ["FLOORS", "Import", "arrows_up", "circles", "imports_of", "modules", "wrongs"]
+
 PACKAGE = "flower_relay"
 
 FLOORS = (
@@ -33,8 +37,14 @@ FLOORS = (
 )
 """From the top down; an import of a module on a floor above is an arrow up."""
 
-_DOORS = ("mods", "aliases", "__init__")
-"""Modules that only pass names on: they stand on no floor."""
+PURE = ("rules", "mechanism")
+"""Folders of arrays in, arrays out: they know nothing of the world outside."""
+
+WORLDLY = ("flwr", "torch", "sqlalchemy", "pathlib", "time")
+"""What stands for it: Flower, training, databases, files and clocks."""
+
+MOST_AT_ROOT = 16
+"""Modules that may lie beside the library's folders."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,17 +80,22 @@ def imports_of(root: Path = ROOT) -> list[Import]:
     return sorted(set(found), key=lambda each: (each.importer, each.imported))
 
 
-def _loaded(node: ast.AST) -> Iterator[ast.ImportFrom]:
+def _loaded(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
             continue
-        if isinstance(child, ast.ImportFrom):
+        if isinstance(child, ast.Import | ast.ImportFrom):
             yield child
         else:
             yield from _loaded(child)
 
 
-def _targets(node: ast.ImportFrom, package: str) -> Iterator[str]:
+def _targets(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        for each in node.names:
+            if each.name.startswith(f"{PACKAGE}."):
+                yield each.name.partition(".")[2]
+        return
     if node.level:
         parts = package.split(".") if package else []
         parts = parts[: len(parts) - node.level + 1]
@@ -141,6 +156,39 @@ def _reached(start: str, after: dict[str, set[str]]) -> set[str]:
     return seen
 
 
+def _at_root(known: dict[str, Path]) -> list[str]:
+    """Modules that lie in no folder."""
+    return [name for name, path in known.items() if "." not in name and path.stem != "__init__"]
+
+
+def _packages(path: Path) -> set[str]:
+    """First names of all that a file imports, wherever in it; for type checkers, too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {each.name.partition(".")[0] for each in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add((node.module or "").partition(".")[0])
+    return found
+
+
+def wrongs(root: Path = ROOT) -> list[str]:
+    """What is not as the floor plan has it, a line each."""
+    known, found = modules(root), imports_of(root)
+    told = [f"circle: {', '.join(group)}" for group in circles(found)]
+    told += [f"up: {each.importer} imports {each.imported}" for each in arrows_up(found)]
+    if (number := len(_at_root(known))) > MOST_AT_ROOT:
+        told.append(f"root: {number} modules, expected {MOST_AT_ROOT} at most")
+    for name, path in known.items():
+        if name.partition(".")[0] in PURE:
+            told += [f"world: {name} imports {each}" for each in sorted(_packages(path))
+                     if each in WORLDLY]  # fmt: skip
+    for path in sorted((root / "tests").rglob("*.py")):
+        if "experiments" in _packages(path):
+            told.append(f"test: {path.relative_to(root)} imports experiments")
+    return told
+
+
 def _functions(path: Path) -> list[tuple[int, str]]:
     return [
         ((node.end_lineno or node.lineno) - node.lineno + 1, node.name)
@@ -149,24 +197,26 @@ def _functions(path: Path) -> list[tuple[int, str]]:
     ]
 
 
-def main() -> None:
-    """Print the structure."""
-    parser = argparse.ArgumentParser(description="Prints the structure of the library.")
-    parser.add_argument("--arrows", action="store_true", help="print imports between folders")
-    chosen = parser.parse_args()
-    from flower_relay import RelaySettings
+def _settings(known: dict[str, Path]) -> int:
+    """How many fields `RelaySettings` has."""
+    tree = ast.parse(known["settings"].read_text()) if "settings" in known else ast.Module([], [])
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    [fields] = [node.body for node in classes if node.name == "RelaySettings"] or [[]]
+    return sum(isinstance(node, ast.AnnAssign) for node in fields)
 
-    known, found = modules(), imports_of()
+
+def _table(root: Path) -> dict[str, object]:
+    known, found = modules(root), imports_of(root)
     lines = {name: path.read_text().count("\n") for name, path in known.items()}
     sizes = [
         (size, f"{function} in {name}")
         for name, path in known.items()
         for size, function in _functions(path)
-    ]
+    ] or [(0, "none")]
     longest, largest = max(sizes), max((size, name) for name, size in lines.items())
-    rows = {
+    return {
         "modules": len(known),
-        "modules at the root": sum("." not in n for n, p in known.items() if p.stem != "__init__"),
+        "modules at the root": len(_at_root(known)),
         "imports": len(found),
         "circles": len(circles(found)),
         "arrows up": len(arrows_up(found)),
@@ -174,22 +224,33 @@ def main() -> None:
         "mean function": f"{sum(size for size, _ in sizes) / len(sizes):.1f} lines",
         "median file": f"{median(lines.values()):.0f} lines",
         "largest file": f"{largest[0]} lines, {largest[1]}",
-        "settings": len(fields(RelaySettings)),
+        "settings": _settings(known),
     }
-    for name, value in rows.items():
+
+
+def _print_arrows(found: list[Import]) -> None:
+    pairs = Counter(
+        (each.importer.partition(".")[0], each.imported.partition(".")[0]) for each in found
+    )
+    for (here, there), number in sorted(pairs.items()):
+        if here != there:
+            print(f"{here:12} -> {there:14} {number}")
+
+
+def main() -> int:
+    """Print the structure, and what is wrong with it."""
+    parser = argparse.ArgumentParser(description="Prints the structure of the library.")
+    parser.add_argument("--arrows", action="store_true", help="print imports between folders")
+    parser.add_argument("--root", type=Path, default=ROOT, help="the folder of another checkout")
+    chosen = parser.parse_args()
+    for name, value in _table(chosen.root).items():
         print(f"{name:20} {value}")
-    for group in circles(found):
-        print("circle:", ", ".join(group))
-    for each in arrows_up(found):
-        print("up:", each.importer, "imports", each.imported)
+    told = wrongs(chosen.root)
+    print("\n".join(told), end="\n" if told else "")
     if chosen.arrows:
-        pairs = Counter(
-            (each.importer.partition(".")[0], each.imported.partition(".")[0]) for each in found
-        )
-        for (here, there), number in sorted(pairs.items()):
-            if here != there:
-                print(f"{here:12} -> {there:14} {number}")
+        _print_arrows(imports_of(chosen.root))
+    return 1 if told else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

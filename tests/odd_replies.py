@@ -1,7 +1,7 @@
 """Replies as no ClientApp should make them: drawn by hypothesis, one change after another.
 
 A change is a function of a reply's content; what a participant can send is what a record can
-hold. `bench/replies.py` plays many of them.
+hold. `experiments/faults/replies.py` plays many of them.
 """
 
 from __future__ import annotations

@@ -15,14 +15,14 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from bench.imagined import ImaginedRun, sealed
-from bench.tamper import small_run
 from flower_relay import RelayError, RelaySettings
 from flower_relay.ledger import OperatorKey, read_sealed
 from flower_relay.ledger.cli import app
 from flower_relay.ledger.lineage_view import draw_family, read_family
 from flower_relay.ledger.reading import steps
 from flower_relay.mechanism.blocks import Publication, Settlement
+from tests.forgeries import small_run
+from tests.imagined import ImaginedRun, sealed
 
 Command = Callable[..., Result]
 

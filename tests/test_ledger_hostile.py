@@ -18,13 +18,13 @@ from click.testing import Result
 from safetensors.numpy import save
 from typer.testing import CliRunner
 
-from bench.mutate import faults_of_commands, faults_of_verify, mutants, resealed, write_ledger
-from bench.tamper import small_run
 from flower_relay.errors import LedgerError, RelayError
 from flower_relay.ledger import OperatorKey, read_sealed
 from flower_relay.ledger.cli import app
 from flower_relay.ledger.verify import Verdict, verify_run
 from flower_relay.legible import legible
+from tests.forgeries import small_run
+from tests.mutants import faults_of_commands, faults_of_verify, mutants, resealed, write_ledger
 
 EVIL = "p\x1b]0;a title\x1b\\\x1b[1A\x1b[2K\x1b[32m✓ everything holds\x1b[0m\n\u202e"
 MODEL = "a" * 64 + ".safetensors"

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-from bench.imagined import ImaginedRun, sealed
-from bench.tamper import vote_more
 from flower_relay import LedgerError, RelaySettings
 from flower_relay.ledger import OperatorKey, SealedBlock
 from flower_relay.ledger.receipts import (
@@ -23,6 +21,8 @@ from flower_relay.ledger.receipts import (
 from flower_relay.mechanism.apply import apply
 from flower_relay.mechanism.blocks import Block, Settlement
 from flower_relay.mechanism.state import State, begin
+from tests.forgeries import vote_more
+from tests.imagined import ImaginedRun, sealed
 
 WHO = "partition-id-4"
 

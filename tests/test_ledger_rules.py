@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from bench.imagined import ImaginedRun, sealed
-from bench.tamper import pay_more
 from flower_relay import LedgerError, RelaySettings
 from flower_relay.ledger import OperatorKey
 from flower_relay.ledger.replay import Replay
@@ -29,6 +27,8 @@ from flower_relay.mechanism.blocks import (
     Settlement,
 )
 from flower_relay.mechanism.state import begin
+from tests.forgeries import pay_more
+from tests.imagined import ImaginedRun, sealed
 
 Change = Callable[[Any], Any]
 

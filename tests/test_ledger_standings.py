@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.imagined import ImaginedRun
 from flower_relay import RelaySettings
 from flower_relay.ledger.differences import first_difference
 from flower_relay.mechanism.apply import apply
 from flower_relay.mechanism.blocks import Block, Settlement
 from flower_relay.mechanism.merkle import Leaf, inclusion_proof, merkle_root, root_of_proof
 from flower_relay.mechanism.state import begin
+from tests.imagined import ImaginedRun
 
 Change = Callable[[Any], Any]
 

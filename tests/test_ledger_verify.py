@@ -11,9 +11,6 @@ from typing import Any
 
 import pytest
 
-from bench.imagined import ImaginedRun, sealed
-from bench.kill import client, genesis_model, play
-from bench.tamper import flip_models, flip_stored, forgeries, small_run, verified, vote_more
 from flower_relay import FolderStore, InMemoryGrid, MemoryChain, RelaySettings, RelayStrategy
 from flower_relay.ledger import OperatorKey, SealedBlock, read_sealed
 from flower_relay.ledger.address import locate
@@ -22,6 +19,9 @@ from flower_relay.ledger.sql_chain import StoredBlocks
 from flower_relay.ledger.verify import verify_run
 from flower_relay.mechanism.blocks import Block, Deposit, Publication
 from flower_relay.mechanism.blocks import Testing as Examined
+from tests.forgeries import flip_models, flip_stored, forgeries, small_run, verified, vote_more
+from tests.imagined import ImaginedRun, sealed
+from tests.linear import client, genesis_model, play
 
 Change = Callable[[Any], Any]
 

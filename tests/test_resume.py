@@ -18,7 +18,6 @@ from flwr.app import Array, ArrayRecord, Context, Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.kill import client, genesis_model
 from flower_relay import (
     ConfigurationError,
     InMemoryGrid,
@@ -40,6 +39,7 @@ from flower_relay.mechanism.blocks import (
 )
 from flower_relay.node.mod import make_relay_mod
 from flower_relay.store import Arrays
+from tests.linear import client, genesis_model
 
 ROOT = Path(__file__).parents[1]
 
@@ -402,7 +402,7 @@ def test_initial_arrays_of_another_shape_are_refused_and_of_other_values_are_not
 
 
 def test_processes_that_are_killed_leave_ledgers_to_go_on_from() -> None:
-    command = [sys.executable, "bench/kill.py", "--kills", "3", "--rounds", "8"]
+    command = [sys.executable, "-m", "experiments.faults.kill", "--kills", "3", "--rounds", "8"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("3 of 3") == 4

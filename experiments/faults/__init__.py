@@ -1,0 +1,1 @@
+"""Faults made on purpose: runs killed, ledgers tampered with, fleets sabotaged."""

@@ -1,0 +1,52 @@
+"""How fast a ledger is verified: a run without training, whose results are made up.
+
+python -m experiments.faults.imagined                    # 10,000 rounds of 20 participants
+python -m experiments.faults.imagined --rounds 1000 --profile
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import pstats
+import tempfile
+import time
+from pathlib import Path
+
+from flower_relay import RelaySettings
+from flower_relay.ledger.keys import OperatorKey
+from flower_relay.ledger.verify import verify_run
+from tests.imagined import ImaginedRun, sealed
+
+
+def main() -> None:
+    """Verify an imagined run, and say how fast."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=10_000)
+    parser.add_argument("--participants", type=int, default=20)
+    parser.add_argument("--profile", action="store_true")
+    chosen = parser.parse_args()
+    settings = RelaySettings(deposit_unit=0.01)
+    run = ImaginedRun(settings, participants=chosen.participants, rounds=chosen.rounds)
+    with tempfile.TemporaryDirectory() as folder:
+        key = OperatorKey.create(Path(folder) / "operator.key")
+        ledger = list(sealed(run, key))
+    profile = cProfile.Profile()
+    began, worked = time.perf_counter(), time.process_time()
+    if chosen.profile:
+        profile.enable()
+    verdict = verify_run(ledger, trust=key.public)
+    profile.disable()
+    seconds, worked = time.perf_counter() - began, time.process_time() - worked
+    print(f"ok: {verdict.ok} {verdict.first_problem or ''}")
+    print(f"{verdict.rounds} rounds, {verdict.blocks} blocks, {verdict.hops_attested} hops")
+    print(
+        f"{seconds:.1f} s ({worked:.1f} s of processor), {verdict.blocks / seconds:.0f} blocks/s, "
+        "rules and the operator's signatures"
+    )
+    if chosen.profile:
+        pstats.Stats(profile).sort_stats("tottime").print_stats(30)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What a hop costs: time, memory, bytes."""
