@@ -136,7 +136,10 @@ class RelaySettings(CheckedSettings):
         between(0.0, 1.0),
     )
     newcomer_bond: float = setting(
-        0.1, "bond of a newcomer after its first accepted hop", between(0.0, 1.0)
+        0.1,
+        "weight that each accepted hop earns, up to 1, for who joined after genesis; and its bond "
+        "after the first",
+        between(0.0, 1.0),
     )
 
     # Coins.

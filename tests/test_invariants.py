@@ -252,3 +252,21 @@ def test_newcomers_share_one_slot_a_cycle_however_many_they_are() -> None:
         world.record(decide_settlement(world.state))
     assert sorted(first_cycle)[:4] == [0, 1, 2, 3]
     assert len(first_cycle) == 5
+
+
+@settings(max_examples=40, deadline=None)
+@given(worlds, st.integers(2, 12))
+def test_beside_the_founders_only_accepted_hops_give_a_vote_weight(
+    world: World, num_rounds: int
+) -> None:
+    founders = world.state.num_participants
+    names = tuple(f"fresh{number}" for number in range(9))
+    world.record(blocks.Admission(round=1, participants=names))
+    for _ in range(num_rounds):
+        world.round()
+        who = world.state.who
+        weights = world.state.weights_of(range(world.state.num_participants))
+        joined = np.arange(len(who.names)) >= founders
+        assert not weights[joined & (who.accepted == 0)].any()
+        earning = joined & (world.state.earned < 1)
+        assert weights[earning].sum() <= weights.sum() / 3 + 1e-12

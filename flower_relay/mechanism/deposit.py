@@ -157,7 +157,8 @@ def _chain(
         unit = _income_unit(state)
         may = turns_left(trainers, np.zeros_like(had_turn), who.waits_until, cycle)
         queue = _queue(state, cycle, may, turns, rng, purse, probation_used=False)
-    room = _room(state, int(present.sum()), most_hops)
+    # Half of those whose votes can weigh anything stay free to examine.
+    room = _room(state, int((present & (state.earned > 0)).sum()), most_hops)
     lanes = _legs(state, queue, unit, room, purse)
     return _block(state, present, cycle, unit, tuple(lanes))
 
@@ -198,11 +199,11 @@ def _income_unit(state: State) -> int:
     return int(np.median(state.who.income)) or state.unit
 
 
-def _room(state: State, num_present: int, most_hops: int) -> int:
-    """Hops this round may have: half of those present stay free to examine."""
+def _room(state: State, num_deciding: int, most_hops: int) -> int:
+    """Hops this round may have: half of those who decide stay free to examine."""
     if state.settings.examiners == 0:
         return most_hops
-    return min(most_hops, max(1, num_present // 2))
+    return min(most_hops, max(1, num_deciding // 2))
 
 
 def _legs(

@@ -33,11 +33,12 @@ def settle_lane(
     committee = state.testing.committee if state.testing else ()
     rows = leg_utilities(state, committee, leg, terms.trainers) if leg else _base_row(state, lane)
     patience = [state.patience(hop.trainer) for hop in leg]
-    verdict = _verdict(state, rows, committee, patience)
+    weights = state.weights_of(committee)
+    verdict = _verdict(state, rows, weights, patience)
     outcomes = _outcomes(verdict, len(leg))
     _move_deposits(tally, leg, outcomes, stakes)
     _judge(state, tally, leg, outcomes, verdict, rows, patience)
-    gains = _gains(state, lane, rows, state.who.bond[list(committee)])
+    gains = _gains(state, lane, rows, weights)
     steps = steps_of(state, lane, terms.trainers)
     for hop, outcome, vote, gain in zip(leg, outcomes, verdict.votes, gains, strict=True):
         results[hop.trainer] = HopResult(
@@ -50,7 +51,7 @@ def settle_lane(
             step=steps.get(hop.model or ""),
         )
     baton = leg[verdict.kept - 1].model if verdict.kept else lane.baton
-    score = weighted_median(rows[verdict.kept], state.who.bond[list(committee)])
+    score = weighted_median(rows[verdict.kept], weights)
     return LaneResult(
         hops=tuple(results[claim.trainer] for claim in claims),
         baton=baton or lane.baton,
@@ -88,13 +89,13 @@ def _base_row(state: State, lane: Lane) -> NDArray[np.float64]:
 
 
 def _verdict(
-    state: State, rows: NDArray[np.float64], committee: tuple[int, ...], patience: list[float]
+    state: State, rows: NDArray[np.float64], weights: NDArray[np.float64], patience: list[float]
 ) -> LegVerdict:
     num_hops = len(rows) - 1
     if state.settings.examiners == 0:  # a plain ring keeps whatever comes
         unknown = tuple(math.nan for _ in range(num_hops))
         return LegVerdict(passed=True, kept=num_hops, culprits=(), rises=unknown, votes=unknown)
-    return judge_leg(rows, state.who.bond[list(committee)], state.tolerance, patience)
+    return judge_leg(rows, weights, state.tolerance, patience)
 
 
 def _outcomes(verdict: LegVerdict, num_hops: int) -> list[str]:

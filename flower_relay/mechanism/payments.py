@@ -53,9 +53,10 @@ class Tally:
         return self._debt.get(participant, float(self._state.who.debt[participant]))
 
     def welcome(self, trainer: int) -> None:
-        """A newcomer's first accepted hop gives it a bond."""
+        """A newcomer's first accepted hop gives it a bond, unless its votes gave it more."""
         if self._state.who.newcomer[trainer]:
-            self._bond[trainer] = self._state.settings.newcomer_bond
+            least = self._state.settings.newcomer_bond
+            self._bond[trainer] = max(least, self._bond_of(trainer))
 
     def judge_votes(
         self, committee: tuple[int, ...], votes: NDArray[np.float64], verdict: float, line: float

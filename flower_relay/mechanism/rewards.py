@@ -39,7 +39,7 @@ def steps_of(state: State, lane: Lane, trainers: Collection[int]) -> dict[str, f
     place = next(number for number, other in enumerate(state.lanes) if other is lane)
     of_lane = {claim.model for claim in commitment.lanes[place]}
     committee = list(testing.committee)
-    weights, usual = state.who.bond[committee], state.who.usual_step[committee]
+    weights, usual = state.weights_of(committee), state.who.usual_step[committee]
     others = np.array([index not in trainers for index in committee], dtype=np.bool_)
     steps: dict[str, float] = {}
     audited = zip(testing.audited, testing.references, testing.probes, strict=True)

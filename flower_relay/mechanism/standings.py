@@ -18,7 +18,7 @@ _WHOLE = (
     "coins", "locked", "version", "waits_until", "income", "accepted", "rejected", "examined",
     "steps_seen",
 )  # fmt: skip
-_OTHER = ("bond", "debt", "step_squares", "had_turn", "newcomer", "trains", "examines")
+_OTHER = ("bond", "debt", "step_squares", "had_turn", "newcomer", "founder", "trains", "examines")
 
 
 @dataclass
@@ -38,6 +38,7 @@ class Standings:
     waits_until: NDArray[np.int64]
     had_turn: NDArray[np.bool_]
     newcomer: NDArray[np.bool_]
+    founder: NDArray[np.bool_]
     trains: NDArray[np.bool_]
     examines: NDArray[np.bool_]
     income: NDArray[np.int64]
@@ -61,6 +62,7 @@ class Standings:
             step_squares=np.zeros(size),
             had_turn=np.zeros(size, dtype=np.bool_),
             newcomer=np.full(size, not founders),
+            founder=np.full(size, founders),
             trains=np.array([role != "examine" for role in roles or names], dtype=np.bool_),
             examines=np.array([role != "train" for role in roles or names], dtype=np.bool_),
             **whole,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..rules.coins import to_units
 from ..rules.gate import EXPECTED, leeway, patience_with, usual_margin
-from ..rules.standing import stride_of
+from ..rules.standing import earned_weights, stride_of, vote_weights
 from ..rules.votes import weighted_median
 from ..settings import RelaySettings
 from .blocks import (
@@ -109,6 +110,17 @@ class State:
     def patience(self, trainer: int) -> float:
         """The part of the tolerance that a trainer's next hop has."""
         return patience_with(self.stride(trainer), int(self.who.accepted[trainer]))
+
+    @property
+    def earned(self) -> NDArray[np.float64]:
+        """The most that each participant's vote may weigh."""
+        who = self.who
+        return earned_weights(who.founder, who.accepted, self.settings.newcomer_bond)
+
+    def weights_of(self, committee: Sequence[int]) -> NDArray[np.float64]:
+        """What the votes of a committee weigh, in its order."""
+        drawn = list(committee)
+        return vote_weights(self.who.bond[drawn], self.earned[drawn])
 
     def known_utilities(self, model: str) -> NDArray[np.float64]:
         """What each participant has reported about a model; NaN where nothing."""
