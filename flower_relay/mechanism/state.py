@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..rules.coins import to_units
 from ..rules.gate import EXPECTED, leeway, patience_with, usual_margin
+from ..rules.roles import PROBATION_TRIES
 from ..rules.standing import earned_weights, stride_of, vote_weights
 from ..rules.votes import weighted_median
 from ..settings import RelaySettings
@@ -55,6 +56,7 @@ class State:
     what was earned in this cycle and those before it, latest first, and is not to vest yet.
     `margins` are those of the latest whole hops, from which it is known what is usual.
     `untested` are models that nobody tested, with their trainers: they may come again.
+    `probation_left` are the tries that newcomers still have for this cycle's probation slot.
     """
 
     settings: RelaySettings
@@ -77,7 +79,7 @@ class State:
     fresh: list[Counter[int]] = field(default_factory=lambda: [Counter()])
     round: int = 0
     cycle: int = 0
-    probation_used: bool = False
+    probation_left: int = PROBATION_TRIES
     minted: Counter[str] = field(default_factory=Counter)
     burned: Counter[str] = field(default_factory=Counter)
     deposit: Deposit | None = None
