@@ -25,7 +25,7 @@ HOSTILE = (2, 5)
 HEADS = {
     "chain": "c90af554c8ede74bca48e284bff603629fa4aa9b98ad70e3c8c20bb22c6b31e8",
     "whole hops": "fbb044c5593f9d9d9081de69ee22e19e12243814596ba8e22df0bccfca2a8d8d",
-    "lanes": "a6a40354d819a1b1aedff939b4a4ac3da1829b3da8b4f420bf4d5c3434f9c704",
+    "lanes": "0b5c266bf04ca25fd73e0d0011cdc9a1d6bd1bc4b96e979fa63f0776ec0803b9",
     "lanes average": "712d4f2e99856d7f79ddb1293518cf626f69642ce2cd46e5f4dcfe460f13f471",
     "fan-out": "15f041e36209809990944e6d42baed97f260b512d36dfc2ba8a9bfe98c10df36",
     "fan-out royalty": "020430b279d5ea86668c38a5d58f90b0073920e7ab195c5e4cdc9cdd9ef3a27c",

@@ -287,3 +287,17 @@ def test_beside_the_founders_only_accepted_hops_give_a_vote_weight(
         assert not weights[joined & (who.accepted == 0)].any()
         earning = joined & (world.state.earned < 1)
         assert weights[earning].sum() <= weights.sum() / 3 + 1e-12
+
+
+def test_the_unit_of_deposits_is_the_median_income_of_those_who_trained() -> None:
+    world = World(RelaySettings(deposit_unit=1.0, first_debt=0.0), 3, 0)
+    names = tuple(f"watcher{number}" for number in range(9))
+    roles = ("examine",) * 9
+    world.record(blocks.Admission(round=1, participants=names, roles=roles))
+    who = world.state.who
+    who.had_turn[:3] = True
+    who.income[:3], who.income[3:] = [2, 7, 9], 1
+    draw = generator(0, 1, "deposits")
+    assert decide_deposits(world.state, np.ones(12, bool), draw, most_hops=1).unit == 7
+    who.income[:] = 0  # nothing was earned: as it was
+    assert decide_deposits(world.state, np.ones(12, bool), draw, most_hops=1).unit == 10**9

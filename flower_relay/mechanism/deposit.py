@@ -192,8 +192,13 @@ def _queue(
 
 
 def _income_unit(state: State) -> int:
-    """The median income of the cycle that ends, or the unit as it was if that is nothing."""
-    return int(np.median(state.who.income)) or state.unit
+    """The median income of those who trained in the cycle that ends; if that is nothing, as it was.
+
+    Names that only examine, or only wait, would else pull everybody's deposits down to a fee.
+    """
+    who = state.who
+    trained = who.had_turn & ~who.newcomer
+    return int(np.median(who.income[trained])) or state.unit if trained.any() else state.unit
 
 
 def _room(state: State, num_deciding: int, most_hops: int) -> int:
