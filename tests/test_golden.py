@@ -23,7 +23,7 @@ from .signers import fixed_keys, play, verify
 NODES = 8
 HOSTILE = (2, 5)
 HEADS = {
-    "chain": "18845e576493d2a95d7ebd803b3ed28827a70c67df396a2d806fd052e869dd99",
+    "chain": "9539e6da0d60cbe16dbfaa5e8221852d295c1f77c91261624c677c7fec5a1fe5",
     "whole hops": "fbef5fb753b521979f46732b07bb1dbe78c3d52f80d9ca0d88ab96574a937ce5",
     "lanes": "2f2eec9bb1759573ad1f162ffa350addeca13c668c78dbf28256b3361ebbb888",
     "lanes average": "7dd12510d9c8c3a60b6fb8a44a952901f384bc4d9b2d689cffc30892f1872cfa",

@@ -234,21 +234,70 @@ def test_a_hop_that_the_infrastructure_lost_costs_nothing_and_an_error_costs_the
         assert (world.state.who.debt[trainer] > 0) == (fault != "left")
 
 
-def test_newcomers_share_one_slot_a_cycle_however_many_they_are() -> None:
+def first_cycle_of(fault: str | None, num_fresh: int) -> list[int]:
+    """Who trains in the first cycle of four founders and newcomers whose hops end like that."""
     world = World(RelaySettings(max_leg=1), 4, 0)
-    sybils = tuple(f"sybil{number}" for number in range(10))
-    world.record(blocks.Admission(round=1, participants=sybils))
-    assert (world.state.who.bond[4:] == 0).all()
-    first_cycle: list[int] = []
+    names = tuple(f"fresh{number}" for number in range(num_fresh))
+    world.record(blocks.Admission(round=1, participants=names))
+    turns: list[int] = []
     while world.state.cycle == 0:
         draw = generator(0, world.state.round + 1, "deposits")
-        world.record(decide_deposits(world.state, np.ones(14, bool), draw, most_hops=9))
+        present = np.ones(4 + num_fresh, bool)
+        world.record(decide_deposits(world.state, present, draw, most_hops=9))
         deposit = world.state.deposit
         assert deposit is not None
-        if world.state.cycle == 0:
-            first_cycle += deposit.lanes[0].trainers
-        claims = tuple(world.leg(t.base, t.trainers) for t in deposit.lanes)
-        world.record(blocks.Commitment(round=deposit.round, lanes=claims))
+        terms, fresh = deposit.lanes[0], deposit.lanes[0].trainers[0] >= 4
+        turns += terms.trainers if world.state.cycle == 0 else ()
+        end = fault if fresh else None
+        claim = blocks.HopClaim(
+            trainer=terms.trainers[0], base=terms.base, fault=end,
+            model=None if end else f"m{deposit.round}",
+        )  # fmt: skip
+        world.record(blocks.Commitment(round=deposit.round, lanes=((claim,),)))
+        world.examine()
         world.record(decide_settlement(world.state))
-    assert sorted(first_cycle)[:4] == [0, 1, 2, 3]
-    assert len(first_cycle) == 5
+    return turns
+
+
+def test_newcomers_share_one_slot_a_cycle_however_many_they_are() -> None:
+    turns = first_cycle_of(None, 10)
+    assert sorted(turns)[:4] == [0, 1, 2, 3]
+    assert [index for index in turns if index >= 4] == [4]
+
+
+def test_who_hands_in_nothing_leaves_the_slot_to_the_next_and_three_try_in_a_cycle() -> None:
+    turns = first_cycle_of("unchanged", 10)
+    assert sorted(turns)[:4] == [0, 1, 2, 3]
+    assert [index for index in turns if index >= 4] == [4, 5, 6]
+
+
+@settings(max_examples=40, deadline=None)
+@given(worlds, st.integers(2, 12))
+def test_beside_the_founders_only_accepted_hops_give_a_vote_weight(
+    world: World, num_rounds: int
+) -> None:
+    founders = world.state.num_participants
+    names = tuple(f"fresh{number}" for number in range(9))
+    world.record(blocks.Admission(round=1, participants=names))
+    for _ in range(num_rounds):
+        world.round()
+        who = world.state.who
+        weights = world.state.weights_of(range(world.state.num_participants))
+        joined = np.arange(len(who.names)) >= founders
+        assert not weights[joined & (who.accepted == 0)].any()
+        earning = joined & (world.state.earned < 1)
+        assert weights[earning].sum() <= weights.sum() / 3 + 1e-12
+
+
+def test_the_unit_of_deposits_is_the_median_income_of_those_who_trained() -> None:
+    world = World(RelaySettings(deposit_unit=1.0, first_debt=0.0), 3, 0)
+    names = tuple(f"watcher{number}" for number in range(9))
+    roles = ("examine",) * 9
+    world.record(blocks.Admission(round=1, participants=names, roles=roles))
+    who = world.state.who
+    who.had_turn[:3] = True
+    who.income[:3], who.income[3:] = [2, 7, 9], 1
+    draw = generator(0, 1, "deposits")
+    assert decide_deposits(world.state, np.ones(12, bool), draw, most_hops=1).unit == 7
+    who.income[:] = 0  # nothing was earned: as it was
+    assert decide_deposits(world.state, np.ones(12, bool), draw, most_hops=1).unit == 10**9

@@ -15,7 +15,7 @@ from flower_relay import ConfigurationError, InMemoryGrid, RelayStrategy
 from flower_relay.errors import RefusedError, RunFailedError
 from flower_relay.mechanism.blocks import Admission, Block, Deposit, Genesis
 from flower_relay.mechanism.blocks import Testing as Examined
-from flower_relay.rules.roles import draw_trainers
+from flower_relay.rules.roles import draw_trainers, next_on_probation
 from flower_relay.transport.adapter import stamp
 from tests.signers import OPTIONS, App, descending, found_in, verify
 
@@ -157,3 +157,13 @@ def test_in_a_fan_out_one_is_left_to_examine_unless_somebody_only_does_that() ->
     assert len(draw_trainers(here, owners, 0.9, rng)) == 1
     willing = np.array([True, True, False])
     assert draw_trainers(here, owners, 0.9, rng, willing).tolist() == [1]
+
+
+def test_on_probation_the_fewest_failures_come_first_and_then_the_longest_wait() -> None:
+    failed, last_try = np.array([0, 1, 0, 0, 0]), np.array([0, 2, 5, 4, 0])
+    turns: list[int] = []
+    waiting = np.arange(1, 5)
+    while (index := next_on_probation(waiting, failed, last_try)) is not None:
+        turns.append(index)
+        waiting = waiting[waiting != index]
+    assert turns == [4, 3, 2, 1]

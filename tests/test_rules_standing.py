@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower_relay.rules.gate import EXPECTED, leeway, patience_with, usual_margin
-from flower_relay.rules.standing import deposit_due, new_bonds, new_debt, stride_of, waiting_cycles
+from flower_relay.rules.standing import (
+    deposit_due,
+    earned_weights,
+    new_bonds,
+    new_debt,
+    stride_of,
+    vote_weights,
+    waiting_cycles,
+)
 
 
 def test_harm_adds_to_the_debt_and_every_hop_is_forgiven_a_little() -> None:
@@ -117,3 +125,39 @@ def test_a_bond_stays_between_nothing_and_one(
     bonds, votes = (np.array(column) for column in zip(*examiners, strict=True))
     after = new_bonds(bonds, votes, verdict, tolerance=0.09, gain=0.2)
     assert ((after >= 0) & (after <= 1)).all()
+
+
+def test_founders_weigh_one_and_who_joined_later_what_its_accepted_hops_earned() -> None:
+    founders, accepted = np.array([True, True, False, False, False]), np.array([0, 50, 0, 3, 12])
+    earned = earned_weights(founders, accepted, 0.1)
+    np.testing.assert_allclose(earned, [1.0, 1.0, 0.0, 0.3, 1.0])
+
+
+def test_votes_only_scale_what_was_earned() -> None:
+    weights = vote_weights(np.array([1.0, 0.5, 1.0, 0.5]), np.array([1.0, 1.0, 0.0, 0.2]))
+    np.testing.assert_allclose(weights, [1.0, 0.5, 0.0, 0.1])
+
+
+def test_those_who_still_earn_weigh_a_third_together_at_most() -> None:
+    weights = vote_weights(np.ones(12), np.array([1.0, 1.0, *[0.5] * 10]))
+    np.testing.assert_allclose(weights, [1.0, 1.0, *[0.1] * 10])  # five were worth as much as two
+    assert not vote_weights(np.ones(9), np.full(9, 0.9)).any()  # nobody to be a third beside
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.booleans(), st.integers(0, 40)), max_size=40),
+    st.sampled_from([0.0, 0.05, 0.1, 0.5, 1.0]),
+)
+def test_newcomers_together_never_hold_half_of_a_committees_weight(
+    members: list[tuple[float, bool, int]], a_hop: float
+) -> None:
+    bonds = np.array([bond for bond, _, _ in members], dtype=float)
+    founders = np.array([founder for _, founder, _ in members], dtype=bool)
+    accepted = np.array([hops for _, _, hops in members], dtype=int)
+    earned = earned_weights(founders, accepted, a_hop)
+    weights = vote_weights(bonds, earned)
+    earning = earned < 1
+    assert not weights[~founders & (accepted == 0)].any()
+    assert (weights <= bonds + 1e-12).all()
+    if weights.any():
+        assert weights[earning].sum() < 0.4 * weights.sum()

@@ -16,6 +16,7 @@ from ..errors import LedgerError
 from ..rules.auction import version_in
 from ..rules.coins import effect_of
 from ..rules.rewards import POINTS_KEPT, VESTING_DELAY, faded
+from ..rules.roles import PROBATION_TRIES
 from .blocks import (
     Admission,
     Block,
@@ -72,7 +73,7 @@ def _apply_deposit(state: State, block: Deposit) -> None:
     if block.cycle > state.cycle:
         who.had_turn[:] = False
         who.income[:] = 0
-        state.probation_used = False
+        state.probation_left = PROBATION_TRIES
         state.points = faded(state.points, POINTS_KEPT)
         state.fresh = [Counter(), *state.fresh][: 1 + VESTING_DELAY]
     state.round, state.cycle, state.unit = block.round, block.cycle, block.unit
@@ -92,7 +93,8 @@ def _apply_deposit(state: State, block: Deposit) -> None:
                 )
         trainers = list(terms.trainers)
         who.had_turn[trainers] = True
-        state.probation_used |= bool(who.newcomer[trainers].any())
+        who.last_try[trainers] = block.round
+        state.probation_left -= int(who.newcomer[trainers].sum())
 
 
 def _apply_testing(state: State, block: Testing) -> None:
@@ -161,6 +163,8 @@ def _note_untested(state: State, block: Settlement) -> None:
 
 def _apply_hop(state: State, trainer: int, outcome: str) -> None:
     who = state.who
+    if who.newcomer[trainer] and outcome in ("accepted", "rejected"):
+        state.probation_left = 0  # it had the slot; who handed in nothing left it to the next
     if outcome == "accepted":
         who.accepted[trainer] += 1
         who.version[trainer] = _version_now(state)

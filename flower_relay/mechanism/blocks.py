@@ -57,7 +57,7 @@ class Genesis:
 
 @dataclass(frozen=True, kw_only=True)
 class Admission:
-    """Participants who joined after genesis: bond 0, one probation slot a cycle."""
+    """Participants who joined after genesis: no weight yet, one probation slot a cycle."""
 
     round: int
     participants: tuple[str, ...]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..rules.auction import auction_order, match, owner_bids, trainer_bids, version_in
 from ..rules.coins import COIN, EXAMINING_FEE, to_units
-from ..rules.roles import draw_trainers, next_cycle, turns_left
+from ..rules.roles import draw_trainers, next_cycle, next_on_probation, turns_left
 from ..rules.standing import deposit_due
 from ..settings import RelaySettings
 from .blocks import Deposit, LaneTerms
@@ -148,16 +148,17 @@ def _chain(
     turns: Turns,
 ) -> Deposit:
     who, cycle, unit = state.who, state.cycle, state.unit
-    had_turn, probation_used = who.had_turn, state.probation_used
+    had_turn, slot_free = who.had_turn, state.probation_left > 0
     trainers = present & who.trains
     may = turns_left(trainers, had_turn, who.waits_until, cycle)
-    queue = _queue(state, cycle, may, turns, rng, purse, probation_used)
+    queue = _queue(state, cycle, may, turns, rng, purse, slot_free)
     if not queue:
         cycle = next_cycle(trainers, who.waits_until, cycle)
         unit = _income_unit(state)
         may = turns_left(trainers, np.zeros_like(had_turn), who.waits_until, cycle)
-        queue = _queue(state, cycle, may, turns, rng, purse, probation_used=False)
-    room = _room(state, int(present.sum()), most_hops)
+        queue = _queue(state, cycle, may, turns, rng, purse, slot_free=True)
+    # Half of those whose votes can weigh anything stay free to examine.
+    room = _room(state, int((present & (state.earned > 0)).sum()), most_hops)
     lanes = _legs(state, queue, unit, room, purse)
     return _block(state, present, cycle, unit, tuple(lanes))
 
@@ -169,9 +170,9 @@ def _queue(
     turns: Turns,
     rng: np.random.Generator,
     purse: NDArray[np.int64],
-    probation_used: bool,
+    slot_free: bool,
 ) -> list[int]:
-    """Who still has a turn, highest bid first; at most one newcomer a cycle.
+    """Who still has a turn, highest bid first; at most one newcomer.
 
     Staleness is counted in cycles, and bids are of whole coins: whoever trained in the last
     cycle and can afford it bids the same, and the ties are shuffled. Counted in rounds, the
@@ -182,27 +183,29 @@ def _queue(
     who = state.who
     bids = trainer_bids(purse // COIN * COIN, who.version, version_in(cycle), COIN)
     queue: list[int] = []
+    waiting = np.flatnonzero(may & who.newcomer & slot_free)
+    trying = next_on_probation(waiting, who.rejected, who.last_try)
     for index in turns(bids, rng).tolist():
-        if not may[index]:
-            continue
-        if who.newcomer[index]:
-            if probation_used:
-                continue
-            probation_used = True
-        queue.append(index)
+        if may[index] and (not who.newcomer[index] or index == trying):
+            queue.append(index)
     return queue
 
 
 def _income_unit(state: State) -> int:
-    """The median income of the cycle that ends, or the unit as it was if that is nothing."""
-    return int(np.median(state.who.income)) or state.unit
+    """The median income of those who trained in the cycle that ends; if that is nothing, as it was.
+
+    Names that only examine, or only wait, would else pull everybody's deposits down to a fee.
+    """
+    who = state.who
+    trained = who.had_turn & ~who.newcomer
+    return int(np.median(who.income[trained])) or state.unit if trained.any() else state.unit
 
 
-def _room(state: State, num_present: int, most_hops: int) -> int:
-    """Hops this round may have: half of those present stay free to examine."""
+def _room(state: State, num_deciding: int, most_hops: int) -> int:
+    """Hops this round may have: half of those who decide stay free to examine."""
     if state.settings.examiners == 0:
         return most_hops
-    return min(most_hops, max(1, num_present // 2))
+    return min(most_hops, max(1, num_deciding // 2))
 
 
 def _legs(

@@ -43,7 +43,9 @@ def _score(state: State, claim: HopClaim) -> float:
     if claim.fault is not None or claim.model is None or state.testing is None:
         return math.nan
     committee = list(state.testing.committee)
-    return weighted_median(state.known_utilities(claim.model)[committee], state.who.bond[committee])
+    return weighted_median(
+        state.known_utilities(claim.model)[committee], state.weights_of(committee)
+    )
 
 
 def _settle_pair(
@@ -82,8 +84,9 @@ def _tested(
 ) -> HopResult:
     committee = state.testing.committee if state.testing else ()
     rows = leg_utilities(state, committee, [claim], terms.trainers)
-    vote = weighted_median(rows[1] - rows[0], state.who.bond[list(committee)])
-    level = level_of(state, rows[1], state.who.bond[list(committee)])
+    weights = state.weights_of(committee)
+    vote = weighted_median(rows[1] - rows[0], weights)
+    level = level_of(state, rows[1], weights)
     outcome = "untested" if np.isnan(score) else "accepted" if recognised else "rejected"
     return HopResult(
         trainer=claim.trainer,

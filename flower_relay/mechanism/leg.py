@@ -25,32 +25,21 @@ def settle_lane(
     """Settle one leg: outcomes, deposits, debts and bonds; the baton it leaves behind."""
     stakes = dict(zip(terms.trainers, terms.deposits, strict=True))
     leg = candidates(claims)
-    results = {
-        claim.trainer: fault_result(tally, claim, stakes[claim.trainer])
-        for claim in claims
-        if claim.fault is not None
-    }
     committee = state.testing.committee if state.testing else ()
     rows = leg_utilities(state, committee, leg, terms.trainers) if leg else _base_row(state, lane)
     patience = [state.patience(hop.trainer) for hop in leg]
-    verdict = _verdict(state, rows, committee, patience)
+    weights = state.weights_of(committee)
+    verdict = _verdict(state, rows, weights, patience)
     outcomes = _outcomes(verdict, len(leg))
-    _move_deposits(tally, leg, outcomes, stakes)
+    misled = _misled(claims, leg, outcomes)
+    results = _faults(tally, claims, misled, stakes)
+    _move_deposits(tally, [*leg, *misled], [*outcomes, *["voided"] * len(misled)], stakes)
     _judge(state, tally, leg, outcomes, verdict, rows, patience)
-    gains = _gains(state, lane, rows, state.who.bond[list(committee)])
+    gains = _gains(state, lane, rows, weights)
     steps = steps_of(state, lane, terms.trainers)
-    for hop, outcome, vote, gain in zip(leg, outcomes, verdict.votes, gains, strict=True):
-        results[hop.trainer] = HopResult(
-            trainer=hop.trainer,
-            base=hop.base,
-            model=hop.model,
-            outcome=outcome,
-            vote=number(vote),
-            gain=number(gain) if outcome == "accepted" else None,
-            step=steps.get(hop.model or ""),
-        )
+    results |= _judged(leg, outcomes, verdict, gains, steps)
     baton = leg[verdict.kept - 1].model if verdict.kept else lane.baton
-    score = weighted_median(rows[verdict.kept], state.who.bond[list(committee)])
+    score = weighted_median(rows[verdict.kept], weights)
     return LaneResult(
         hops=tuple(results[claim.trainer] for claim in claims),
         baton=baton or lane.baton,
@@ -60,6 +49,41 @@ def settle_lane(
     )
 
 
+def _faults(
+    tally: Tally, claims: tuple[HopClaim, ...], misled: list[HopClaim], stakes: dict[int, int]
+) -> dict[int, HopResult]:
+    """What became of the hops without a candidate, by trainer."""
+    return {
+        claim.trainer: _without_model(claim, "voided")
+        if claim in misled
+        else fault_result(tally, claim, stakes[claim.trainer])
+        for claim in claims
+        if claim.fault is not None
+    }
+
+
+def _judged(
+    leg: list[HopClaim],
+    outcomes: list[str],
+    verdict: LegVerdict,
+    gains: list[float],
+    steps: dict[str, float],
+) -> dict[int, HopResult]:
+    """What became of the hops that were tested, by trainer."""
+    return {
+        hop.trainer: HopResult(
+            trainer=hop.trainer,
+            base=hop.base,
+            model=hop.model,
+            outcome=outcome,
+            vote=number(vote),
+            gain=number(gain) if outcome == "accepted" else None,
+            step=steps.get(hop.model or ""),
+        )
+        for hop, outcome, vote, gain in zip(leg, outcomes, verdict.votes, gains, strict=True)
+    }
+
+
 def fault_result(tally: Tally, claim: HopClaim, stake: int) -> HopResult:
     """A hop without a candidate: blamed and forfeited, unless the infrastructure failed."""
     if claim.fault == "left":
@@ -67,14 +91,32 @@ def fault_result(tally: Tally, claim: HopClaim, stake: int) -> HopResult:
     else:
         tally.pay(claim.trainer, stake, "forfeit")
         tally.judge_hop(claim.trainer, -math.inf, rejected=True)
+    return _without_model(claim, claim.fault or "")
+
+
+def _without_model(claim: HopClaim, outcome: str) -> HopResult:
     return HopResult(
         trainer=claim.trainer,
         base=claim.base,
         model=claim.model,
-        outcome=claim.fault or "",
+        outcome=outcome,
         vote=None,
         gain=None,
     )
+
+
+def _misled(
+    claims: tuple[HopClaim, ...], leg: list[HopClaim], outcomes: list[str]
+) -> list[HopClaim]:
+    """Faults of those who trained on a hop that is condemned: the base can be what failed.
+
+    Finite weights on which whoever trains next gets no number are easily made; they cost who
+    made them. Who left the federation was not asked for long enough to be misled.
+    """
+    if "rejected" not in outcomes:
+        return []
+    condemned = claims.index(leg[outcomes.index("rejected")])
+    return [claim for claim in claims[condemned + 1 :] if claim.fault not in (None, "left")]
 
 
 def number(value: float) -> float | None:
@@ -88,13 +130,13 @@ def _base_row(state: State, lane: Lane) -> NDArray[np.float64]:
 
 
 def _verdict(
-    state: State, rows: NDArray[np.float64], committee: tuple[int, ...], patience: list[float]
+    state: State, rows: NDArray[np.float64], weights: NDArray[np.float64], patience: list[float]
 ) -> LegVerdict:
     num_hops = len(rows) - 1
     if state.settings.examiners == 0:  # a plain ring keeps whatever comes
         unknown = tuple(math.nan for _ in range(num_hops))
         return LegVerdict(passed=True, kept=num_hops, culprits=(), rises=unknown, votes=unknown)
-    return judge_leg(rows, state.who.bond[list(committee)], state.tolerance, patience)
+    return judge_leg(rows, weights, state.tolerance, patience)
 
 
 def _outcomes(verdict: LegVerdict, num_hops: int) -> list[str]:

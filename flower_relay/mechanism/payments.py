@@ -52,9 +52,9 @@ class Tally:
         return self._debt.get(participant, float(self._state.who.debt[participant]))
 
     def welcome(self, trainer: int) -> None:
-        """A newcomer's first accepted hop gives it a bond."""
+        """A newcomer's first accepted hop gives it a bond, unless its votes gave it more."""
         if self._state.who.newcomer[trainer]:
-            self._bond[trainer] = NEWCOMER_BOND
+            self._bond[trainer] = max(NEWCOMER_BOND, self._bond_of(trainer))
 
     def judge_votes(
         self, committee: tuple[int, ...], votes: NDArray[np.float64], verdict: float, line: float

@@ -26,6 +26,9 @@ from .state import Lane, State
 
 __all__ = ["audited_with", "points_of", "pay_cycle", "steps_of"]
 
+_TESTED = ("accepted", "rejected")
+"""Outcomes of a hop that a committee judged."""
+
 
 def steps_of(state: State, lane: Lane, trainers: Collection[int]) -> dict[str, float]:
     """What each audited hop adds to its reference, by its model.
@@ -39,7 +42,7 @@ def steps_of(state: State, lane: Lane, trainers: Collection[int]) -> dict[str, f
     place = next(number for number, other in enumerate(state.lanes) if other is lane)
     of_lane = {claim.model for claim in commitment.lanes[place]}
     committee = list(testing.committee)
-    weights, usual = state.who.bond[committee], state.who.usual_step[committee]
+    weights, usual = state.weights_of(committee), state.who.usual_step[committee]
     others = np.array([index not in trainers for index in committee], dtype=np.bool_)
     steps: dict[str, float] = {}
     audited = zip(testing.audited, testing.references, testing.probes, strict=True)
@@ -120,7 +123,8 @@ def _cycle_over(state: State, lanes: Sequence[LaneResult]) -> bool:
         False
     )
     may = turns_left(present & who.trains, had_turn, who.waits_until, state.cycle)
-    if state.probation_used:
+    tried = {hop.trainer for lane in lanes for hop in lane.hops if hop.outcome in _TESTED}
+    if state.probation_left <= 0 or who.newcomer[list(tried)].any():
         may &= ~who.newcomer
     return not may.any()
 

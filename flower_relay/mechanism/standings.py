@@ -16,14 +16,16 @@ __all__ = ["Standings"]
 
 _WHOLE = (
     "coins", "locked", "version", "waits_until", "income", "accepted", "rejected", "examined",
-    "steps_seen",
+    "steps_seen", "last_try",
 )  # fmt: skip
-_OTHER = ("bond", "debt", "step_squares", "had_turn", "newcomer", "trains", "examines")
+_OTHER = ("bond", "debt", "step_squares", "had_turn", "newcomer", "founder", "trains", "examines")
 
 
 @dataclass
 class Standings:
     """One entry a participant, in the order of admission; amounts in units.
+
+    `last_try` is the round of its last turn, 0 before any.
 
     `steps_seen` and `step_squares` are of the differences that it reported between audits'
     probes and references: how many, and the sum of their squares.
@@ -38,6 +40,7 @@ class Standings:
     waits_until: NDArray[np.int64]
     had_turn: NDArray[np.bool_]
     newcomer: NDArray[np.bool_]
+    founder: NDArray[np.bool_]
     trains: NDArray[np.bool_]
     examines: NDArray[np.bool_]
     income: NDArray[np.int64]
@@ -45,6 +48,7 @@ class Standings:
     rejected: NDArray[np.int64]
     examined: NDArray[np.int64]
     steps_seen: NDArray[np.int64]
+    last_try: NDArray[np.int64]
     step_squares: NDArray[np.float64]
 
     @classmethod
@@ -61,6 +65,7 @@ class Standings:
             step_squares=np.zeros(size),
             had_turn=np.zeros(size, dtype=np.bool_),
             newcomer=np.full(size, not founders),
+            founder=np.full(size, founders),
             trains=np.array([role != "examine" for role in roles or names], dtype=np.bool_),
             examines=np.array([role != "train" for role in roles or names], dtype=np.bool_),
             **whole,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 
 from ..rules.coins import to_units
 from ..rules.gate import EXPECTED, leeway, patience_with, usual_margin
-from ..rules.standing import stride_of
+from ..rules.roles import PROBATION_TRIES
+from ..rules.standing import NEWCOMER_BOND, earned_weights, stride_of, vote_weights
 from ..rules.votes import weighted_median
 from ..settings import RelaySettings
 from .blocks import (
@@ -54,6 +56,7 @@ class State:
     what was earned in this cycle and those before it, latest first, and is not to vest yet.
     `margins` are those of the latest whole hops, from which it is known what is usual.
     `untested` are models that nobody tested, with their trainers: they may come again.
+    `probation_left` are the tries that newcomers still have for this cycle's probation slot.
     """
 
     settings: RelaySettings
@@ -76,7 +79,7 @@ class State:
     fresh: list[Counter[int]] = field(default_factory=lambda: [Counter()])
     round: int = 0
     cycle: int = 0
-    probation_used: bool = False
+    probation_left: int = PROBATION_TRIES
     minted: Counter[str] = field(default_factory=Counter)
     burned: Counter[str] = field(default_factory=Counter)
     deposit: Deposit | None = None
@@ -109,6 +112,17 @@ class State:
     def patience(self, trainer: int) -> float:
         """The part of the tolerance that a trainer's next hop has."""
         return patience_with(self.stride(trainer), int(self.who.accepted[trainer]))
+
+    @property
+    def earned(self) -> NDArray[np.float64]:
+        """The most that each participant's vote may weigh."""
+        who = self.who
+        return earned_weights(who.founder, who.accepted, NEWCOMER_BOND)
+
+    def weights_of(self, committee: Sequence[int]) -> NDArray[np.float64]:
+        """What the votes of a committee weigh, in its order."""
+        drawn = list(committee)
+        return vote_weights(self.who.bond[drawn], self.earned[drawn])
 
     def known_utilities(self, model: str) -> NDArray[np.float64]:
         """What each participant has reported about a model; NaN where nothing."""

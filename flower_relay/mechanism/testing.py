@@ -102,7 +102,8 @@ def decide_tests(
     settings = state.settings
     rng = generator(seed_from(head, [item.nonce for item in nonces]), deposit.round, "tests")
     eligible = _eligible(state, deposit)
-    committee = draw_committee(eligible, settings.examiners, rng)
+    novice = state.earned[eligible] == 0
+    committee = draw_committee(eligible, settings.examiners, rng, novice)
     models: list[str] = []
     audited: list[str] = []
     probability = audited_with(state, deposit)

@@ -10,12 +10,24 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BOTH", "ROLES", "draw_trainers", "next_cycle", "turns_left"]
+__all__ = [
+    "BOTH",
+    "PROBATION_TRIES",
+    "ROLES",
+    "draw_trainers",
+    "next_cycle",
+    "next_on_probation",
+    "turns_left",
+]
 
 BOTH = "both"
 
 ROLES = (BOTH, "train", "examine")
 """What a participant may be willing to do."""
+
+PROBATION_TRIES = 3
+"""Newcomers that may try for the one probation slot of a cycle: who hands in nothing that can be
+tested leaves it to the next."""
 
 
 def draw_trainers(
@@ -64,6 +76,28 @@ def turns_left(
     """Who may still train in this cycle: here, not yet had a turn, not waiting."""
     may: NDArray[np.bool_] = present & ~had_turn & (waits_until <= cycle)
     return may
+
+
+def next_on_probation(
+    waiting: NDArray[np.int64], failed: NDArray[np.int64], last_try: NDArray[np.int64]
+) -> int | None:
+    """The newcomer whose try is next: the fewest failed ones, then the longest wait.
+
+    A queue by lot, or by bid, is one that many names stuff.
+
+    Parameters
+    ----------
+    waiting : integer array
+        Newcomers who may train now, in the order of admission.
+    failed : integer array of shape (participants,)
+        Tries of each that failed.
+    last_try : integer array of shape (participants,)
+        The round of each one's last try; 0 for none.
+    """
+    if not len(waiting):
+        return None
+    order = np.lexsort((waiting, last_try[waiting], failed[waiting]))
+    return int(waiting[order[0]])
 
 
 def next_cycle(present: NDArray[np.bool_], waits_until: NDArray[np.int64], cycle: int) -> int:

@@ -1,6 +1,7 @@
 """Standing: bonds weigh votes, debts delay turns and raise deposits.
 
-Neither is a coin and neither can be handed on. Bonds make lying examiners weightless.
+Neither is a coin and neither can be handed on. Bonds make lying examiners weightless; what
+joined a running federation has weight only as far as its own accepted hops have earned it.
 Debts grow where somebody's hops do worse than is usual here and now; who is in debt takes
 shorter strides and is measured more finely, and waits when hops of its are rejected. Departure
 from the paper, which has no memory of behaviour: design, section 2, and docs/robustness.md.
@@ -17,9 +18,11 @@ __all__ = [
     "DEBT_SCALE",
     "NEWCOMER_BOND",
     "deposit_due",
+    "earned_weights",
     "new_bonds",
     "new_debt",
     "stride_of",
+    "vote_weights",
     "waiting_cycles",
 ]
 
@@ -34,7 +37,11 @@ BOND_GAIN = 0.2
 """How far one clear vote moves its examiner's bond."""
 
 NEWCOMER_BOND = 0.1
-"""Bond of a newcomer after its first accepted hop."""
+"""Weight that each accepted hop earns, up to 1, for who joined after genesis; and its bond after
+the first."""
+
+_OF_THE_OTHERS = 0.5
+"""What those who still earn weigh together, at most, as a part of what the others weigh."""
 
 _MOST_DOUBLINGS = 20  # 2²⁰ cycles is for ever, and keeps the integers small
 
@@ -83,6 +90,45 @@ def waiting_cycles(debt: float) -> int:
 def deposit_due(debt: float, unit: int) -> int:
     """Units to lock before a hop: u · 2^⌊d⌋."""
     return int(unit * 2 ** min(int(debt), _MOST_DOUBLINGS))
+
+
+def earned_weights(
+    founders: NDArray[np.bool_], accepted: NDArray[np.int64], a_hop: float
+) -> NDArray[np.float64]:
+    """The most that each participant's vote may weigh: 1 for a founder, else what it earned.
+
+    Founders rest on the operator's word: it says who was there at genesis. Who joined later has
+    what its own accepted hops have earned, and examining earns none of it.
+
+    Parameters
+    ----------
+    founders : boolean array of shape (participants,)
+        Who is named in the genesis block.
+    accepted : integer array of shape (participants,)
+        Accepted hops of each.
+    a_hop : float
+        What one of them earns.
+    """
+    earned: NDArray[np.float64] = np.where(founders, 1.0, np.minimum(1.0, a_hop * accepted))
+    return earned
+
+
+def vote_weights(bonds: NDArray[np.float64], earned: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What the votes of a committee weigh: bond times what was earned.
+
+    Those who have not earned all of it weigh together at most half of what the others do, a
+    third of the committee, however many they are; without the others they weigh nothing.
+
+    Parameters
+    ----------
+    bonds, earned : arrays of shape (examiners,)
+    """
+    weights = bonds * earned
+    earning = earned < 1
+    most, theirs = _OF_THE_OTHERS * weights[~earning].sum(), weights[earning].sum()
+    if theirs > most:
+        weights[earning] *= most / theirs
+    return weights
 
 
 def new_bonds(

@@ -12,16 +12,42 @@ from numpy.typing import NDArray
 __all__ = ["bounded_utility", "draw_committee", "mean_step", "weighted_median"]
 
 
+_NOVICES = 4
+"""One seat in so many may be a novice's, where there are others for it."""
+
+
 _MOST_SAID = 3.0
 """How many of its usual votes on a step an examiner can say at once."""
 
 
 def draw_committee(
-    eligible: NDArray[np.int64], size: int, rng: np.random.Generator
+    eligible: NDArray[np.int64],
+    size: int,
+    rng: np.random.Generator,
+    novice: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.int64]:
-    """Draw at most `size` examiners, each eligible participant equally likely."""
-    drawn = rng.choice(eligible, size=min(size, len(eligible)), replace=False)
-    return np.sort(drawn)
+    """Draw at most `size` examiners, each eligible participant of a kind equally likely.
+
+    Novices, whose votes weigh nothing yet, have at most a quarter of the seats while there are
+    others for them: fresh names would else crowd out those who decide.
+
+    Parameters
+    ----------
+    eligible : integer array
+        Who may examine.
+    size : int
+        Seats.
+    rng : numpy.random.Generator
+        Draws.
+    novice : boolean array of the shape of `eligible`, optional
+        Whose votes weigh nothing yet; nobody's by default.
+    """
+    if novice is None or not novice.any():
+        return np.sort(rng.choice(eligible, size=min(size, len(eligible)), replace=False))
+    fresh, others = eligible[novice], eligible[~novice]
+    seats = min(len(fresh), max(size // _NOVICES, size - len(others)))
+    chosen = rng.choice(others, size=min(size - seats, len(others)), replace=False)
+    return np.sort(np.concatenate([chosen, rng.choice(fresh, size=seats, replace=False)]))
 
 
 def bounded_utility(value: float, bound: float, rises: bool) -> float:
@@ -35,13 +61,13 @@ def bounded_utility(value: float, bound: float, rises: bool) -> float:
 
 
 def weighted_median(votes: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
-    """The vote at which half of the weight lies on either side; NaN if nobody voted.
+    """The vote at which half of the weight lies on either side; NaN if nobody with weight voted.
 
-    Abstentions (NaN) do not count. Where nobody who voted has weight (a committee of
-    newcomers only) all weigh the same. At an exact half the two neighbours are averaged.
+    Abstentions (NaN) do not count, and votes without weight decide nothing. At an exact
+    half the two neighbours are averaged.
     """
     values, mass = _voted(votes, weights)
-    if not len(values):
+    if not mass.sum() > 0:
         return float("nan")
     order = np.argsort(values, kind="stable")
     values, below = values[order], np.cumsum(mass[order]) / mass.sum()
@@ -73,10 +99,10 @@ def mean_step(
     Returns
     -------
     float
-        NaN if nobody voted.
+        NaN if nobody with weight voted.
     """
     values, mass = _voted(votes, weights)
-    if not len(values):
+    if not mass.sum() > 0:
         return float("nan")
     own = usual[~np.isnan(votes)]
     differ = own > 0
@@ -90,7 +116,6 @@ def mean_step(
 def _voted(
     votes: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The votes that are not abstentions, and their weights: alike where nobody has any."""
+    """The votes that are not abstentions, and their weights."""
     voted = ~np.isnan(votes)
-    values, mass = votes[voted], weights[voted]
-    return values, mass if mass.sum() > 0 else np.ones_like(values)
+    return votes[voted], weights[voted]

@@ -1,0 +1,98 @@
+"""Legs settled by hand: who pays for a hop that failed, and what its committee must be."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pytest
+
+from flower_relay.mechanism import blocks
+from flower_relay.mechanism.apply import apply
+from flower_relay.mechanism.settlement import decide_settlement
+from flower_relay.mechanism.state import State, begin
+from flower_relay.rules.coins import COIN
+from flower_relay.settings import RelaySettings
+
+SETTINGS = RelaySettings(examiners=4, planted=0.0, deposit_unit=1.0, first_debt=0.0)
+TRAINERS, COMMITTEE = (0, 1, 2), (3, 4, 5, 6)
+FEDERATION = TRAINERS + COMMITTEE
+
+
+def federation() -> State:
+    """Seven founders with five coins each; the first three will train, the others examine."""
+    state = begin(blocks.Genesis(
+        settings=asdict(SETTINGS), model="genesis", bound=1.0,
+        participants=tuple("abcdefg"), utilities=(0.5,) * 7,
+    ))  # fmt: skip
+    state.who.coins[:] = 5 * COIN
+    return state
+
+
+def leg(*ends: str | None) -> tuple[blocks.HopClaim, ...]:
+    """One claim a trainer: its fault, or None for a model `m0`, `m1`, ..."""
+    claims: list[blocks.HopClaim] = []
+    baton = "genesis"
+    for trainer, fault in enumerate(ends):
+        model = None if fault else f"m{trainer}"
+        claims.append(blocks.HopClaim(trainer=trainer, base=baton, model=model, fault=fault))
+        baton = model or baton
+    return tuple(claims)
+
+
+def settled(
+    state: State, claims: tuple[blocks.HopClaim, ...], said: dict[str, tuple[float | None, ...]]
+) -> blocks.Settlement:
+    """Play a leg's round: the committee says a utility of each model, 0.5 of the base."""
+    number, trainers = state.round + 1, tuple(claim.trainer for claim in claims)
+    terms = blocks.LaneTerms(
+        base="genesis", owner=None, owner_deposit=0, trainers=trainers,
+        deposits=(COIN,) * len(trainers),
+    )  # fmt: skip
+    apply(state, blocks.Deposit(
+        round=number, cycle=state.cycle, unit=COIN, present=FEDERATION, lanes=(terms,),
+    ))  # fmt: skip
+    apply(state, blocks.Commitment(round=number, lanes=(claims,)))
+    rows = {"genesis": (0.5,) * len(COMMITTEE), **said}
+    apply(state, blocks.Testing(
+        round=number, committee=COMMITTEE, audited=(), planted=None,
+        models=tuple(rows), utilities=tuple(rows.values()),
+    ))  # fmt: skip
+    block = decide_settlement(state)
+    apply(state, block)
+    return block
+
+
+def outcomes(block: blocks.Settlement) -> list[str]:
+    return [hop.outcome for hop in block.lanes[0].hops]
+
+
+@pytest.mark.parametrize("fault", ["non-finite", "error", "timeout", "unchanged"])
+def test_who_fails_on_a_hop_that_is_condemned_pays_nothing_and_goes_again(fault: str) -> None:
+    state = federation()
+    block = settled(state, leg(None, fault, fault), {"m0": (0.0,) * 4})
+    assert outcomes(block) == ["rejected", "voided", "voided"]
+    # The culprit's deposit is lost, and divided among the two whose turn it spoiled.
+    assert state.who.coins[:3].tolist() == [4 * COIN, 5 * COIN + COIN // 2, 5 * COIN + COIN // 2]
+    assert state.who.debt[0] > 0
+    assert not state.who.debt[1:3].any()
+    assert state.who.had_turn[:3].tolist() == [True, False, False]
+
+
+def test_who_fails_on_a_hop_that_passes_pays() -> None:
+    state = federation()
+    block = settled(state, leg(None, "non-finite"), {"m0": (0.6,) * 4})
+    assert outcomes(block) == ["accepted", "non-finite"]
+    assert state.who.coins[:2].tolist() == [5 * COIN, 4 * COIN]
+    assert state.who.debt[1] > 0
+
+
+def test_a_fault_before_the_hop_that_is_condemned_is_its_senders() -> None:
+    state = federation()
+    block = settled(state, leg("error", None, "non-finite"), {"m1": (0.0,) * 4})
+    assert outcomes(block) == ["error", "rejected", "voided"]
+    assert state.who.coins[:2].tolist() == [4 * COIN, 4 * COIN]
+
+
+def test_who_left_after_a_condemned_hop_has_left() -> None:
+    block = settled(federation(), leg(None, "left"), {"m0": (0.0,) * 4})
+    assert outcomes(block) == ["rejected", "left"]
