@@ -17,20 +17,21 @@ from flwr.clientapp import ClientApp
 from flower_relay import FolderStore, InMemoryGrid, RelayStrategy
 from flower_relay.ledger.chain import MemoryChain
 
+from .signers import OPERATOR, fixed_keys, play, verify
 from .signers import descending as signing_app
-from .signers import fixed_keys, play, verify
 
 NODES = 8
 HOSTILE = (2, 5)
+RUN_ID = "90" * 32
 HEADS = {
-    "chain": "18845e576493d2a95d7ebd803b3ed28827a70c67df396a2d806fd052e869dd99",
-    "whole hops": "fbef5fb753b521979f46732b07bb1dbe78c3d52f80d9ca0d88ab96574a937ce5",
-    "lanes": "2f2eec9bb1759573ad1f162ffa350addeca13c668c78dbf28256b3361ebbb888",
-    "lanes average": "7dd12510d9c8c3a60b6fb8a44a952901f384bc4d9b2d689cffc30892f1872cfa",
-    "fan-out": "8967de3390e173dc5be8e803cf9e274416a373079e876978bb5ad055d5f8c77b",
-    "fan-out royalty": "c731058f17964fd251285a97ea92291b01eaba5d16c164d037755853a81597d6",
-    "untested": "a29e4b3f9e82512aae3aca233b6db2af12f85a5ffa8fbc8cbff9024c8e042ed6",
-    "signed": "f294927aa4c1c7895cde2459325f088a69122f0ff733ad4f9b553bbefa6ccf85",
+    "chain": "197de32a8eb32a40abf3db083f9e4b587335ee7fdf8f4bb4c9ddf7012900b586",
+    "whole hops": "a97a6f74fd73ccd67e83a07f7a2145b9c7c5a7d2c392182052569d463de5f8dc",
+    "lanes": "70c6b8356ea88ab91eb62d42509671af2baea91465f7f76d3d4c8356bfc53bec",
+    "lanes average": "d9af72a8d760b5d8f4f362fe01a5c914f08c6e9b1587212a7a2257fdbb0898e2",
+    "fan-out": "e73627140c6b5837d637e8d108e2577499ab4f2badc99dae68bec18c9e3f0132",
+    "fan-out royalty": "9f4f7cb70db40eab810bbc4a2ebf3afd028c4147d0f0ee793e0aab8b2bc52a61",
+    "untested": "428f8ab68b4f0ffe1df7fd0c24650bd1e70f353469081c74fa439f7e6dfa27a9",
+    "signed": "8d5d393f5372b3bef1f74e7dc84d60181ed0bca86cad3ee2cfd6db39823b1897",
 }
 
 
@@ -65,7 +66,8 @@ def unlike_app() -> ClientApp:
 
 def unlike(rounds: int = 24, **options: Any) -> RelayStrategy:
     grid = InMemoryGrid(unlike_app(), NODES, node_ids=range(101, 101 + NODES))
-    strategy = RelayStrategy(**{"seed": 11, "examiners": 4} | options)
+    fixed: dict[str, Any] = {"run_id": RUN_ID, "chain": lambda: MemoryChain(OPERATOR)}
+    strategy = RelayStrategy(**fixed | {"seed": 11, "examiners": 4} | options)
     strategy.start(grid, ArrayRecord({"w": Array(np.zeros(4))}), num_rounds=rounds, timeout=20)
     return strategy
 
@@ -90,7 +92,8 @@ def test_a_run_without_the_mod_ends_in_the_same_ledger_as_ever(world: str) -> No
 
 
 def test_a_signed_run_ends_in_the_same_ledger_as_ever(tmp_path: Path) -> None:
-    strategy = play(signing_app(), fixed_keys(tmp_path, 7), rounds=6, nonces=0)  # nonces are random
+    keys = fixed_keys(tmp_path, 7)
+    strategy = play(signing_app(), keys, rounds=6, nonces=0, run_id=RUN_ID)  # nonces are random
     assert verify(strategy.chain).ok
     assert strategy.chain.head == HEADS["signed"]
 
@@ -99,7 +102,7 @@ def test_a_signed_run_ends_in_the_same_ledger_as_ever(tmp_path: Path) -> None:
 def test_a_resumed_run_ends_in_the_ledger_of_one_that_never_stopped(
     tmp_path: Path, stopped_after: int
 ) -> None:
-    chain = MemoryChain()
+    chain = MemoryChain(OPERATOR)
 
     def go_on(rounds: int) -> RelayStrategy:
         opened: dict[str, Any] = {

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import LedgerDamagedError, LedgerError
+from ..errors import LedgerDamagedError, LedgerError, LedgerVersionError
 from ..mechanism.averages import models_needed
-from ..mechanism.blocks import Block, Commitment, Genesis, body
+from ..mechanism.blocks import RULES, Block, Commitment, Genesis, body, check_rules
 from ..mechanism.identity import is_hash
 from .chain import canonical_json
 from .differences import Differs, Problem, first_difference
@@ -30,7 +30,7 @@ from .model_files import (
 )
 from .receipts import Receipt, attested_hashes, check_receipt
 from .replay import Replay
-from .sealed import SealedBlock
+from .sealed import MOST_CHARACTERS, SealedBlock
 from .seals import check_link, check_signature
 from .sql_chain import StoredBlocks
 
@@ -193,6 +193,7 @@ class _Walk:
         self._hashes: set[str] = set()
         self._hops = 0
         self.foreign_keys: list[Problem] = []
+        self.other_rules = False
 
     def through(self, blocks: Iterable[SealedBlock]) -> Problem | None:
         """Check block by block; the first problem after which nothing can be judged."""
@@ -209,6 +210,8 @@ class _Walk:
     def _check(self, sealed: SealedBlock) -> Problem | None:
         kind = "seal"
         try:
+            if self._last is None:
+                _check_rules(sealed)
             check_link(sealed, self._last)
             self._check_key(sealed)
             check_signature(sealed)
@@ -216,6 +219,9 @@ class _Walk:
             kind = type(block).__name__.lower()
             with np.errstate(all="ignore"):  # what comes out is compared, however it came about
                 self._check_block(sealed, block)
+        except LedgerVersionError as problem:
+            self.other_rules = True
+            return _problem("genesis", "genesis.rules", f"{RULES}", str(problem), sealed.index)
         except Exception as problem:  # a rule fails in its own way on what no rule allows
             return _as_problem(len(self._hashes), kind, problem)
         self._last = sealed
@@ -236,6 +242,13 @@ class _Walk:
                 _problem("seal", "seal.producer", expected, sealed.producer, sealed.index)
             )
 
+    def _check_operator(self, sealed: SealedBlock, genesis: Genesis) -> None:
+        """The key that signs is the one that participants' statements name."""
+        if genesis.operator != sealed.producer and not self.foreign_keys:
+            self.foreign_keys.append(
+                _problem("seal", "seal.producer", genesis.operator, sealed.producer, sealed.index)
+            )
+
     def _check_block(self, sealed: SealedBlock, block: Block) -> None:
         """The block is the one that follows, and an earlier receipt attests no other."""
         attested = self._attested.get(sealed.index, sealed.hash)
@@ -243,6 +256,7 @@ class _Walk:
             expected = block
             if not isinstance(block, Genesis):
                 raise Differs("kind", "genesis", type(block).__name__.lower())
+            self._check_operator(sealed, block)
             self._replay = Replay(block, stored=self._stored, intact=self._intact)
         else:
             expected = self._replay.expected(block)
@@ -311,7 +325,7 @@ class _Walk:
             averages_stated=0 if replay is None else replay.averages_stated,
             models=models,
             problems=tuple(problems),
-            note=_note(attested) if only_keys else "",
+            note=_OTHER_RULES if self.other_rules else _note(attested) if only_keys else "",
         )
 
 
@@ -326,6 +340,24 @@ def _check_spelling(text: str, expected: Block, found: Block) -> None:
     kind = type(found).__name__.lower()
     difference = first_difference(body(expected), json.loads(text), kind)
     raise difference or Differs("body", spelled, text)
+
+
+def _check_rules(sealed: SealedBlock) -> None:
+    """Say that a run was made by other rules before what follows from those looks wrong."""
+    if len(sealed.body) > MOST_CHARACTERS:
+        return
+    try:
+        fields = json.loads(sealed.body)
+    except (ValueError, RecursionError):
+        return  # what it is instead is found where it is read
+    if isinstance(fields, dict):
+        check_rules(fields)
+
+
+_OTHER_RULES = (
+    "These are other rules than this release knows, so that nothing was judged: neither that the "
+    "ledger holds nor that it was forged. Verify it with the release that wrote it."
+)
 
 
 def _note(attested: bool) -> str:
