@@ -28,7 +28,7 @@ from .model_files import (
     find_models,
     look_again,
 )
-from .receipts import Receipt, attested_hashes, check_receipt
+from .receipts import Receipt, attested_hashes, check_receipt, check_settled
 from .replay import Replay
 from .sealed import MOST_CHARACTERS, SealedBlock
 from .seals import check_link, check_signature
@@ -60,6 +60,10 @@ class Verdict:
     draws_with_nonces, draws_without, nonces_withheld : int
         Draws of committee and tests that depend on participants' nonces; those whose seed
         the operator could choose; and nonces committed that were never opened.
+    founders, founders_signing : int
+        Who the operator named in the first block, and how many of them have keys.
+    faults_attested : int
+        Hops of which only the operator says that there was no model, and why.
     averages_checked, averages_stated : int
         Published averages that were made again from stored models, and those whose parents
         are collected.
@@ -84,6 +88,9 @@ class Verdict:
     draws_with_nonces: int
     draws_without: int
     nonces_withheld: int
+    founders: int
+    founders_signing: int
+    faults_attested: int
     averages_checked: int
     averages_stated: int
     models: ModelFiles | None
@@ -132,7 +139,7 @@ def verify_run(
     files = None if models is None else find_models(models)
     stored = ReadOnlyModels(models) if models is not None and files and files.intact else None
     pinned = trust if trust is not None or receipt is None else receipt.operator
-    walk = _Walk(pinned, {} if receipt is None else attested_hashes(receipt), stored, files)
+    walk = _Walk(pinned, receipt, stored, files)
     broken = walk.through(blocks)
     models_found = None if files is None else walk.compare(files)
     if models is not None and files is not None and broken is None:
@@ -181,11 +188,12 @@ class _Walk:
     def __init__(
         self,
         pinned: str | None,
-        attested: dict[int, str],
+        receipt: Receipt | None,
         stored: ReadOnlyModels | None,
         files: FilesFound | None,
     ) -> None:
-        self._pinned, self._attested, self._stored = pinned, attested, stored
+        self._pinned, self._receipt, self._stored = pinned, receipt, stored
+        self._attested = {} if receipt is None else attested_hashes(receipt)
         self._intact = frozenset[str]() if files is None else files.intact
         self._replay: Replay | None = None
         self._last: SealedBlock | None = None
@@ -265,6 +273,9 @@ class _Walk:
             raise Differs("seal.hash", f"{attested}, as the receipt attests", sealed.hash)
         if not isinstance(block, Genesis):
             self._replay.follow(block, sealed.hash)
+        if self._receipt is not None and sealed.index == self._receipt.block:
+            size = self._replay.progress.state.num_participants
+            check_settled(self._receipt, block, size)
         if isinstance(block, Commitment):
             self._hops += sum(len(claims) for claims in block.lanes)
 
@@ -321,6 +332,9 @@ class _Walk:
             draws_with_nonces=0 if replay is None else replay.word.draws_with_nonces,
             draws_without=0 if replay is None else replay.word.draws_without,
             nonces_withheld=0 if replay is None else replay.word.nonces_withheld,
+            founders=0 if replay is None else replay.word.founders,
+            founders_signing=0 if replay is None else replay.word.founders_signing,
+            faults_attested=0 if replay is None else replay.word.faults_attested,
             averages_checked=0 if replay is None else replay.averages_checked,
             averages_stated=0 if replay is None else replay.averages_stated,
             models=models,
