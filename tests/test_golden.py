@@ -24,14 +24,14 @@ NODES = 8
 HOSTILE = (2, 5)
 RUN_ID = "90" * 32
 HEADS = {
-    "chain": "197de32a8eb32a40abf3db083f9e4b587335ee7fdf8f4bb4c9ddf7012900b586",
-    "whole hops": "a97a6f74fd73ccd67e83a07f7a2145b9c7c5a7d2c392182052569d463de5f8dc",
-    "lanes": "70c6b8356ea88ab91eb62d42509671af2baea91465f7f76d3d4c8356bfc53bec",
-    "lanes average": "d9af72a8d760b5d8f4f362fe01a5c914f08c6e9b1587212a7a2257fdbb0898e2",
-    "fan-out": "e73627140c6b5837d637e8d108e2577499ab4f2badc99dae68bec18c9e3f0132",
-    "fan-out royalty": "9f4f7cb70db40eab810bbc4a2ebf3afd028c4147d0f0ee793e0aab8b2bc52a61",
-    "untested": "428f8ab68b4f0ffe1df7fd0c24650bd1e70f353469081c74fa439f7e6dfa27a9",
-    "signed": "8d5d393f5372b3bef1f74e7dc84d60181ed0bca86cad3ee2cfd6db39823b1897",
+    "chain": "c78b46959dd1b87c8662525227e32d4f7efae4b650f39c27b2c65c4efd9361a2",
+    "whole hops": "8d757cd1a7c1f53e22db9ed5b49dc5f407334034f603676d3fa264e969b97b0f",
+    "lanes": "c95334210df3493ef37afecaa437a9bd0b82a78d8bb08c3af095fe1f1384369e",
+    "lanes average": "52305178a08064185b5fbee9ef6e8880191f30694de42281a13868c4b6f2172b",
+    "fan-out": "eec842964399bdb854eedc4d33ab2efd1622340ed822b9af65ad49045109ce12",
+    "fan-out royalty": "71ca2d4fb2e2a4bbd671db7e106fd592932cd2fe4a1c4f2dabe84f9d47d5eb61",
+    "untested": "b4987cd320d7ba264002f2af96fd168d4150e6d7ac7bbd115a799feb74604279",
+    "signed": "e8f82924ce52fa4df5c3c9c328ff650fb532fd9410a90cacb8d84e789e9b3aef",
 }
 
 

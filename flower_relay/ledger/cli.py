@@ -29,7 +29,13 @@ from .forks import compare as compared
 from .keys import OperatorKey
 from .lineage_view import draw_family, family_tree, read_family
 from .reading import Step, steps
-from .receipts import check_receipt, make_receipt, read_receipt, write_receipt
+from .receipts import (
+    check_receipt,
+    make_receipt,
+    read_receipt,
+    what_it_proves,
+    write_receipt,
+)
 from .sealed import MOST_CHARACTERS, SealedBlock
 from .sql_chain import read_sealed
 from .tables import NOT_PROVED, balances_table, blocks_table, statement_table, verdict_table
