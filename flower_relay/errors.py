@@ -8,6 +8,7 @@ from __future__ import annotations
 
 __all__ = [
     "ConfigurationError",
+    "ContradictionError",
     "KeyFileError",
     "LedgerDamagedError",
     "LedgerError",
@@ -68,6 +69,10 @@ class LedgerVersionError(LedgerError):
 
 class RefusedError(RelayError):
     """A participant is asked to train on, judge, sign or reveal what it must not."""
+
+
+class ContradictionError(RefusedError):
+    """A node was asked to sign what contradicts something that it signed or was shown before."""
 
 
 class StoreError(RelayError):

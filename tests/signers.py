@@ -13,7 +13,7 @@ from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordD
 from flwr.clientapp import ClientApp
 
 from flower_relay import InMemoryGrid, RelayStrategy
-from flower_relay.ledger.chain import block_hash
+from flower_relay.ledger.chain import MemoryChain, block_hash
 from flower_relay.ledger.keys import OperatorKey
 from flower_relay.ledger.sealed import NOTHING_BEFORE, SealedBlock, seal
 from flower_relay.ledger.verify import Verdict, verify_run
@@ -69,16 +69,18 @@ def fixed_keys(folder: Path, nodes: int) -> Path:
 
 def play(app: App, keys: Path, *, rounds: int = 4, **options: Any) -> RelayStrategy:
     grid = InMemoryGrid(app, NODES, run_config={"relay-keys-dir": str(keys)})
-    strategy = RelayStrategy(**OPTIONS | options)
+    strategy = RelayStrategy(**OPTIONS | {"chain": lambda: MemoryChain(OPERATOR)} | options)
     strategy.start(grid, ArrayRecord({"w": Array(np.zeros(4))}), num_rounds=rounds, timeout=20)
     return strategy
 
 
 def sealed(blocks: Iterable[Block]) -> list[SealedBlock]:
+    """Blocks as they are stored; a chain in memory has a key of its own."""
+    key = getattr(blocks, "key", OPERATOR)
     found: list[SealedBlock] = []
     previous = NOTHING_BEFORE
     for index, block in enumerate(blocks):
-        found.append(seal(index, previous, block, OPERATOR))
+        found.append(seal(index, previous, block, key))
         previous = found[-1].hash
     return found
 

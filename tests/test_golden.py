@@ -17,20 +17,21 @@ from flwr.clientapp import ClientApp
 from flower_relay import FolderStore, InMemoryGrid, RelayStrategy
 from flower_relay.ledger.chain import MemoryChain
 
+from .signers import OPERATOR, fixed_keys, play, verify
 from .signers import descending as signing_app
-from .signers import fixed_keys, play, verify
 
 NODES = 8
 HOSTILE = (2, 5)
+RUN_ID = "90" * 32
 HEADS = {
-    "chain": "9539e6da0d60cbe16dbfaa5e8221852d295c1f77c91261624c677c7fec5a1fe5",
-    "whole hops": "fbef5fb753b521979f46732b07bb1dbe78c3d52f80d9ca0d88ab96574a937ce5",
-    "lanes": "2f2eec9bb1759573ad1f162ffa350addeca13c668c78dbf28256b3361ebbb888",
-    "lanes average": "7dd12510d9c8c3a60b6fb8a44a952901f384bc4d9b2d689cffc30892f1872cfa",
-    "fan-out": "8967de3390e173dc5be8e803cf9e274416a373079e876978bb5ad055d5f8c77b",
-    "fan-out royalty": "c731058f17964fd251285a97ea92291b01eaba5d16c164d037755853a81597d6",
-    "untested": "a29e4b3f9e82512aae3aca233b6db2af12f85a5ffa8fbc8cbff9024c8e042ed6",
-    "signed": "f294927aa4c1c7895cde2459325f088a69122f0ff733ad4f9b553bbefa6ccf85",
+    "chain": "bf09142d54ffe666cc508bf6d20df6e18f9e7c3eefda81682b6c0820914c1959",
+    "whole hops": "8d757cd1a7c1f53e22db9ed5b49dc5f407334034f603676d3fa264e969b97b0f",
+    "lanes": "c95334210df3493ef37afecaa437a9bd0b82a78d8bb08c3af095fe1f1384369e",
+    "lanes average": "52305178a08064185b5fbee9ef6e8880191f30694de42281a13868c4b6f2172b",
+    "fan-out": "eec842964399bdb854eedc4d33ab2efd1622340ed822b9af65ad49045109ce12",
+    "fan-out royalty": "71ca2d4fb2e2a4bbd671db7e106fd592932cd2fe4a1c4f2dabe84f9d47d5eb61",
+    "untested": "b4987cd320d7ba264002f2af96fd168d4150e6d7ac7bbd115a799feb74604279",
+    "signed": "3042c0b349d0cf9f9a426365f82a6ec9285db2611e4d2c846caed8757896e57e",
 }
 
 
@@ -65,7 +66,8 @@ def unlike_app() -> ClientApp:
 
 def unlike(rounds: int = 24, **options: Any) -> RelayStrategy:
     grid = InMemoryGrid(unlike_app(), NODES, node_ids=range(101, 101 + NODES))
-    strategy = RelayStrategy(**{"seed": 11, "examiners": 4} | options)
+    fixed: dict[str, Any] = {"run_id": RUN_ID, "chain": lambda: MemoryChain(OPERATOR)}
+    strategy = RelayStrategy(**fixed | {"seed": 11, "examiners": 4} | options)
     strategy.start(grid, ArrayRecord({"w": Array(np.zeros(4))}), num_rounds=rounds, timeout=20)
     return strategy
 
@@ -90,7 +92,8 @@ def test_a_run_without_the_mod_ends_in_the_same_ledger_as_ever(world: str) -> No
 
 
 def test_a_signed_run_ends_in_the_same_ledger_as_ever(tmp_path: Path) -> None:
-    strategy = play(signing_app(), fixed_keys(tmp_path, 7), rounds=6, nonces=0)  # nonces are random
+    keys = fixed_keys(tmp_path, 7)
+    strategy = play(signing_app(), keys, rounds=6, nonces=0, run_id=RUN_ID)  # nonces are random
     assert verify(strategy.chain).ok
     assert strategy.chain.head == HEADS["signed"]
 
@@ -99,7 +102,7 @@ def test_a_signed_run_ends_in_the_same_ledger_as_ever(tmp_path: Path) -> None:
 def test_a_resumed_run_ends_in_the_ledger_of_one_that_never_stopped(
     tmp_path: Path, stopped_after: int
 ) -> None:
-    chain = MemoryChain()
+    chain = MemoryChain(OPERATOR)
 
     def go_on(rounds: int) -> RelayStrategy:
         opened: dict[str, Any] = {

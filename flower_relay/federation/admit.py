@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from logging import WARNING
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, RecordDict
@@ -26,10 +26,18 @@ from ..rules.roles import BOTH
 from ..rules.votes import bounded_utility
 from ..settings import RelaySettings
 from ..transport.courier import GRACE, Arrival, Courier
-from ..wire.replies import holds_told, metrics_of, name_from_key, nonces_told, number_in, role_told
-from ..wire.requests import hello_terms, new_hello
-from ..wire.statements import Hello
+from ..wire.replies import (
+    holds_told,
+    metrics_of,
+    name_from_key,
+    nonces_told,
+    number_in,
+    role_told,
+    seen_told,
+)
+from ..wire.requests import Terms, new_challenge
 from .greetings import Answer
+from .heads import Heads
 from .identities import claimed_twice, identity_told, known_by_node, node_name
 from .run import Run, addressed
 
@@ -39,8 +47,8 @@ __all__ = [
     "distinct_names",
     "first_contact",
     "genesis_of",
-    "holds_of",
     "nonces_of",
+    "note_answers",
     "recognised",
     "roles_of",
     "wait_for_nodes",
@@ -51,6 +59,18 @@ _FIRST_CONTACT_SECONDS = 120.0
 """The first message also pays for starting the clients' processes (Ray: some 20 s)."""
 
 _PAUSE = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Challenge:
+    """What nodes are greeted with: who knows the key of its name signs it."""
+
+    heads: Heads
+    text: str
+
+    def terms(self, round: int, nodes: Sequence[int]) -> Terms:
+        """Asks who is there; a ClientApp without the mod takes no notice."""
+        return {"relay-hello": self.text} | self.heads.terms(round, nodes)
 
 
 def wait_for_nodes(grid: Grid, least: int, timeout: float) -> list[int]:
@@ -79,11 +99,12 @@ def first_contact(
     config: ConfigRecord,
     settings: RelaySettings,
     timeout: float,
-    run: str,
+    heads: Heads,
+    round: int,
 ) -> list[Answer]:
     """Have each node evaluate a model, and so say who it is."""
-    hello = new_hello(run)
-    asked = ConfigRecord({**config, **hello_terms(hello)})
+    hello = Challenge(heads=heads, text=new_challenge())
+    asked = ConfigRecord({**config, **hello.terms(round, nodes)})
     content = RecordDict({settings.arrayrecord_key: arrays, settings.configrecord_key: asked})
     patience = max(timeout, _FIRST_CONTACT_SECONDS)
     messages = [
@@ -98,8 +119,9 @@ def _greet(run: Run, connected: Collection[int]) -> None:
     strangers = greetings.due(set(connected) - set(run.node_of.values()), run.state.round)
     if not strangers:
         return
-    hello = new_hello(run.genesis_hash)
-    configure, terms = run.hooks.configure_evaluate, hello_terms(hello)
+    hello = Challenge(heads=run.heads, text=new_challenge())
+    configure = run.hooks.configure_evaluate
+    terms = hello.terms(run.state.round, strangers)
     messages = addressed(run, configure, run.state.champion, terms, strangers)
 
     def take(arrival: Arrival) -> None:
@@ -136,7 +158,7 @@ def admit(run: Run) -> None:
         run.record_block(Admission(round=number, participants=tuple(joined), roles=roles))
         run.node_of.update({first + i: answer.node_id for i, answer in enumerate(fresh)})
     run.nonces |= nonces_of(found, run.node_of)
-    run.forwarding.note(holds_of(found))
+    note_answers(run, found)
 
 
 def wait_to_be_joined(run: Run) -> None:
@@ -148,7 +170,7 @@ def wait_to_be_joined(run: Run) -> None:
 
 
 def answers(
-    nodes: Sequence[int], arrivals: Sequence[Arrival], settings: RelaySettings, hello: Hello
+    nodes: Sequence[int], arrivals: Sequence[Arrival], settings: RelaySettings, hello: Challenge
 ) -> list[Answer]:
     """What each node answered, in the order of the participants' names."""
     came = {arrival.tag: arrival for arrival in arrivals}
@@ -159,16 +181,17 @@ def _in_order(found: Sequence[Answer]) -> list[Answer]:
     return sorted(found, key=lambda answer: (len(answer.name), answer.name, answer.node_id))
 
 
-def _answer(node: int, arrival: Arrival, settings: RelaySettings, hello: Hello) -> Answer:
+def _answer(node: int, arrival: Arrival, settings: RelaySettings, hello: Challenge) -> Answer:
     message = arrival.message
     if message is None:
         return Answer(
             node_id=node, name=node_name(node), role=BOTH, metric=None, nonce=None, holds=None,
-            found=(), trouble=f"{arrival.fault}: {legible(arrival.reason) or 'no reason given'}",
+            seen=None, found=(),
+            trouble=f"{arrival.fault}: {legible(arrival.reason) or 'no reason given'}",
         )  # fmt: skip
     metrics = metrics_of(message)
     said = identity_told(message, settings.identity_key)
-    signs = name_from_key(hello, message)
+    signs = name_from_key(hello.heads.key.public, hello.heads.run, hello.text, message)
     return Answer(
         node_id=node,
         name=signs or (None if said is None else said.name) or node_name(node),
@@ -176,6 +199,7 @@ def _answer(node: int, arrival: Arrival, settings: RelaySettings, hello: Hello) 
         metric=number_in(metrics, settings.utility_key),
         nonce=None if signs is None else nonces_told({node: message}).get(node),
         holds=holds_told(message),
+        seen=seen_told(message),
         found=tuple(metrics),
         unfit=None if signs or said is None else said.unfit,
     )
@@ -242,13 +266,15 @@ def roles_of(found: Sequence[Answer]) -> tuple[str, ...]:
     return () if set(roles) == {BOTH} else roles
 
 
-def holds_of(found: Sequence[Answer]) -> dict[int, tuple[str, ...] | None]:
-    """What those who answered hold, by node id."""
-    return {answer.node_id: answer.holds for answer in found}
+def note_answers(run: Run, found: Sequence[Answer]) -> None:
+    """Note what those who answered hold, and how far they have seen the chain."""
+    run.forwarding.note({answer.node_id: answer.holds for answer in found})
+    for answer in found:
+        run.heads.note(answer.node_id, answer.seen)
 
 
 def genesis_of(
-    settings: RelaySettings, model: str, bound: float, found: Sequence[Answer]
+    settings: RelaySettings, model: str, bound: float, found: Sequence[Answer], heads: Heads
 ) -> Genesis:
     """The genesis block: every setting, the first model, and who answered what about it.
 
@@ -273,4 +299,6 @@ def genesis_of(
             for name, answer in zip(names, found, strict=True)
         ),
         roles=roles_of(found),
+        operator=heads.key.public,
+        run=heads.run,
     )

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import math
 import numbers
+import secrets
 from collections.abc import Mapping
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 
 from ..errors import ConfigurationError
+from ..mechanism.identity import is_hash
 from ..mechanism.parsing import shown
 from ..settings import RelaySettings
 from ..wire.arrays import RESERVED, array_of
 
-__all__ = ["check_arguments", "check_lanes", "chosen_settings"]
+__all__ = ["check_arguments", "check_lanes", "checked_run_id", "chosen_settings"]
 
 _NOT_STARTED = "Nothing was sent."
 
@@ -77,6 +79,24 @@ def check_arguments(
     _check_config("train_config", train_config)
     _check_config("evaluate_config", evaluate_config)
     _check_arrays(initial_arrays)
+
+
+def checked_run_id(run_id: object) -> str:
+    """The number that a run is told by, drawn where none is given.
+
+    Raises
+    ------
+    ConfigurationError
+        When it is something else than 32 bytes in lower-case hex.
+    """
+    if run_id is None:
+        return secrets.token_hex(32)
+    if not is_hash(run_id):
+        raise ConfigurationError(
+            f"run_id = {shown(run_id)}: expected 32 bytes in lower-case hex. {_NOT_STARTED} Leave "
+            "it out, and one is drawn at random."
+        )
+    return str(run_id)
 
 
 def check_lanes(settings: RelaySettings, nodes: int) -> None:

@@ -20,7 +20,7 @@ from ..rules.candidates import Flaw, flaw_of, shortened
 from ..transport.adapter import let_go_of_arrays
 from ..transport.courier import Arrival
 from ..wire.parcels import ONE_PIECE, PARCEL, WHOLE, only_step, taken
-from ..wire.replies import signature_of, the_model, unpacked
+from ..wire.replies import refusal_told, signature_of, the_model, unpacked
 from ..wire.statements import Hop
 from .run import Run, to_record
 
@@ -48,6 +48,8 @@ def claim(run: Run, trainer: int, base: str, arrival: Arrival, claimed: Collecti
     turn = _Turn(run=run, trainer=trainer, base=base, claimed=claimed)
     if arrival.message is None:
         return turn.faulty(Flaw(fault=arrival.fault or "error", reason=arrival.reason))
+    if (refused := refusal_told(arrival.message)) is not None:
+        return turn.faulty(Flaw(fault="left", reason=refused))
     arrays = run.store.get(base)
     candidate = _candidate(run, base, arrays, arrival.message)
     let_go_of_arrays(arrival.message.content)
@@ -122,7 +124,7 @@ def _stored(turn: _Turn, arrays: _Arrays, candidate: _Arrays, reply: Message) ->
     run, trainer = turn.run, turn.trainer
     name = run.store.put(candidate)
     known_as = run.state.who.names[trainer]
-    hop = Hop(run=run.genesis_hash, round=run.state.round, parent=turn.base, model=name)
+    hop = Hop(at=run.moment, parent=turn.base, model=name)
     signature = signature_of(reply, known_as, hop)
     if signature is None and key_of(known_as) is not None:
         return turn.faulty(Flaw(fault="unsigned", reason="no signature of the trainer's under it"))

@@ -8,9 +8,10 @@ about all models in one visit, the planted one among them, in the order of their
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from flwr.app import Message, MetricRecord, RecordDict
@@ -21,7 +22,8 @@ from ..mechanism.blocks import Commitment, Testing
 from ..mechanism.identity import key_of
 from ..mechanism.randomness import generator
 from ..mechanism.testing import TestPlan, audit_terms, decide_tests
-from ..wire.replies import failure_told, holds_told, is_missing, nonces_told
+from ..wire.replies import Ballot, failure_told, is_missing, refusal_told
+from ..wire.requests import Measured
 from .holdings import packed
 from .nonces import opened_nonces
 from .quantised import bases_of, likeness
@@ -40,7 +42,7 @@ class _Row:
 
     shown: str
     utilities: NDArray[np.float64]
-    signatures: list[str | None]
+    ballots: list[Ballot | None]
 
 
 _Known = dict[str, _Row]
@@ -99,18 +101,18 @@ def examine(run: Run, commitment: Commitment) -> list[Message]:
         shown=_shown(known),
     )
     replies = _fetch(run, plan.committee, known)
-    run.record_block(replace(testing, utilities=_utilities(known), signatures=_signatures(known)))
+    run.record_block(_with_votes(testing, known))
     asked = [name for name in plan.models if name in replies]
     return [_about(*reply) for reply in replies[asked[-1]]] if asked else []
 
 
 def _known(run: Run, committee: tuple[int, ...], names: list[str], bases: dict[str, str]) -> _Known:
-    nobody: list[str | None] = [None] * len(committee)
+    nobody: list[Ballot | None] = [None] * len(committee)
     return {
         name: _Row(
             shown=likeness(run, name, bases.get(name, name)),
             utilities=run.state.known_utilities(name)[list(committee)],
-            signatures=nobody.copy(),
+            ballots=nobody.copy(),
         )
         for name in names
     }
@@ -123,10 +125,33 @@ def _utilities(known: _Known) -> tuple[tuple[float | None, ...], ...]:
     )
 
 
-def _signatures(known: _Known) -> tuple[tuple[str | None, ...], ...]:
-    """One row a model, or no rows where nobody signed."""
-    rows = tuple(tuple(row.signatures) for row in known.values())
-    return rows if any(signature is not None for row in rows for signature in row) else ()
+def _with_votes(testing: Testing, known: _Known) -> Testing:
+    """What examiners said, and what they signed: no rows in a field where nobody signed any."""
+    rows = [
+        [ballot if ballot and ballot.signature else _NO_BALLOT for ballot in row.ballots]
+        for row in known.values()
+    ]
+    return replace(
+        testing,
+        utilities=_utilities(known),
+        signatures=_rows(rows, lambda ballot: ballot.signature),
+        values=_rows(rows, lambda ballot: ballot.measured.value),
+        errors=_rows(rows, lambda ballot: ballot.measured.error),
+        cases=_rows(rows, lambda ballot: ballot.measured.cases),
+    )
+
+
+_Part = TypeVar("_Part")
+
+
+def _rows(
+    rows: list[list[Ballot]], part: Callable[[Ballot], _Part | None]
+) -> tuple[tuple[_Part | None, ...], ...]:
+    found = tuple(tuple(part(ballot) for ballot in row) for row in rows)
+    return found if any(one is not None for row in found for one in row) else ()
+
+
+_NO_BALLOT = Ballot(measured=Measured(value=None))
 
 
 def _shown(known: _Known) -> tuple[str, ...]:
@@ -183,7 +208,7 @@ def _visit(run: Run, known: _Known, visits: list[_Visit], replies: _Replies) -> 
     for names, alike in groupby(visits, key=lambda visit: visit.names):
         group = list(alike)
         nodes = [visit.node for visit in group]
-        shown, terms = known[names[0]].shown, run.vote_terms()
+        shown, terms = known[names[0]].shown, run.vote_terms(nodes)
         made = addressed(run, run.hooks.configure_evaluate, shown, terms, nodes)
         messages += [_packed(run, known, *pair) for pair in zip(made, group, strict=True)]
     again: list[_Visit] = []
@@ -196,8 +221,10 @@ def _visit(run: Run, known: _Known, visits: list[_Visit], replies: _Replies) -> 
         if is_missing(reply):
             again += [visit] if run.forwarding.forget(visit.node) else []
             continue
-        run.forwarding.note({visit.node: holds_told(reply)})
-        run.nonces |= nonces_told({visit.examiner: reply})
+        if (refused := refusal_told(reply)) is not None:
+            run.notice(visit.examiner, "refused as an examiner", refused)
+            continue
+        run.heard(visit.examiner, visit.node, reply)
         if (failed := failure_told(reply)) is not None:
             run.notice(visit.examiner, "error as an examiner", failed)
         for place, name in enumerate(visit.names):
@@ -206,7 +233,7 @@ def _visit(run: Run, known: _Known, visits: list[_Visit], replies: _Replies) -> 
             row = known[name]
             vote = vote_of(run, visit.examiner, name, row.shown, reply, where)
             if vote is not None:
-                row.utilities[visit.column], row.signatures[visit.column] = vote
+                row.utilities[visit.column], row.ballots[visit.column] = vote
     return again
 
 

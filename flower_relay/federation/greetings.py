@@ -20,8 +20,9 @@ class Answer:
     """What a node's first reply says: its name, and its utility metric if it has one.
 
     `role` is what it is willing to do, `nonce` the hash of the nonce that it told, if it signs;
-    `holds` what it said it holds, if it runs the mod. `unfit` says why what it reported as its
-    identity is no name, `trouble` what became of the message where there was no reply.
+    `holds` what it said it holds and `seen` how far it saw the chain, if it runs the mod.
+    `unfit` says why what it reported as its identity is no name, `trouble` what became of the
+    message where there was no reply.
     """
 
     node_id: int
@@ -30,6 +31,7 @@ class Answer:
     metric: float | None
     nonce: str | None
     holds: tuple[str, ...] | None
+    seen: int | None
     found: tuple[str, ...]
     unfit: str | None = None
     trouble: str = ""

@@ -7,7 +7,7 @@ from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 from ..mechanism.blocks import Commitment, Deposit, NonceHash, OpenedNonce
 from ..mechanism.testing import decide_nonces
 from ..transport.courier import GRACE, Arrival
-from ..wire.replies import opening_told
+from ..wire.replies import opening_told, seen_told
 from ..wire.statements import nonce_hash
 from .run import Run
 
@@ -25,33 +25,32 @@ def opened_nonces(run: Run, commitment: Commitment) -> tuple[OpenedNonce, ...]:
 
     Who does not answer in time, or with something else, is left out.
     """
-    head = run.chain.head
     asked = [item for item in commitment.nonce_hashes if item.participant in run.node_of]
-    messages = [_reveal_message(run, head, item) for item in asked]
+    messages = [_reveal_message(run, item) for item in asked]
     arrivals = run.courier.exchange(messages, asked, run.timeout, "nonce")
-    opened = [_opened(run, head, arrival) for arrival in arrivals]
+    opened = [_opened(run, arrival) for arrival in arrivals]
     return tuple(sorted((o for o in opened if o is not None), key=lambda o: o.participant))
 
 
-def _reveal_message(run: Run, head: str, item: NonceHash) -> Message:
-    config = ConfigRecord(
-        {"relay-run": run.genesis_hash, "relay-reveal": item.hash, "relay-commitment": head}
-    )
+def _reveal_message(run: Run, item: NonceHash) -> Message:
+    node = run.node_of[item.participant]
+    config = ConfigRecord({**run.told([node]), "relay-reveal": item.hash})
     return Message(
         RecordDict({run.state.settings.configrecord_key: config}),
-        run.node_of[item.participant],
+        node,
         MessageType.EVALUATE,
         ttl=run.timeout + GRACE,
         group_id=str(run.state.round),
     )
 
 
-def _opened(run: Run, head: str, arrival: Arrival) -> OpenedNonce | None:
+def _opened(run: Run, arrival: Arrival) -> OpenedNonce | None:
     item = arrival.tag
     if arrival.message is None or not isinstance(item, NonceHash):
         return None
     name = run.state.who.names[item.participant]
-    opened = opening_told(arrival.message, name, run.genesis_hash, head)
+    run.heads.note(run.node_of[item.participant], seen_told(arrival.message))
+    opened = opening_told(arrival.message, name, run.moment)
     if opened is None or nonce_hash(bytes.fromhex(opened[0])) != item.hash:
         return None
     nonce, signature = opened

@@ -17,6 +17,7 @@ from flwr.common import log
 
 from ..errors import (
     ConfigurationError,
+    KeyFileError,
     LedgerError,
     LedgerVersionError,
     NotEnoughParticipantsError,
@@ -30,7 +31,8 @@ from ..mechanism.state import State, begin
 from ..rules.candidates import unlike
 from ..settings import RelaySettings
 from ..store import ModelStore
-from .admit import first_contact, holds_of, nonces_of, recognised, wait_for_nodes
+from .admit import first_contact, nonces_of, note_answers, recognised, wait_for_nodes
+from .heads import Heads
 from .publish import collect
 from .record import RunRecord, settled_rows
 from .run import Run, to_arrays
@@ -72,8 +74,8 @@ def check_chain(chain: Chain, resume: bool) -> None:
         )
 
 
-def replay(chain: Chain, record: RunRecord) -> Progress:
-    """Fold all blocks of a chain.
+def replay(chain: Chain, record: RunRecord) -> tuple[Progress, Heads]:
+    """Fold all blocks of a chain; how far the run is, and the chain's heads.
 
     Parameters
     ----------
@@ -96,15 +98,24 @@ def replay(chain: Chain, record: RunRecord) -> Progress:
             "beginning. Nothing was changed; restore the whole ledger and resume again."
         )
     _check_release(genesis)
+    if genesis.operator != chain.key.public:
+        raise KeyFileError(
+            f"the run was begun with operator's key {genesis.operator[:16]}…, and its ledger was "
+            f"opened with {chain.key.public[:16]}…. Nothing was added. Resume with the key file "
+            "that the run began with."
+        )
     progress = Progress(state=begin(genesis), last=genesis)
+    heads = Heads(key=chain.key, run=genesis.run)
+    heads.add(genesis)
     for block in blocks:
         progress.fold(block)
+        heads.add(block)
         settled = progress.state.settlement
         if isinstance(block, Publication) and settled is not None:
             hops, row = settled_rows(progress, settled, {}, math.nan, {})
             record.hops += hops
             record.rounds.append(row)
-    return progress
+    return progress, heads
 
 
 def _check_release(genesis: Genesis) -> None:
@@ -134,11 +145,13 @@ def rejoin(run: Run, settings: RelaySettings, initial: ArrayRecord) -> None:
     nodes = wait_for_nodes(run.grid, settings.min_available_nodes, run.timeout)
     check_names(run.state, nodes, settings.identity_key)
     champion, names = run.model(run.state.champion), run.state.who.names
-    config, timeout, hash = run.evaluate_config, run.timeout, run.genesis_hash
-    found = first_contact(run.courier, nodes, champion, config, settings, timeout, hash)
+    found = first_contact(
+        *(run.courier, nodes, champion, run.evaluate_config, settings, run.timeout),
+        *(run.heads, run.state.round),
+    )
     run.node_of = recognised(found, names, ())
     run.nonces = nonces_of(found, run.node_of)
-    run.forwarding.note(holds_of(found))
+    note_answers(run, found)
     if not run.node_of:
         raise NotEnoughParticipantsError(
             f"none of the {len(nodes)} nodes connected is a participant of the run, whose "

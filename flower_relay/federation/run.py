@@ -29,16 +29,15 @@ from ..store import ModelStore
 from ..transport.courier import Courier
 from ..transport.proxies import MeteredGrid, PassingGrid
 from ..wire.arrays import array_of
-from ..wire.requests import Measure, hop_terms, vote_terms
+from ..wire.replies import holds_told, nonces_told, seen_told
+from ..wire.requests import Terms
+from ..wire.statements import Moment
 from .greetings import Greetings
+from .heads import Heads
 from .holdings import Forwarding
 from .record import ParticipantRow, RelayObserver, RunRecord, settled_rows
 
 __all__ = ["Hooks", "Run", "addressed", "to_arrays", "to_record"]
-
-
-Terms = Mapping[str, int | float | str | bool]
-"""What the config of a message holds beside the user's own."""
 
 
 Configure = Callable[[int, ArrayRecord, ConfigRecord, Grid], Iterable[Message]]
@@ -107,7 +106,7 @@ class Run:
     evaluate_config: ConfigRecord
     order: tuple[str, ...]
     record_bytes: int
-    genesis_hash: str
+    heads: Heads
     forwarding: Forwarding
     greetings: Greetings = field(default_factory=Greetings)
     cycle_began: int = 0
@@ -136,20 +135,39 @@ class Run:
         """Whether the config of messages is to hold what the mod wants to know."""
         return self.forwarding.anybody or self.anybody_signs
 
-    def hop_terms(self, parent: str) -> Terms:
-        """What a train message holds for the mod; nothing in a run in which nobody has it."""
-        encoding = self.state.settings.hop_encoding
-        return hop_terms(self.genesis_hash, parent, encoding) if self.anybody_has_mod else {}
+    @property
+    def moment(self) -> Moment:
+        """When something is said now: in this run and round, by the chain's head."""
+        return self.heads.moment(self.state.round)
 
-    def vote_terms(self) -> Terms:
+    def told(self, nodes: Sequence[int]) -> Terms:
+        """What every message to nodes with the mod holds: which run this is, and its chain."""
+        return self.heads.terms(self.state.round, nodes)
+
+    def hop_terms(self, node: int, parent: str) -> Terms:
+        """What a train message holds for the mod; nothing in a run in which nobody has it."""
+        if not self.anybody_has_mod:
+            return {}
+        asked: Terms = {"relay-parent": parent, "relay-up": self.state.settings.hop_encoding}
+        return asked | self.told([node])
+
+    def vote_terms(self, nodes: Sequence[int]) -> Terms:
         """What an evaluate message holds for the mod; nothing in a run in which nobody has it."""
-        settings, bound = self.state.settings, self.state.bound
-        measure = Measure(metric=settings.utility_key, bound=bound, rises=settings.utility_rises)
-        return vote_terms(self.genesis_hash, measure) if self.anybody_has_mod else {}
+        if not self.anybody_has_mod:
+            return {}
+        metric: Terms = {"relay-metric": self.state.settings.utility_key}
+        return metric | self.told(nodes)
+
+    def heard(self, participant: int, node: int, message: Message) -> None:
+        """Note what a node with the mod told beside its answer."""
+        self.forwarding.note({node: holds_told(message)})
+        self.heads.note(node, seen_told(message))
+        self.nonces |= nonces_told({participant: message})
 
     def record_block(self, block: Block) -> None:
         """Append, then fold."""
         self.chain.append(block)
+        self.heads.add(block)
         self.progress.fold(block)
 
     def model(self, name: str) -> ArrayRecord:

@@ -22,7 +22,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 
 from ..errors import RunFailedError
-from ..ledger.chain import Chain, MemoryChain, closes_its_chain, hash_of_genesis
+from ..ledger.chain import Chain, MemoryChain, closes_its_chain
 from ..mechanism.blocks import Commitment, Deposit, Settlement
 from ..mechanism.deposit import decide_next_deposit, hops_left
 from ..mechanism.settlement import decide_settlement
@@ -36,14 +36,15 @@ from .admit import (
     admit,
     first_contact,
     genesis_of,
-    holds_of,
     nonces_of,
+    note_answers,
     wait_for_nodes,
     wait_to_be_joined,
 )
-from .arguments import check_arguments, check_lanes, chosen_settings
+from .arguments import check_arguments, check_lanes, checked_run_id, chosen_settings
 from .examine import examine
 from .failures import check_end, check_faults, warn_of_cycle
+from .heads import Heads
 from .holdings import Forwarding
 from .nonces import nonces_to_commit
 from .progress import ProgressDisplay
@@ -79,6 +80,10 @@ class RelayStrategy(Strategy):
     resume : bool
         Whether a chain that has blocks is gone on with, from its last block; otherwise it
         is refused. On an empty chain a run begins in either case.
+    run_id : str, optional
+        The number of a run that begins, 32 bytes in hex; by default drawn at random. Whoever
+        gives it must never give it twice: what participants sign in one run would hold in the
+        other. It is there for tests whose ledgers are to repeat byte for byte.
 
     Attributes
     ----------
@@ -105,12 +110,14 @@ class RelayStrategy(Strategy):
         chain: Callable[[], Chain] = MemoryChain,
         store: Callable[[], ModelStore] = MemoryStore,
         resume: bool = False,
+        run_id: str | None = None,
         **options: Any,
     ) -> None:
         self.settings = chosen_settings(settings, options)
         self._observers: tuple[RelayObserver, ...]
         self._observers = (ProgressDisplay(),) if observers is None else tuple(observers)
         self._new_chain, self._new_store, self._resume = chain, store, resume
+        self._run_id = run_id
         self._running: Run | None = None
 
     def summary(self) -> None:
@@ -376,13 +383,15 @@ class RelayStrategy(Strategy):
             nodes = wait_for_nodes(metered, settings.min_available_nodes, timeout)
             check_lanes(settings, len(nodes))
             model = store.put(to_arrays(initial_arrays))
+            beginning = Heads(key=self.chain.key, run=checked_run_id(self._run_id))
             found = first_contact(
-                courier, nodes, initial_arrays, configs[1], settings, timeout, model
+                courier, nodes, initial_arrays, configs[1], settings, timeout, beginning, 0
             )
             if settings.examiners:
                 check_utility(found, settings)
-            self.chain.append(genesis_of(settings, model, bound_of(found, settings), found))
-        progress = replay(self.chain, self.record)
+            bound = bound_of(found, settings)
+            self.chain.append(genesis_of(settings, model, bound, found, beginning))
+        progress, heads = replay(self.chain, self.record)
         run = self._running = Run(
             hooks=self,
             grid=metered,
@@ -397,12 +406,12 @@ class RelayStrategy(Strategy):
             evaluate_config=configs[1],
             order=tuple(initial_arrays),
             record_bytes=initial_arrays.count_bytes(),
-            genesis_hash=hash_of_genesis(self.chain),
+            heads=heads,
             forwarding=Forwarding(store=store),
         )
         if begins:
             run.node_of = {index: answer.node_id for index, answer in enumerate(found)}
-            run.forwarding.note(holds_of(found))
+            note_answers(run, found)
             run.nonces = nonces_of(found, run.node_of)
         else:
             rejoin(run, settings, initial_arrays)

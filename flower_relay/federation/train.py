@@ -13,7 +13,7 @@ from flwr.app import Message, RecordDict
 from ..mechanism.blocks import Deposit, HopClaim, LaneTerms
 from ..mechanism.randomness import generator
 from ..transport.courier import Arrival
-from ..wire.replies import holds_told, is_missing, nonces_told
+from ..wire.replies import is_missing
 from .candidate import Claimed, claim
 from .holdings import packed
 from .run import Run, addressed
@@ -122,8 +122,8 @@ class Legs:
             leg.add(_Hop(made=Claimed(claim=gone, reason="it has not come back")))
         if leg.done:
             return
-        terms = {"hop-seed": leg.seed, **run.hop_terms(leg.baton)}
         node = run.node_of[leg.trainer]
+        terms = {"hop-seed": leg.seed, **run.hop_terms(node, leg.baton)}
         made = addressed(run, run.hooks.configure_train, leg.baton, terms, [node])
         message = _packed(run, leg, made[0])
         lane = next(number for number, each in enumerate(self.lanes) if each is leg)
@@ -162,8 +162,7 @@ def _note(run: Run, trainer: int, reply: Message | None) -> bool:
     node = run.node_of[trainer]
     if is_missing(reply):
         return run.forwarding.forget(node)
-    run.forwarding.note({node: holds_told(reply)})
-    run.nonces |= nonces_told({trainer: reply})
+    run.heard(trainer, node, reply)
     return False
 
 

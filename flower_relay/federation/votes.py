@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 from flwr.app import Message
 
 from ..mechanism.identity import key_of
 from ..rules.votes import bounded_utility
-from ..wire.replies import metrics_of, number_in, signed_vote
+from ..wire.replies import Ballot, metrics_of, number_in, signed_vote
+from ..wire.requests import Measured
+from ..wire.statements import Vote
+from ..wire.votes import vote_on
 from .run import Run
 
 __all__ = ["vote_of"]
@@ -14,8 +19,8 @@ __all__ = ["vote_of"]
 
 def vote_of(
     run: Run, examiner: int, model: str, shown: str, reply: Message, place: int | None = None
-) -> tuple[float, str | None] | None:
-    """An examiner's utility of a model and the signature under it, or None if it gave none.
+) -> tuple[float, Ballot] | None:
+    """An examiner's utility of a model and what it signed, or None if it gave none.
 
     Of an examiner who signs only what it signed counts.
 
@@ -26,16 +31,26 @@ def vote_of(
     place : int, optional
         The model's place in a reply about several.
     """
-    name = run.state.who.names[examiner]
+    name, settings = run.state.who.names[examiner], run.state.settings
     if place is None and key_of(name) is None:
-        settings = run.state.settings
         value = number_in(metrics_of(reply), settings.utility_key)
         if value is None:
             run.notice(examiner, "no vote", f"its reply holds no number '{settings.utility_key}'")
             return None
-        _check_clipped(run, examiner, value)
-        return bounded_utility(value, run.state.bound, settings.utility_rises), None
-    return signed_vote(reply, name, run.genesis_hash, model, shown, place)
+        ballot = Ballot(measured=Measured(value=value))
+    else:
+        metric, at = settings.utility_key, run.moment
+
+        def vote(said: Measured) -> Vote:
+            return vote_on(at, model, shown, metric, said)
+
+        signed = signed_vote(reply, name, vote, place)
+        if signed is None:
+            return None
+        ballot, value = signed, signed.measured.value
+        value = math.nan if value is None else value
+    _check_clipped(run, examiner, value)
+    return bounded_utility(value, run.state.bound, settings.utility_rises), ballot
 
 
 def _check_clipped(run: Run, examiner: int, value: float) -> None:

@@ -6,17 +6,24 @@ all others there is nothing to check; how much of a ledger rests on whose word i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 from ..mechanism.blocks import Commitment, Deposit, Genesis, HopClaim, OpenedNonce, Testing
 from ..mechanism.identity import is_hash, key_of, short_name
 from ..mechanism.state import State
 from ..mechanism.testing import may_bring_nonces
-from ..wire.statements import Hop, Opening, Statement, Vote, attests, nonce_hash
-from .chain import hash_of_genesis
+from ..rules.votes import bounded_utility
+from ..wire.requests import Measured
+from ..wire.statements import Hop, Moment, Opening, Statement, attests, nonce_hash
+from ..wire.votes import vote_on
 from .differences import Differs
 
 __all__ = ["ParticipantsWord"]
+
+_SIGNED = ("signatures", "values", "errors", "cases")
+"""What a testing block holds of signed votes, a row a model."""
 
 
 class ParticipantsWord:
@@ -29,10 +36,19 @@ class ParticipantsWord:
     draws_with_nonces, draws_without, nonces_withheld : int
         Draws whose seed holds opened nonces, draws whose seed was the operator's to choose,
         and nonces that were committed but never opened.
+    founders, founders_signing : int
+        Who the operator named in the first block, and how many of them have keys.
+    faults_attested : int
+        Hops without a model: that there was none is the operator's word.
     """
 
     def __init__(self, genesis: Genesis) -> None:
-        self._run = hash_of_genesis([genesis])
+        self._operator, self._run = genesis.operator, genesis.run
+        self._metric = str(genesis.settings["utility_key"])
+        self._rises = bool(genesis.settings["utility_rises"])
+        self.founders_signing = sum(key_of(name) is not None for name in genesis.participants)
+        self.founders = len(genesis.participants)
+        self.faults_attested = 0
         self.hops_signed = self.votes_signed = 0
         self.votes_attested = sum(value is not None for value in genesis.utilities)
         self.draws_with_nonces = self.draws_without = self.nonces_withheld = 0
@@ -44,15 +60,25 @@ class ParticipantsWord:
             if key_of(name) is not None and found is not None:
                 raise Differs(f"genesis.utilities[{place}]", "none that is not signed", found)
 
-    def check_commitment(self, state: State, deposit: Deposit, block: Commitment) -> None:
-        """Every model by who signs is signed; nonces are by who may bring them."""
+    def check_commitment(
+        self, state: State, deposit: Deposit, block: Commitment, head: str
+    ) -> None:
+        """Every model by who signs is signed; nonces are by who may bring them.
+
+        Parameters
+        ----------
+        head : str
+            Hash of the deposit block, which the trainers were shown.
+        """
+        at = self._at(block.round, head)
         for lane, claims in enumerate(block.lanes):
             for place, claim in enumerate(claims):
                 path = f"commitment.lanes[{lane}][{place}].signature"
                 if claim.fault == "unsigned" and key_of(state.who.names[claim.trainer]) is None:
                     raise Differs(path, "a trainer who signs, to be at fault", claim.trainer)
+                self.faults_attested += claim.model is None
                 self.hops_signed += self._signed(
-                    path, state, claim.trainer, self._hop(block.round, claim), claim.signature
+                    path, state, claim.trainer, self._hop(at, claim), claim.signature
                 )
         eligible = may_bring_nonces(state, deposit) if state.settings.examiners else []
         told = [item.participant for item in block.nonce_hashes]
@@ -65,14 +91,23 @@ class ParticipantsWord:
             if not is_hash(item.hash):
                 raise Differs(f"{path}[{place}].hash", "a hash", item.hash)
 
-    def check_testing(self, state: State, block: Testing) -> None:
-        """Every vote by who signs is signed, once: where it was first cast."""
+    def check_testing(self, state: State, block: Testing, head: str) -> None:
+        """Every vote by who signs is signed, once: where it was first cast.
+
+        Parameters
+        ----------
+        head : str
+            Hash of the commitment block, which the examiners were shown.
+        """
         nobody = (None,) * len(block.committee)
-        rows = block.signatures or (nobody,) * len(block.models)
-        self._check_shape(block, rows)
+        columns = [getattr(block, name) for name in _SIGNED]
+        for name, rows in zip(_SIGNED, columns, strict=True):
+            self._check_shape(block, name, rows or (nobody,) * len(block.models))
         self._check_shown(state, block)
-        for place, row in enumerate(rows):
-            self._check_row(state, block, place, row)
+        at = self._at(block.round, head)
+        filled = [rows or (nobody,) * len(block.models) for rows in columns]
+        for place, rows in enumerate(zip(*filled, strict=True)):
+            self._check_row(state, block, place, at, list(zip(*rows, strict=True)))
 
     def check_openings(
         self, state: State, commitment: Commitment, head: str, opened: Sequence[OpenedNonce]
@@ -89,21 +124,22 @@ class ParticipantsWord:
             ):
                 expected = f"the nonce committed as {hashes[item.participant]}"
                 raise Differs(f"{path}.nonce", expected, item.nonce)
-            opening = Opening(run=self._run, commitment=head, nonce=item.nonce)
+            opening = Opening(at=self._at(commitment.round, head), nonce=item.nonce)
             self._signed(f"{path}.signature", state, item.participant, opening, item.signature)
         self.draws_with_nonces += bool(opened)
         self.draws_without += not opened
         self.nonces_withheld += len(hashes) - len(opened)
 
-    def _check_shape(self, block: Testing, rows: Sequence[Sequence[str | None]]) -> None:
+    def _check_shape(self, block: Testing, name: str, rows: Sequence[Sequence[object]]) -> None:
+        path = f"testing.{name}"
         if len(rows) != len(block.models):
-            raise Differs("testing.signatures", f"{len(block.models)} entries", len(rows))
+            raise Differs(path, f"{len(block.models)} entries", len(rows))
         for place, row in enumerate(rows):
             if len(row) != len(block.committee):
-                path = f"testing.signatures[{place}]"
-                raise Differs(path, f"{len(block.committee)} entries", len(row))
-        if block.signatures and all(one is None for row in rows for one in row):
-            raise Differs("testing.signatures", "no rows where nobody signed", len(rows))
+                expected = f"{len(block.committee)} entries"
+                raise Differs(f"{path}[{place}]", expected, len(row))
+        if getattr(block, name) and all(one is None for row in rows for one in row):
+            raise Differs(path, "no rows where nobody said any", len(rows))
 
     def _check_shown(self, state: State, block: Testing) -> None:
         """Everybody is shown the same of a model, whenever it is judged."""
@@ -120,25 +156,50 @@ class ParticipantsWord:
                 raise Differs(path, f"{before}, by which it was judged before", shown)
 
     def _check_row(
-        self, state: State, block: Testing, place: int, row: Sequence[str | None]
+        self, state: State, block: Testing, place: int, at: Moment, row: Sequence[tuple[Any, ...]]
     ) -> None:
         model = block.models[place]
         shown = block.shown[place] if block.shown else model
         known = state.known_utilities(model)[list(block.committee)].tolist()
         for column, (before, value) in enumerate(zip(known, block.utilities[place], strict=True)):
             path = f"testing.signatures[{place}][{column}]"
-            new = None if before == before else value  # NaN: has not said anything yet
+            signature, raw, error, cases = row[column]
+            new = before != before and value is not None  # NaN: has not said anything yet
             vote = None
-            if new is not None:
-                vote = Vote(run=self._run, model=model, shown=shown, utility=new)
-            signed = self._signed(path, state, block.committee[column], vote, row[column])
+            if new:
+                said = Measured(value=raw, error=error, cases=cases)
+                vote = vote_on(at, model, shown, self._metric, said)
+            signed = self._signed(path, state, block.committee[column], vote, signature)
+            self._check_said(state, block, (place, column), signed)
             self.votes_signed += signed
-            self.votes_attested += vote is not None and not signed
+            self.votes_attested += new and not signed
 
-    def _hop(self, round: int, claim: HopClaim) -> Hop | None:
+    def _check_said(
+        self, state: State, block: Testing, cell: tuple[int, int], signed: bool
+    ) -> None:
+        """A utility is what follows from the value that was signed; nothing else has one."""
+        place, column = cell
+        for name in _SIGNED[1:]:
+            rows = getattr(block, name)
+            if not signed and rows and rows[place][column] is not None:
+                path = f"testing.{name}[{place}][{column}]"
+                raise Differs(path, "none that is not signed", rows[place][column])
+        if not signed:
+            return
+        value = block.values[place][column] if block.values else None
+        raw = math.nan if value is None else value
+        expected = bounded_utility(raw, state.bound, self._rises)
+        if block.utilities[place][column] != expected:
+            path = f"testing.utilities[{place}][{column}]"
+            raise Differs(path, f"{expected}, of the signed {raw}", block.utilities[place][column])
+
+    def _at(self, round: int, head: str) -> Moment:
+        return Moment(operator=self._operator, run=self._run, round=round, head=head)
+
+    def _hop(self, at: Moment, claim: HopClaim) -> Hop | None:
         if claim.handed_in is None:
             return None
-        return Hop(run=self._run, round=round, parent=claim.base, model=claim.handed_in)
+        return Hop(at=at, parent=claim.base, model=claim.handed_in)
 
     def _signed(
         self, path: str, state: State, who: int, said: Statement | None, signature: str | None

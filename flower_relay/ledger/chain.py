@@ -1,18 +1,23 @@
 """The chain of blocks: append, read back, and a hash that binds each to all before it.
 
 `Chain` is what a run needs of a ledger; `MemoryChain` keeps it in memory. The hash of a
-block is SHA-256 over the previous hash and the block's canonical JSON.
+block is SHA-256 over the previous hash and the hash of the block's canonical JSON (its link):
+who knows one head can follow the links to a later one without any of the blocks.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from ..mechanism.blocks import Block, body
+from ..wire.heads import NOTHING_BEFORE, joined
+from .keys import OperatorKey
 
 __all__ = [
     "Chain",
@@ -20,14 +25,11 @@ __all__ = [
     "block_hash",
     "canonical_json",
     "closes_its_chain",
-    "hash_of_genesis",
 ]
 
 _Strategy = TypeVar("_Strategy")
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
-
-_NOTHING_BEFORE = "0" * 64
 
 
 def canonical_json(block: Block) -> bytes:
@@ -42,8 +44,8 @@ def canonical_json(block: Block) -> bytes:
 
 
 def block_hash(previous: str, block: Block) -> str:
-    """SHA-256 of the previous block's hash and this block's canonical JSON, in hex."""
-    return hashlib.sha256(previous.encode() + canonical_json(block)).hexdigest()
+    """SHA-256 of the previous block's hash and this block's link, in hex."""
+    return joined(previous, hashlib.sha256(canonical_json(block)).hexdigest())
 
 
 class Chain(Protocol):
@@ -52,6 +54,10 @@ class Chain(Protocol):
     @property
     def head(self) -> str:
         """Hash of the last block."""
+
+    @property
+    def key(self) -> OperatorKey:
+        """The operator's key, which signs the blocks."""
 
     def append(self, block: Block) -> str:
         """Put a block on the record, durably where the chain is durable; its hash."""
@@ -65,17 +71,19 @@ class Chain(Protocol):
         ...
 
 
-def hash_of_genesis(blocks: Iterable[Block]) -> str:
-    """The hash of a run's first block, which is what the run is called where one signs."""
-    return block_hash(_NOTHING_BEFORE, next(iter(blocks)))
-
-
 class MemoryChain:
-    """A chain that lives as long as the process."""
+    """A chain that lives as long as the process.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    key : OperatorKey, optional
+        The operator's; by default one that was never used and is never kept.
+    """
+
+    def __init__(self, key: OperatorKey | None = None) -> None:
+        self.key = OperatorKey(Ed25519PrivateKey.generate()) if key is None else key
         self._blocks: list[Block] = []
-        self._head = _NOTHING_BEFORE
+        self._head = NOTHING_BEFORE
 
     @property
     def head(self) -> str:

@@ -24,13 +24,21 @@ from ..errors import LedgerError, RelayError
 from ..legible import legible
 from .address import masked
 from .export import export_ledger
+from .forks import Fork, Receipts, proof_in, write_proof
+from .forks import compare as compared
 from .keys import OperatorKey
 from .lineage_view import draw_family, family_tree, read_family
 from .reading import Step, steps
-from .receipts import check_receipt, make_receipt, read_receipt, write_receipt
+from .receipts import (
+    check_receipt,
+    make_receipt,
+    read_receipt,
+    what_it_proves,
+    write_receipt,
+)
 from .sealed import MOST_CHARACTERS, SealedBlock
 from .sql_chain import read_sealed
-from .tables import balances_table, blocks_table, statement_table, verdict_table
+from .tables import NOT_PROVED, balances_table, blocks_table, statement_table, verdict_table
 from .verify import verify_run
 
 __all__ = ["app"]
@@ -99,6 +107,7 @@ def verify(
         console.print(Text(f"✗ {problem}", style="bold red"), soft_wrap=True)
     if verdict.note:
         console.print(Text(verdict.note), soft_wrap=True)
+    console.print(Text(NOT_PROVED), soft_wrap=True)
     if not verdict.ok:
         raise typer.Exit(1)
     console.print(Text("✓ everything holds", style="bold green"))
@@ -194,6 +203,60 @@ def check_receipt_(
         ),
         soft_wrap=True,
     )
+    if run is None:
+        console.print(Text(what_it_proves()), soft_wrap=True)
+
+
+@_command
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="a run, or a receipt's file")],
+    b: Annotated[str, typer.Argument(metavar="B", help="another copy of it, or another receipt")],
+    out: Annotated[
+        Path, typer.Option(help="file for the proof, where they contradict each other")
+    ] = Path("proof.json"),
+) -> None:
+    """Compare two ledgers of a run, or two receipts; exit code 1 with a proof if they contradict.
+
+    The proof is a file that anyone can check: `flower-relay ledger proof FILE`.
+    """
+    console = _console()
+    receipts = [read_receipt(Path(each)) for each in (a, b) if each.endswith(".json")]
+    if len(receipts) == 2:
+        found: Receipts | Fork | None = Receipts(receipts=tuple(receipts))
+        said = "no contradiction: two receipts that can both be true"
+    elif receipts:
+        file, ledger = (a, b) if a.endswith(".json") else (b, a)
+        raise LedgerError(
+            f"{legible(file)} is a receipt and {masked(ledger)} a run: expected two of a kind. "
+            "Nothing was compared; `flower-relay ledger check-receipt FILE --run RUN` compares "
+            "these."
+        )
+    else:
+        comparison = compared(read_sealed(a), read_sealed(b))
+        found, lengths = comparison.fork, comparison.lengths
+        said = f"{comparison.common} blocks are the same"
+        if comparison.forked and found is None:
+            said = f"{said}, and then they are ledgers of two operators or two runs"
+        elif lengths[0] != lengths[1]:
+            said += ", and one goes on after them"
+    proved = None if found is None else found.proves()
+    if found is None or proved is None:
+        console.print(Text(f"✓ {said}", style="bold green"), soft_wrap=True)
+        return
+    write_proof(found, out)
+    console.print(Text(f"✗ {proved}", style="bold red"), soft_wrap=True)
+    console.print(Text(f"The proof is in {legible(str(out))}."), soft_wrap=True)
+    raise typer.Exit(1)
+
+
+@_command
+def proof(file: Annotated[Path, typer.Argument(metavar="FILE", help="the proof")]) -> None:
+    """Check a proof that an operator contradicts itself; it needs no ledger."""
+    proved = proof_in(file).proves()
+    if proved is None:
+        _console().print(Text("✗ this proves nothing", style="bold red"))
+        raise typer.Exit(1)
+    _console().print(Text(f"✓ it is proved: {proved}", style="bold green"), soft_wrap=True)
 
 
 @_command

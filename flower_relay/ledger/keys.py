@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from ..durable import make_folder, write_new
 from ..errors import KeyFileError
+from ..mechanism.identity import is_public_key
 from ..regular_files import read_regular, seen_by_others
 
 __all__ = ["OperatorKey", "verify_signature"]
@@ -111,6 +112,8 @@ class OperatorKey:
 
 def verify_signature(public: str, data: bytes, signature: str) -> bool:
     """Whether `signature` (hex) over `data` is by the owner of `public` (hex)."""
+    if not is_public_key(public):
+        return False
     try:
         _public_key(public).verify(bytes.fromhex(signature), data)
     except (InvalidSignature, ValueError):

@@ -12,6 +12,7 @@ from dataclasses import asdict
 
 from ..errors import ConfigurationError
 from ..mechanism.blocks import Admission, Commitment, Deposit, Genesis, HopClaim, LaneTerms, Testing
+from ..mechanism.identity import PREFIX_OF_KEY, is_hash, is_public_key, key_of
 from ..mechanism.state import State
 from ..rules.roles import BOTH, ROLES
 from ..settings import RelaySettings
@@ -41,7 +42,11 @@ _FEW = 4
 
 
 def check_genesis(block: Genesis) -> None:
-    """Settings that exist and are possible, distinct founders, bounded utilities."""
+    """An operator, a run, possible settings, distinct founders, bounded utilities."""
+    if not is_public_key(block.operator):
+        raise Differs("genesis.operator", "an operator's public key", block.operator)
+    if not is_hash(block.run):
+        raise Differs("genesis.run", "a run's number, 32 bytes in hex", block.run)
     try:
         settings = RelaySettings(**block.settings)
     except (TypeError, ConfigurationError) as problem:
@@ -175,4 +180,7 @@ def _check_names(path: str, names: Sequence[str], taken: Collection[str]) -> Non
     for place, name in enumerate(names):
         if name in taken or name in before:
             raise Differs(f"{path}[{place}]", "a name that nobody has", name)
+        if name.startswith(PREFIX_OF_KEY) and key_of(name) is None:
+            expected = "a public key that only its holder can sign under"
+            raise Differs(f"{path}[{place}]", expected, name)
         before.add(name)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..errors import LedgerDamagedError, LedgerError
 from ..legible import legible
-from ..mechanism.blocks import Settlement
+from ..mechanism.blocks import Admission, Block, Genesis, Settlement
 from ..mechanism.merkle import Leaf, inclusion_proof, leaves_of, merkle_root, root_of_proof
 from ..mechanism.parsing import Misfit, reader_of
 from ..regular_files import read_regular
@@ -29,8 +29,10 @@ __all__ = [
     "Receipt",
     "attested_hashes",
     "check_receipt",
+    "check_settled",
     "make_receipt",
     "read_receipt",
+    "what_it_proves",
     "write_receipt",
 ]
 
@@ -209,19 +211,23 @@ def attested_hashes(receipt: Receipt) -> dict[int, str]:
 
 
 def _in_ledger(receipt: Receipt, blocks: Iterable[SealedBlock]) -> Problem | None:
-    """The attested blocks are there, and the settlement has the root that is proved."""
+    """The attested blocks are there, and the settlement has round, root and size as stated."""
     attested = attested_hashes(receipt)
+    size = 0
     before: SealedBlock | None = None
     try:
         for sealed in blocks:
             check_link(sealed, before)
             if (stated := attested.pop(sealed.index, sealed.hash)) != sealed.hash:
                 raise Differs("seal.hash", stated, sealed.hash)
-            if sealed.index == receipt.block and (root := _root_in(sealed)) != receipt.root:
-                return _problem("receipt.root", root, receipt.root)
+            size += _joining(sealed) if sealed.index <= receipt.block else 0
+            if sealed.index == receipt.block:
+                check_settled(receipt, _settled_in(sealed), size)
             before = sealed
     except Differs as differs:
         problem = _problem(differs.field, differs.expected, differs.found)
+        if differs.field.startswith("receipt."):
+            return problem
         return replace(problem, block=0 if before is None else before.index + 1)
     except LedgerDamagedError as damage:
         return _problem("seal", "blocks that can be read", damage)
@@ -230,13 +236,58 @@ def _in_ledger(receipt: Receipt, blocks: Iterable[SealedBlock]) -> Problem | Non
     return None
 
 
-def _root_in(sealed: SealedBlock) -> str:
-    """The root that a settlement block states, or what the block is instead."""
+def check_settled(receipt: Receipt, block: Block | str, size: int) -> None:
+    """The block that a receipt names settles its round, with its root over so many standings.
+
+    Parameters
+    ----------
+    block : Block or str
+        The block, or what is there instead.
+    size : int
+        Participants by then.
+
+    Raises
+    ------
+    Differs
+        Naming what the receipt states, and what the ledger holds.
+    """
+    if not isinstance(block, Settlement):
+        found = block if isinstance(block, str) else "no settlement"
+        raise Differs("receipt.root", found, receipt.root)
+    stated = {"round": receipt.round, "root": receipt.root, "size": receipt.size}
+    held = {"round": block.round, "root": block.standings_root, "size": size}
+    for name, value in held.items():
+        if stated[name] != value:
+            raise Differs(f"receipt.{name}", value, stated[name])
+
+
+def what_it_proves() -> str:
+    """What a receipt proves without a ledger, and what it does not."""
+    return (
+        "Without the ledger this proves that the operator signed these words, and nothing of how "
+        "they came about: round, block and standing are the operator's own. It convicts the "
+        "operator where a ledger or another receipt of the run says otherwise (check-receipt "
+        "--run, verify --receipt, compare)."
+    )
+
+
+def _joining(sealed: SealedBlock) -> int:
+    """How many participants a block brings."""
+    if '"participants":' not in sealed.body:  # most blocks bring nobody, and need not be read
+        return 0
     try:
         block = sealed.block()
+    except LedgerError:
+        return 0
+    return len(block.participants) if isinstance(block, Genesis | Admission) else 0
+
+
+def _settled_in(sealed: SealedBlock) -> Block | str:
+    """The block, or why it is none."""
+    try:
+        return sealed.block()
     except LedgerError as problem:
         return str(problem)
-    return block.standings_root if isinstance(block, Settlement) else "no settlement"
 
 
 def _problem(field: str, expected: object, found: object) -> Problem:

@@ -176,7 +176,7 @@ class Replay:
         deposit = self.progress.last
         assert isinstance(deposit, Deposit)
         check_commitment(self.progress.state, deposit, block)
-        self.word.check_commitment(self.progress.state, deposit, block)
+        self.word.check_commitment(self.progress.state, deposit, block, self._head)
         return block
 
     def _testing(self, block: Testing) -> Testing:
@@ -187,7 +187,7 @@ class Replay:
         if drawn != found and (difference := first_difference(drawn, found, "testing")):
             raise difference
         check_votes(state, block)
-        self.word.check_testing(state, block)
+        self.word.check_testing(state, block, self._head)
         return expected
 
     def _drawn(self, block: Testing) -> Testing:
@@ -215,6 +215,9 @@ class Replay:
             references=references,
             probes=probes,
             signatures=block.signatures,
+            values=block.values,
+            errors=block.errors,
+            cases=block.cases,
             nonces=block.nonces,
             shown=block.shown,
         )

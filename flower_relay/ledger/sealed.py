@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from ..errors import LedgerDamagedError
 from ..mechanism.blocks import Block, parse
+from ..wire.heads import NOTHING_BEFORE, joined
 from .chain import canonical_json
 from .keys import OperatorKey, verify_signature
 
@@ -16,9 +17,6 @@ __all__ = ["MOST_CHARACTERS", "NOTHING_BEFORE", "SealedBlock", "seal"]
 
 MOST_CHARACTERS = 2**24
 """Of a body: enough for a hundred thousand participants, and little to read in vain."""
-
-NOTHING_BEFORE = "0" * 64
-"""What stands for the previous hash in the first block."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +32,7 @@ class SealedBlock:
     body : str
         The block's canonical JSON.
     hash : str
-        SHA-256 of `previous` and `body`, in hex.
+        SHA-256 of `previous` and of the hash of `body`, in hex.
     producer : str
         The operator's public key, in hex.
     signature : str
@@ -110,7 +108,7 @@ def seal(index: int, previous: str, block: Block, key: OperatorKey) -> SealedBlo
 
 def _hash(previous: str, text: str) -> str:
     # What was damaged may hold anything, lone surrogates included; it still has a hash.
-    return hashlib.sha256((previous + text).encode(errors="surrogatepass")).hexdigest()
+    return joined(previous, hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest())
 
 
 def _no_number(constant: str) -> NoReturn:

@@ -122,7 +122,7 @@ class SqlChain:
         held: ExitStack,
     ) -> None:
         self._database, self._connection = database, connection
-        self._key, self._held = key, held
+        self.key, self._held = key, held
         self._owner = os.getpid()
         self._length = 0 if last is None else last.index + 1
         self._head = NOTHING_BEFORE if last is None else last.hash
@@ -146,7 +146,7 @@ class SqlChain:
                 "lost. What was committed is safe; this block is not on the record. Resume the "
                 "run: it goes on after the last block there."
             )
-        sealed = seal(self._length, self._head, block, self._key)
+        sealed = seal(self._length, self._head, block, self.key)
         if len(sealed.body) > MOST_CHARACTERS:
             raise LedgerError(
                 f"{self._database}: expected a block of at most {MOST_CHARACTERS} characters, "
@@ -179,7 +179,7 @@ class SqlChain:
                 raise _damaged(self._database, number, f"block {sealed.index} of another chain")
             if not _is_whole(sealed):
                 raise _damaged(self._database, number, "one that was changed")
-            if sealed.producer != self._key.public:
+            if sealed.producer != self.key.public:
                 raise _damaged(self._database, number, "one of another key")
             yield sealed.block()
             number, head = number + 1, sealed.hash

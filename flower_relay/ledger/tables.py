@@ -24,7 +24,21 @@ from ..rules.coins import effect_of, to_coins
 from .reading import Step
 from .verify import Verdict
 
-__all__ = ["balances_table", "blocks_table", "statement_table", "verdict_table"]
+__all__ = [
+    "NOT_PROVED",
+    "balances_table",
+    "blocks_table",
+    "statement_table",
+    "verdict_table",
+]
+
+NOT_PROVED = (
+    "Not proved by any ledger: who the founders are, since the operator named them and may hold "
+    "their keys itself; that a hop without a model failed as it is said to have; that nobody else "
+    "was kept out. And an operator that may run code of its own on the nodes (SuperNodes without "
+    "--trusted-entities) can read their keys, and sign as anybody."
+)
+"""What `verify` says beside its verdict, whatever that is."""
 
 
 _MOST_PRODUCERS = 20
@@ -56,6 +70,9 @@ def verdict_table(verdict: Verdict) -> Table:
     add("draws that the operator could choose", str(verdict.draws_without))
     add("draws with participants' nonces", str(verdict.draws_with_nonces))
     add("nonces that were never opened", str(verdict.nonces_withheld))
+    signing = f"{verdict.founders_signing} with keys"
+    add("founders that the operator named", f"{verdict.founders}, {signing}")
+    add("faults by the operator's word", str(verdict.faults_attested))
     again, stated = verdict.averages_checked, verdict.averages_stated
     add("published averages", f"{again} made again, {stated} whose parents are collected")
     if (models := verdict.models) is None:

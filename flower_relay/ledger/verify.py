@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import LedgerDamagedError, LedgerError
+from ..errors import LedgerDamagedError, LedgerError, LedgerVersionError
 from ..mechanism.averages import models_needed
-from ..mechanism.blocks import Block, Commitment, Genesis, body
+from ..mechanism.blocks import RULES, Block, Commitment, Genesis, body, check_rules
 from ..mechanism.identity import is_hash
 from .chain import canonical_json
 from .differences import Differs, Problem, first_difference
@@ -28,9 +28,9 @@ from .model_files import (
     find_models,
     look_again,
 )
-from .receipts import Receipt, attested_hashes, check_receipt
+from .receipts import Receipt, attested_hashes, check_receipt, check_settled
 from .replay import Replay
-from .sealed import SealedBlock
+from .sealed import MOST_CHARACTERS, SealedBlock
 from .seals import check_link, check_signature
 from .sql_chain import StoredBlocks
 
@@ -60,6 +60,10 @@ class Verdict:
     draws_with_nonces, draws_without, nonces_withheld : int
         Draws of committee and tests that depend on participants' nonces; those whose seed
         the operator could choose; and nonces committed that were never opened.
+    founders, founders_signing : int
+        Who the operator named in the first block, and how many of them have keys.
+    faults_attested : int
+        Hops of which only the operator says that there was no model, and why.
     averages_checked, averages_stated : int
         Published averages that were made again from stored models, and those whose parents
         are collected.
@@ -84,6 +88,9 @@ class Verdict:
     draws_with_nonces: int
     draws_without: int
     nonces_withheld: int
+    founders: int
+    founders_signing: int
+    faults_attested: int
     averages_checked: int
     averages_stated: int
     models: ModelFiles | None
@@ -132,7 +139,7 @@ def verify_run(
     files = None if models is None else find_models(models)
     stored = ReadOnlyModels(models) if models is not None and files and files.intact else None
     pinned = trust if trust is not None or receipt is None else receipt.operator
-    walk = _Walk(pinned, {} if receipt is None else attested_hashes(receipt), stored, files)
+    walk = _Walk(pinned, receipt, stored, files)
     broken = walk.through(blocks)
     models_found = None if files is None else walk.compare(files)
     if models is not None and files is not None and broken is None:
@@ -181,11 +188,12 @@ class _Walk:
     def __init__(
         self,
         pinned: str | None,
-        attested: dict[int, str],
+        receipt: Receipt | None,
         stored: ReadOnlyModels | None,
         files: FilesFound | None,
     ) -> None:
-        self._pinned, self._attested, self._stored = pinned, attested, stored
+        self._pinned, self._receipt, self._stored = pinned, receipt, stored
+        self._attested = {} if receipt is None else attested_hashes(receipt)
         self._intact = frozenset[str]() if files is None else files.intact
         self._replay: Replay | None = None
         self._last: SealedBlock | None = None
@@ -193,6 +201,7 @@ class _Walk:
         self._hashes: set[str] = set()
         self._hops = 0
         self.foreign_keys: list[Problem] = []
+        self.other_rules = False
 
     def through(self, blocks: Iterable[SealedBlock]) -> Problem | None:
         """Check block by block; the first problem after which nothing can be judged."""
@@ -209,6 +218,8 @@ class _Walk:
     def _check(self, sealed: SealedBlock) -> Problem | None:
         kind = "seal"
         try:
+            if self._last is None:
+                _check_rules(sealed)
             check_link(sealed, self._last)
             self._check_key(sealed)
             check_signature(sealed)
@@ -216,6 +227,9 @@ class _Walk:
             kind = type(block).__name__.lower()
             with np.errstate(all="ignore"):  # what comes out is compared, however it came about
                 self._check_block(sealed, block)
+        except LedgerVersionError as problem:
+            self.other_rules = True
+            return _problem("genesis", "genesis.rules", f"{RULES}", str(problem), sealed.index)
         except Exception as problem:  # a rule fails in its own way on what no rule allows
             return _as_problem(len(self._hashes), kind, problem)
         self._last = sealed
@@ -236,6 +250,13 @@ class _Walk:
                 _problem("seal", "seal.producer", expected, sealed.producer, sealed.index)
             )
 
+    def _check_operator(self, sealed: SealedBlock, genesis: Genesis) -> None:
+        """The key that signs is the one that participants' statements name."""
+        if genesis.operator != sealed.producer and not self.foreign_keys:
+            self.foreign_keys.append(
+                _problem("seal", "seal.producer", genesis.operator, sealed.producer, sealed.index)
+            )
+
     def _check_block(self, sealed: SealedBlock, block: Block) -> None:
         """The block is the one that follows, and an earlier receipt attests no other."""
         attested = self._attested.get(sealed.index, sealed.hash)
@@ -243,6 +264,7 @@ class _Walk:
             expected = block
             if not isinstance(block, Genesis):
                 raise Differs("kind", "genesis", type(block).__name__.lower())
+            self._check_operator(sealed, block)
             self._replay = Replay(block, stored=self._stored, intact=self._intact)
         else:
             expected = self._replay.expected(block)
@@ -251,6 +273,9 @@ class _Walk:
             raise Differs("seal.hash", f"{attested}, as the receipt attests", sealed.hash)
         if not isinstance(block, Genesis):
             self._replay.follow(block, sealed.hash)
+        if self._receipt is not None and sealed.index == self._receipt.block:
+            size = self._replay.progress.state.num_participants
+            check_settled(self._receipt, block, size)
         if isinstance(block, Commitment):
             self._hops += sum(len(claims) for claims in block.lanes)
 
@@ -307,11 +332,14 @@ class _Walk:
             draws_with_nonces=0 if replay is None else replay.word.draws_with_nonces,
             draws_without=0 if replay is None else replay.word.draws_without,
             nonces_withheld=0 if replay is None else replay.word.nonces_withheld,
+            founders=0 if replay is None else replay.word.founders,
+            founders_signing=0 if replay is None else replay.word.founders_signing,
+            faults_attested=0 if replay is None else replay.word.faults_attested,
             averages_checked=0 if replay is None else replay.averages_checked,
             averages_stated=0 if replay is None else replay.averages_stated,
             models=models,
             problems=tuple(problems),
-            note=_note(attested) if only_keys else "",
+            note=_OTHER_RULES if self.other_rules else _note(attested) if only_keys else "",
         )
 
 
@@ -326,6 +354,24 @@ def _check_spelling(text: str, expected: Block, found: Block) -> None:
     kind = type(found).__name__.lower()
     difference = first_difference(body(expected), json.loads(text), kind)
     raise difference or Differs("body", spelled, text)
+
+
+def _check_rules(sealed: SealedBlock) -> None:
+    """Say that a run was made by other rules before what follows from those looks wrong."""
+    if len(sealed.body) > MOST_CHARACTERS:
+        return
+    try:
+        fields = json.loads(sealed.body)
+    except (ValueError, RecursionError):
+        return  # what it is instead is found where it is read
+    if isinstance(fields, dict):
+        check_rules(fields)
+
+
+_OTHER_RULES = (
+    "These are other rules than this release knows, so that nothing was judged: neither that the "
+    "ledger holds nor that it was forged. Verify it with the release that wrote it."
+)
 
 
 def _note(attested: bool) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from ..errors import LedgerError
+from ..errors import LedgerError, LedgerVersionError
 from .parsing import Misfit, Reader, reader_of, shown
 
 __all__ = [
@@ -32,19 +32,27 @@ __all__ = [
     "OpenedNonce",
     "Payment",
     "Publication",
+    "RULES",
     "Settlement",
     "Standing",
     "Testing",
     "body",
+    "check_rules",
     "parse",
 ]
+
+
+RULES = 1
+"""The number of the rules by which blocks are made and judged; another number is other rules."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Genesis:
     """Every setting, the first model, its bound, and the founders with bond 1.
 
-    `roles` are what each is willing to do (`rules.roles.ROLES`); none where all do both.
+    `operator` is the public key that signs the blocks, `run` a number that the run drew for
+    itself: what participants sign names both. `roles` are what each is willing to do
+    (`rules.roles.ROLES`); none where all do both.
     """
 
     settings: dict[str, Any]
@@ -53,6 +61,9 @@ class Genesis:
     participants: tuple[str, ...]
     utilities: tuple[float | None, ...]
     roles: tuple[str, ...] = ()
+    operator: str = ""
+    run: str = ""
+    rules: int = RULES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +163,9 @@ class Testing:
     order of the hops.
 
     `signatures` has the same shape, None where the examiner does not sign or had said so
-    before, and no rows where nobody signed. `nonces` are those that were opened in time.
+    before, and no rows where nobody signed. `values`, `errors` and `cases` are what was signed:
+    the metric as it was reported (None: no finite number), its standard error, and how many
+    cases it is over; no rows where nobody said any. `nonces` are those opened in time.
     `shown` are the hashes of what the examiners evaluated, one a model; none where that were
     the models themselves.
     """
@@ -166,6 +179,9 @@ class Testing:
     references: tuple[str, ...] = ()
     probes: tuple[str, ...] = ()
     signatures: tuple[tuple[str | None, ...], ...] = ()
+    values: tuple[tuple[float | None, ...], ...] = ()
+    errors: tuple[tuple[float | None, ...], ...] = ()
+    cases: tuple[tuple[int | None, ...], ...] = ()
     nonces: tuple[OpenedNonce, ...] = ()
     shown: tuple[str, ...] = ()
 
@@ -277,17 +293,36 @@ def parse(body: Mapping[str, Any]) -> Block:
     LedgerError
         When the kind is unknown, or a field is missing, unknown or of another type; it is
         named by its path.
+    LedgerVersionError
+        When it is the genesis block of a run by other rules.
     """
     fields = dict(body)
     kind = fields.pop("kind", None)
     if not isinstance(kind, str) or kind not in _KINDS:
         raise LedgerError(f"kind: expected one of {', '.join(_KINDS)}, found {shown(kind)}.")
+    check_rules(body)
     try:
         block: Block = _KINDS[kind](fields)
     except Misfit as misfit:
         where = kind + "".join(reversed(misfit.path))
         raise LedgerError(f"{where}: expected {misfit.expected}, found {misfit.found}.") from None
     return block
+
+
+def check_rules(body: Mapping[str, Any]) -> None:
+    """A genesis block says by which rules its run was made, before anything else of it is read.
+
+    Raises
+    ------
+    LedgerVersionError
+        When they are not the rules that this release knows.
+    """
+    if body.get("kind") == "genesis" and (rules := body.get("rules", 0)) != RULES:
+        raise LedgerVersionError(
+            f"genesis.rules: this release knows the rules of number {RULES}, and the run was made "
+            f"by those of number {shown(rules)}. The ledger was not judged or changed; use the "
+            "release that made it."
+        )
 
 
 _KINDS: dict[str, Reader] = {kind.__name__.lower(): reader_of(kind) for kind in get_args(Block)}

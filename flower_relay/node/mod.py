@@ -44,10 +44,12 @@ from pathlib import Path
 from flwr.app import ConfigRecord, Context, Message
 from flwr.common import log
 
-from ..errors import ConfigurationError, RefusedError
+from ..errors import ConfigurationError, ContradictionError, RefusedError
 from ..rules.roles import BOTH, ROLES
+from ..wire.requests import shown
 from .cache import cache_of
 from .keys import key_file, participant_key
+from .memory import memory_of
 from .responder import App, Exchange, MissingError
 
 __all__ = ["make_relay_mod", "relay_mod"]
@@ -88,27 +90,41 @@ def make_relay_mod(
         kind = message.metadata.message_type.partition(".")[0]
         if config is None or kind not in ("train", "evaluate"):
             return call_next(message, context)
-        signs = not lasting_keys_only or key_file(context, own_key) is not None
-        exchange = Exchange(
-            message=message,
-            context=context,
-            config=config,
-            key=participant_key(context, own_key) if signs else None,
-            max_bytes=_limit(context, max_bytes),
-            role=_role(context),
-            cache=cache_of(context),
-        )
+        path = key_file(context, own_key)
+        signs = path is not None or not lasting_keys_only
         try:
-            if "relay-reveal" in config:
-                return exchange.reveal()
-            return exchange.train(call_next) if kind == "train" else exchange.evaluate(call_next)
-        except MissingError as missing:
-            return exchange.missing(str(missing))
+            exchange = Exchange(
+                message=message,
+                context=context,
+                config=config,
+                shown=shown(config),
+                memory=memory_of(context, path) if signs else None,
+                key=participant_key(context, own_key) if signs else None,
+                max_bytes=_limit(context, max_bytes),
+                role=_role(context),
+                cache=cache_of(context),
+            )
+            return _answer(exchange, kind, call_next)
         except RefusedError as refused:  # Flower tells the server; here it is told the node's owner
             log(WARNING, "%s", refused)
             raise
 
     return mod
+
+
+def _answer(exchange: Exchange, kind: str, call_next: App) -> Message:
+    """What the message asks for, if the node's memory has nothing against it."""
+    try:
+        if exchange.memory is not None:
+            exchange.memory.see(exchange.shown)
+        if "relay-reveal" in exchange.config:
+            return exchange.reveal()
+        return exchange.train(call_next) if kind == "train" else exchange.evaluate(call_next)
+    except MissingError as missing:
+        return exchange.missing(str(missing))
+    except ContradictionError as contradiction:
+        log(WARNING, "%s", contradiction)
+        return exchange.refuse(contradiction)
 
 
 def _asked(message: Message) -> ConfigRecord | None:

@@ -6,8 +6,9 @@ called; what it did is signed. `flower_relay.mods` says what is asked and what i
 
 from __future__ import annotations
 
+import math
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from logging import WARNING
 from typing import Any
@@ -16,32 +17,35 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.common import log
 
-from ..errors import RefusedError
+from ..errors import ContradictionError, RefusedError
 from ..rules.roles import BOTH
+from ..store import model_name
 from ..transport.adapter import let_go_of_arrays
+from ..wire.arrays import arrays_in
 from ..wire.parcels import PARCEL, PREFIX, Step, parcel_of
-from ..wire.requests import Measure, brief, hash_named, hashes, text, whole_number
-from ..wire.requests import measure as measured_by
-from ..wire.statements import Hello, Hop, Opening, Statement, Vote, nonce_hash, public_hex, sign
+from ..wire.requests import Measured, Shown, brief, hash_named, hashes, measured, metric_named, text
+from ..wire.statements import (
+    Hello,
+    Hop,
+    Opening,
+    node_hash,
+    nonce_hash,
+    public_hex,
+    sign,
+)
+from ..wire.votes import vote_on
 from .cache import ModelCache
+from .memory import Memory
 from .model import MissingError, Model, model_in, models_in
-from .update import handed_on, in_types_of
+from .update import exactly, handed_on, in_types_of, rounded
 
 __all__ = ["App", "Exchange", "MissingError"]
 
 App = Callable[[Message, Context], Message]
 
 _RECORD = "relay"
-_NONCES = "relay-nonces"
-
-_NO_UTILITY = -1.0
-"""Stands for a utility that could not be measured; all others are from 0 to 1."""
-
 _LONGEST_REASON = 500
 """Characters of what a ClientApp raised, as the server is told."""
-
-_NONCES_KEPT = 32
-"""Nonces that may wait to be opened; the oldest are forgotten first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,20 +55,16 @@ class Exchange:
     message: Message
     context: Context
     config: ConfigRecord
+    shown: Shown
     key: Ed25519PrivateKey | None
+    memory: Memory | None
     max_bytes: int | None
     cache: ModelCache
     role: str = BOTH
 
-    @property
-    def run(self) -> str:
-        """The hash that the run is called by."""
-        return text(self.config, "relay-run")
-
     def train(self, call_next: App) -> Message:
         """Train on the message's model, and hand on what came of it."""
         self._willing("train")
-        round = whole_number(self.config, "server-round")
         if PARCEL in self.message.content:
             name = hash_named(self.config, "relay-parent")
             parent = self._unpack([name])[name]
@@ -78,14 +78,34 @@ class Exchange:
                 f"model {parent.name[:12]}. Nothing was trained or signed: the message was changed "
                 "on its way, or the server is at fault; have it send the hop again."
             )
+        if (again := self._handed_on_before(parent)) is not None:
+            return again
         reply = call_next(self.message, self.context)
         if reply.has_error():
             return reply
         model = self._hand_on(reply, parent)
-        if model is None:
+        if model is None or self.key is None or self.memory is None:
             return self._say(reply, {})
-        hop = Hop(run=self.run, round=round, parent=parent.name, model=model)
-        return self._say(reply, self._signed(hop))
+        hop = Hop(at=self.shown.at, parent=parent.name, model=model.name)
+        signature = sign(self.key, hop)
+        self.memory.sign_hop(self.shown.at, parent.name, model.name, signature)
+        return self._say(reply, {"signature": signature}, model.data)
+
+    def _handed_on_before(self, parent: Model) -> Message | None:
+        """The answer to the same question once more, where its result is still kept."""
+        kept = None if self.memory is None else self.memory.hop(self.shown.at, parent.name)
+        if kept is None or self.memory is None:
+            return None
+        data = self.memory.result()
+        if model_name(data) != kept["model"]:
+            return None
+        model = Model(name=kept["model"], arrays=arrays_in(data), data=data)
+        step = exactly(model, parent)
+        content: dict[str, Any] = (
+            {"model": model.record()} if step is None else {PARCEL: parcel_of([step])}
+        )
+        reply = Message(RecordDict(content), reply_to=self.message)
+        return self._say(reply, {"signature": kept["signature"]})
 
     def _willing(self, what: str) -> None:
         if self.role not in (what, BOTH):
@@ -95,8 +115,8 @@ class Exchange:
                 "node that changed its mind joins anew, under another key."
             )
 
-    def _hand_on(self, reply: Message, parent: Model) -> str | None:
-        """Make the reply's model as small as the server can take it; the model's name."""
+    def _hand_on(self, reply: Message, parent: Model) -> Model | None:
+        """Make the reply's model as small as the server can take it; the model."""
         try:
             result = model_in(reply.content, "the ClientApp's reply", None, parent.arrays)
         except RefusedError as problem:
@@ -109,12 +129,12 @@ class Exchange:
         if step is not None:
             let_go_of_arrays(reply.content)
             reply.content[PARCEL] = parcel_of([step])
-            return step.model
+            return model if step.model == model.name else rounded(model, parent, step)
         if model is not result:
             for key, record in list(reply.content.items()):
                 if isinstance(record, ArrayRecord):
                     reply.content[key] = model.record()
-        return model.name
+        return model
 
     def _step_to(self, model: Model, parent: Model) -> Step | None:
         try:
@@ -125,23 +145,28 @@ class Exchange:
 
     def evaluate(self, call_next: App) -> Message:
         """Evaluate the message's model, or each of those that it names."""
-        measure = measured_by(self.config)
-        if measure is not None:
+        metric = metric_named(self.config)
+        if metric is not None:
             self._willing("examine")
-        if PARCEL in self.message.content and measure is not None:
-            return self._examine(call_next, measure)
+        if PARCEL in self.message.content and metric is not None:
+            return self._examine(call_next, metric)
         model = self._as_it_came()
-        reply = call_next(self.message, self.context)
-        if reply.has_error():
-            return reply
-        utility = None if measure is None else measure.of(reply.content)
-        if utility is None:
+        found = self._said_before(model.name, model.name, metric)
+        if found is not None:
+            metrics = RecordDict({"metrics": _as_metrics(found, metric)})
+            reply = Message(metrics, reply_to=self.message)
+        else:
+            reply = call_next(self.message, self.context)
+            if reply.has_error():
+                return reply
+            found = None if metric is None else measured(reply.content, metric)
+        if metric is None:
             return self._say(reply, {})
-        vote = Vote(run=self.run, model=model.name, shown=model.name, utility=utility)
-        return self._say(reply, {**self._signed(vote), "utility": utility})
+        ballots = [self._ballot(model.name, model.name, metric, found)]
+        return self._say(reply, _columns(ballots))
 
-    def _examine(self, call_next: App, measure: Measure) -> Message:
-        """Several models in one visit: a utility and a signature for each."""
+    def _examine(self, call_next: App, metric: str) -> Message:
+        """Several models in one visit: what is measured of each, and a signature under it."""
         names, shown = hashes(self.config, "relay-models"), hashes(self.config, "relay-shown")
         if len(names) != len(shown):
             raise RefusedError(
@@ -150,25 +175,48 @@ class Exchange:
                 "agree."
             )
         models = self._unpack(shown)
+        pairs = list(zip(names, shown, strict=True))
+        before = {seen: self._said_before(n, seen, metric) for n, seen in pairs}
         found: dict[str, RecordDict] = {}
         failed: list[str] = []
         for name in shown:  # one shown twice is evaluated once
             if name in models:
-                self._give(models.pop(name))
+                model, said = models.pop(name), before[name]
+                if said is not None:
+                    found[name] = RecordDict({"metrics": _as_metrics(said, metric)})
+                    continue
+                self._give(model)
                 found[name] = self._tried(call_next, failed)
-        utilities, signatures = [], []
+        ballots = []
         content = RecordDict()
-        for place, (name, seen) in enumerate(zip(names, shown, strict=True)):
-            utility = measure.of(found[seen])
-            vote = Vote(run=self.run, model=name, shown=seen, utility=utility or 0.0)
-            signed = {} if utility is None else self._signed(vote)
-            utilities.append(_NO_UTILITY if utility is None else utility)
-            signatures.append(signed.get("signature", ""))
+        for place, (name, seen) in enumerate(pairs):
+            said = before[seen] or measured(found[seen], metric)
+            ballots.append(self._ballot(name, seen, metric, said))
             content[f"metrics-{place}"] = _metrics_of(found[seen])
-        said: dict[str, Any] = {"utilities": utilities, "signatures": signatures}
+        answer: dict[str, Any] = _columns(ballots)
         if failed:
-            said["failed"] = failed[0][:_LONGEST_REASON]
-        return self._say(Message(content, reply_to=self.message), said)
+            answer["failed"] = failed[0][:_LONGEST_REASON]
+        return self._say(Message(content, reply_to=self.message), answer)
+
+    def _said_before(self, model: str, seen: str, metric: str | None) -> Measured | None:
+        """What was measured of these weights before, if nothing forbids to say it again."""
+        if self.memory is None or metric is None:
+            return None
+        self.memory.vote(self.shown.at, model, seen, metric)
+        return self.memory.said(seen, metric)
+
+    def _ballot(
+        self, model: str, seen: str, metric: str, said: Measured | None
+    ) -> tuple[Measured | None, str]:
+        """What is said of a model, and the signature under it, if there is any."""
+        if said is None or self.key is None or self.memory is None:
+            return said, ""
+        before = self.memory.vote(self.shown.at, model, seen, metric)
+        if before is not None:
+            return said, before["signature"]
+        signature = sign(self.key, vote_on(self.shown.at, model, seen, metric, said))
+        self.memory.sign_vote(self.shown.at, model, seen, metric, said, signature)
+        return said, signature
 
     def _tried(self, call_next: App, failed: list[str]) -> RecordDict:
         """What the ClientApp replies about a model; where it fails on this one, why is added."""
@@ -184,23 +232,38 @@ class Exchange:
         return reply.content
 
     def reveal(self) -> Message:
-        """Open the nonce that is asked for, once, and forget it; no model is touched."""
-        asked = text(self.config, "relay-reveal")
-        waiting = _nonces(self.context)
-        for nonce in waiting:
-            if nonce_hash(nonce) == asked:
-                break
-        else:
+        """Open the nonce that is asked for, for the head that is shown; no model is touched."""
+        asked = hash_named(self.config, "relay-reveal")
+        if self.key is None or self.memory is None:
             raise RefusedError(
-                f"relay-reveal asks for the nonce of {asked[:12]}, which does not wait to be "
-                "opened: it was never committed, is opened already, or is older than the last "
-                f"{_NONCES_KEPT}. Nothing was revealed; ask for the last nonce-hash received."
+                "relay-reveal asks for a nonce, and this node does not sign. Nothing was revealed."
             )
-        commitment = text(self.config, "relay-commitment")
-        opening = Opening(run=self.run, commitment=commitment, nonce=nonce.hex())
-        said: dict[str, Any] = {**self._signed(opening), **self._public_key()}
-        said["nonce"] = opening.nonce
-        _keep_nonces(self.context, [other for other in waiting if other != nonce])
+        kept = self.memory.opening(self.shown.at, asked)
+        if kept is None:
+            nonce = self._waiting(self.memory, asked)
+            signature = sign(self.key, Opening(at=self.shown.at, nonce=nonce))
+            self.memory.sign_opening(self.shown.at, asked, nonce, signature)
+            self.memory.keep()
+            kept = {"nonce": nonce, "signature": signature}
+        said = {"nonce": kept["nonce"], "signature": kept["signature"]} | self._public_key()
+        return self._only(said | {"seen": self.memory.seen})
+
+    def _waiting(self, memory: Memory, asked: str) -> str:
+        for nonce in memory.nonces:
+            if nonce_hash(bytes.fromhex(nonce)) == asked:
+                return nonce
+        raise RefusedError(
+            f"relay-reveal asks for the nonce of {asked[:12]}, which does not wait to be "
+            "opened: it was never committed, is opened already, or is older than the last "
+            "ones. Nothing was revealed; ask for the last nonce-hash received."
+        )
+
+    def refuse(self, why: ContradictionError) -> Message:
+        """Say why the memory does not let the node do what it is asked."""
+        said: dict[str, Any] = {"refused": str(why)[:_LONGEST_REASON], **self._public_key()}
+        return self._only(said)
+
+    def _only(self, said: dict[str, Any]) -> Message:
         return Message(RecordDict({_RECORD: ConfigRecord(said)}), reply_to=self.message)
 
     def _as_it_came(self) -> Model:
@@ -231,31 +294,53 @@ class Exchange:
 
     def missing(self, name: str) -> Message:
         """Say that a model is not held, so that it is sent as a whole."""
-        said = ConfigRecord({"missing": name[:PREFIX]})
-        return Message(RecordDict({_RECORD: said}), reply_to=self.message)
-
-    def _signed(self, statement: Statement) -> dict[str, str]:
-        return {} if self.key is None else {"signature": sign(self.key, statement)}
+        return self._only({"missing": name[:PREFIX]})
 
     def _public_key(self) -> dict[str, str]:
         return {} if self.key is None else {"public-key": public_hex(self.key)}
 
-    def _say(self, reply: Message, said: Mapping[str, Any]) -> Message:
+    def _say(self, reply: Message, said: Mapping[str, Any], result: bytes | None = None) -> Message:
         """Attach what is said, what is held, the answer to a challenge, and a nonce's hash."""
         record = ConfigRecord({**self._public_key(), **said})
         held = ",".join(name[:PREFIX] for name in self.cache.names())
         if self.role != BOTH:
             record["role"] = self.role
         record["holds"] = held or "nothing"  # Flower counts no empty texts
-        if self.key is not None:
+        if self.key is not None and self.memory is not None:
             nonce = secrets.token_bytes(32)
-            _keep_nonces(self.context, [*_nonces(self.context), nonce][-_NONCES_KEPT:])
+            self.memory.nonces.append(nonce.hex())
             record["nonce-hash"] = nonce_hash(nonce)
-        if "relay-hello" in self.config and self.key is not None:
-            hello = Hello(run=self.run, challenge=text(self.config, "relay-hello"))
-            record["hello-signature"] = sign(self.key, hello)
+            record["seen"] = self.memory.seen
+            if "relay-hello" in self.config:
+                record["hello-signature"] = sign(self.key, self._hello())
+            self.memory.keep(result)
         reply.content[_RECORD] = record
         return reply
+
+    def _hello(self) -> Hello:
+        """The answer to a challenge, under what this node itself knows as its id."""
+        at, challenge = self.shown.at, hash_named(self.config, "relay-hello")
+        node = node_hash(challenge, self.context.node_id)
+        return Hello(operator=at.operator, run=at.run, challenge=challenge, node=node)
+
+
+def _columns(ballots: Sequence[tuple[Measured | None, str]]) -> dict[str, Any]:
+    """What is said of models, in columns; what is not a number there stands for none."""
+    said = [each or Measured(value=None) for each, _ in ballots]
+    return {
+        "voted": [each is not None for each, _ in ballots],
+        "values": [math.nan if one.value is None else one.value for one in said],
+        "errors": [math.nan if one.error is None else one.error for one in said],
+        "cases": [-1 if one.cases is None else one.cases for one in said],
+        "signatures": [signature for _, signature in ballots],
+    }
+
+
+def _as_metrics(said: Measured, metric: str | None) -> MetricRecord:
+    """What was measured before, as a ClientApp reports it."""
+    value = math.nan if said.value is None else said.value
+    cases = {} if said.cases is None else {"num-examples": said.cases}
+    return MetricRecord({str(metric): value, **cases})
 
 
 def _metrics_of(content: RecordDict) -> MetricRecord:
@@ -265,14 +350,3 @@ def _metrics_of(content: RecordDict) -> MetricRecord:
         if isinstance(record, MetricRecord):
             merged.update(record)
     return merged
-
-
-def _nonces(context: Context) -> list[bytes]:
-    """Nonces that wait to be opened, oldest first."""
-    record = context.state.get(_NONCES)
-    kept = record.get("kept") if isinstance(record, ConfigRecord) else None
-    return [each for each in kept if isinstance(each, bytes)] if isinstance(kept, list) else []
-
-
-def _keep_nonces(context: Context, nonces: list[bytes]) -> None:
-    context.state[_NONCES] = ConfigRecord({"kept": nonces})

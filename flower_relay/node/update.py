@@ -25,7 +25,7 @@ from ..wire.parcels import ONE_PIECE, Step, difference_to, whole
 from ..wire.requests import brief
 from .model import Model
 
-__all__ = ["handed_on", "in_types_of"]
+__all__ = ["exactly", "handed_on", "in_types_of", "rounded"]
 
 _STATE = "relay-rounded-off"
 
@@ -79,13 +79,20 @@ def handed_on(context: Context, model: Model, parent: Model, encoding: object) -
     if encoding not in ENCODINGS:
         return None
     try:
-        rounded = None if encoding == "exact" else _rounded(context, model, parent, str(encoding))
-        return rounded or _exact(model, parent)
+        near = None if encoding == "exact" else _rounded(context, model, parent, str(encoding))
+        return near or exactly(model, parent)
     except ValueError:
         return None  # other shapes than the base's are the server's to judge
 
 
-def _exact(model: Model, parent: Model) -> Step | None:
+def rounded(model: Model, parent: Model, step: Step) -> Model:
+    """What a rounded step leads to in place of the trained model."""
+    arrays = decode(step.data, parent.arrays, step.encoding)
+    return Model(name=step.model, arrays=arrays, data=canonical_bytes(arrays))
+
+
+def exactly(model: Model, parent: Model) -> Step | None:
+    """The step from a base to a model bit for bit; None where its arrays are best sent."""
     data = encode(model.arrays, parent.arrays, "exact")
     if len(data) < len(model.data):
         return difference_to(parent.name, model.name, "exact", data)

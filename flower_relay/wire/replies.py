@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from flwr.app import (
@@ -29,16 +30,20 @@ from ..rules.roles import BOTH, ROLES
 from ..transport.adapter import aggregate_metricrecords
 from .arrays import array_of
 from .parcels import MOST_MODELS, PREFIX
-from .statements import Hello, Hop, Opening, Vote, attests
+from .requests import Measured
+from .statements import Hello, Hop, Moment, Opening, Vote, attests, node_hash
 
 __all__ = [
+    "Ballot",
     "failure_told",
     "holds_told",
     "is_missing",
     "name_from_key",
     "nonces_told",
     "opening_told",
+    "refusal_told",
     "role_told",
+    "seen_told",
     "signature_of",
     "signed_vote",
     "averaged",
@@ -190,10 +195,12 @@ def form_of(value: object) -> str | None:
     return None if number is None or not math.isfinite(number) else "number"
 
 
-def name_from_key(hello: Hello, message: Message) -> str | None:
-    """What who answered is called if it answered the challenge; None if it did not."""
+def name_from_key(operator: str, run: str, challenge: str, message: Message) -> str | None:
+    """What who answered is called if it answered the challenge itself; None if it did not."""
     said = _said(message)
     name = participant_name(str(said.get("public-key")))
+    node = node_hash(challenge, message.metadata.src_node_id)
+    hello = Hello(operator=operator, run=run, challenge=challenge, node=node)
     return name if attests(name, hello, said.get("hello-signature")) else None
 
 
@@ -203,27 +210,63 @@ def signature_of(reply: Message, name: str, hop: Hop) -> str | None:
     return str(signature) if attests(name, hop, signature) else None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ballot:
+    """What an examiner reports of a model, and its signature under that, if it signs."""
+
+    measured: Measured
+    signature: str | None = None
+
+
 def signed_vote(
-    reply: Message, name: str, run: str, model: str, shown: str, place: int | None
-) -> tuple[float, str | None] | None:
-    """A utility that a node with the mod worked out itself, and the signature of one that signs."""
-    utility = _told(reply, "utility", "utilities", place)
-    if not isinstance(utility, float) or not 0.0 <= utility <= 1.0:
+    reply: Message, name: str, vote: Callable[[Measured], Vote], place: int | None
+) -> Ballot | None:
+    """What a node with the mod measured, signed if it signs; None where it gave no vote.
+
+    Parameters
+    ----------
+    vote : callable
+        The statement that it should have signed, given what it measured.
+    """
+    measured = _measured(reply, place)
+    if measured is None:
         return None
     if key_of(name) is None:
-        return utility, None
-    vote = Vote(run=run, model=model, shown=shown, utility=utility)
-    signature = _told(reply, "signature", "signatures", place)
-    return (utility, str(signature)) if attests(name, vote, signature) else None
+        return Ballot(measured=measured)
+    signature = _told(reply, "signatures", place)
+    if not attests(name, vote(measured), signature):
+        return None
+    return Ballot(measured=measured, signature=str(signature))
 
 
-def _told(reply: Message, one: str, several: str, place: int | None) -> object:
-    """What a reply about one model says, or one about several in a place."""
-    said = _said(reply)
-    if place is None:
-        return said.get(one)
-    values = said.get(several)
-    return values[place] if isinstance(values, list) and place < len(values) else None
+def _measured(reply: Message, place: int | None) -> Measured | None:
+    value = _told(reply, "values", place)
+    if _told(reply, "voted", place) is not True or not isinstance(value, float):
+        return None
+    error, cases = _told(reply, "errors", place), _told(reply, "cases", place)
+    return Measured(
+        value=value if math.isfinite(value) else None,
+        error=error if isinstance(error, float) and 0 <= error < math.inf else None,
+        cases=cases if type(cases) is int and 0 <= cases <= 2**53 else None,
+    )
+
+
+def _told(reply: Message, name: str, place: int | None) -> object:
+    """What a reply says of the model in a place, or of the only one."""
+    values, number = _said(reply).get(name), 0 if place is None else place
+    return values[number] if isinstance(values, list) and number < len(values) else None
+
+
+def seen_told(message: Message) -> int | None:
+    """How many blocks the chain had whose head a node last saw; None where it does not say."""
+    seen = _said(message).get("seen")
+    return seen if type(seen) is int and 0 <= seen <= 2**53 else None
+
+
+def refusal_told(message: Message) -> str | None:
+    """Why a node's memory did not let it do what it was asked."""
+    refused = _said(message).get("refused")
+    return legible(refused) if isinstance(refused, str) and refused else None
 
 
 def holds_told(message: Message) -> tuple[str, ...] | None:
@@ -258,13 +301,13 @@ def nonces_told(tagged: Mapping[int, Message]) -> dict[int, str]:
     return {index: str(hash) for index, hash in hashes.items() if is_hash(hash)}
 
 
-def opening_told(message: Message, name: str, run: str, commitment: str) -> tuple[str, str] | None:
-    """The nonce that a participant opened for a commitment block, and its signature."""
+def opening_told(message: Message, name: str, at: Moment) -> tuple[str, str] | None:
+    """The nonce that a participant opened at a moment, and its signature."""
     said = _said(message)
     nonce, signature = said.get("nonce"), said.get("signature")
     if not is_hash(nonce):
         return None
-    opening = Opening(run=run, commitment=commitment, nonce=str(nonce))
+    opening = Opening(at=at, nonce=str(nonce))
     return (opening.nonce, str(signature)) if attests(name, opening, signature) else None
 
 

@@ -5,25 +5,27 @@ from __future__ import annotations
 import math
 import reprlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flwr.app import ConfigRecord, MetricRecord, RecordDict
 
 from ..errors import RefusedError
 from ..mechanism.identity import is_hash
-from ..rules.votes import bounded_utility
-from .statements import Hello
+from .heads import LINK, MOST_LINKS
+from .statements import Head, Moment, check
 
 __all__ = [
-    "hello_terms",
-    "hop_terms",
-    "new_hello",
-    "vote_terms",
-    "Measure",
+    "Measured",
+    "Shown",
     "brief",
     "hash_named",
     "hashes",
-    "measure",
+    "head_terms",
+    "measured",
+    "metric_named",
+    "new_challenge",
+    "shown",
     "text",
     "whole_number",
 ]
@@ -39,41 +41,97 @@ _LARGEST_NUMBER = 2**53
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measure:
-    """How a reply's metric becomes the utility that votes."""
+class Shown:
+    """The moment that a message speaks of, and the chain's head as the operator signed it.
 
-    metric: str
-    bound: float
-    rises: bool
+    `links` lead to the head from that of a chain with so many fewer blocks.
+    """
 
-    def of(self, content: RecordDict) -> float | None:
-        """The bounded utility; None where the metric is not reported."""
-        for record in content.values():
-            value = record.get(self.metric) if isinstance(record, MetricRecord) else None
-            if isinstance(value, int | float):
-                return bounded_utility(_as_float(value), self.bound, self.rises)
+    at: Moment
+    height: int
+    signature: str
+    links: tuple[str, ...]
+
+
+def shown(config: ConfigRecord) -> Shown:
+    """What a message says of the chain, which is the operator's own word.
+
+    Raises
+    ------
+    RefusedError
+        When it is incomplete, or the operator did not sign it.
+    """
+    operator, run, head = (hash_named(config, f"relay-{name}") for name in _NAMED)
+    height, round = whole_number(config, "relay-height"), whole_number(config, "relay-round")
+    signature = text(config, "relay-head-signature")
+    if not check(operator, Head(operator=operator, run=run, height=height, head=head), signature):
+        raise RefusedError(
+            f"relay-head-signature: expected the signature of operator {operator[:12]} under head "
+            f"{head[:12]} of run {run[:12]}, found another. Nothing was signed: who sent the "
+            "message does not hold the operator's key, or it was changed on its way."
+        )
+    data = config.get("relay-links", b"")
+    if not isinstance(data, bytes) or len(data) % LINK or len(data) > MOST_LINKS * LINK:
+        raise _misread("relay-links", f"at most {MOST_LINKS} links of {LINK} bytes", data)
+    links = tuple(data[place : place + LINK].hex() for place in range(0, len(data), LINK))
+    at = Moment(operator=operator, run=run, round=round, head=head)
+    return Shown(at=at, height=height, signature=signature, links=links)
+
+
+_NAMED = ("operator", "run", "head")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What a ClientApp reports of a model, as it reports it.
+
+    `value` is None where it is no finite number, `error` (its standard error) and `cases` where
+    the ClientApp does not say.
+    """
+
+    value: float | None
+    error: float | None = None
+    cases: int | None = None
+
+
+def measured(content: RecordDict, metric: str) -> Measured | None:
+    """What a reply reports under a metric; None where it does not report it.
+
+    The standard error is what is called as the metric with `-stderr` after it, and the number of
+    cases is `num-examples`.
+    """
+    found: dict[str, object] = {}
+    for record in content.values():
+        if isinstance(record, MetricRecord):
+            found.update(record)
+    value, error, cases = found.get(metric), found.get(f"{metric}-stderr"), found.get(_CASES)
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
+    deviation = _finite(error)
+    return Measured(
+        value=_finite(value),
+        error=deviation if deviation is not None and deviation >= 0 else None,
+        cases=cases if type(cases) is int and 0 <= cases <= _LARGEST_NUMBER else None,
+    )
 
 
-def _as_float(value: int | float) -> float:
-    """A number; infinite where it is larger than any float."""
+_CASES = "num-examples"
+
+
+def _finite(value: object) -> float | None:
+    """A number as a float; None where it is none, or none that a float can be."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
     try:
-        return float(value)
+        number = float(value)
     except OverflowError:
-        return math.inf if value > 0 else -math.inf
-
-
-def measure(config: ConfigRecord) -> Measure | None:
-    """What the server wants measured; nothing before the run has a bound."""
-    if "relay-utility-key" not in config:
         return None
-    bound, rises = config.get("relay-bound"), config.get("relay-rises")
-    size = _as_float(bound) if isinstance(bound, int | float) else 0.0
-    if isinstance(bound, bool) or not 0 < size < math.inf:
-        raise _misread("relay-bound", "a positive number", bound)
-    if not isinstance(rises, bool):
-        raise _misread("relay-rises", "true or false", rises)
-    return Measure(metric=text(config, "relay-utility-key"), bound=size, rises=rises)
+    return number if math.isfinite(number) else None
+
+
+def metric_named(config: ConfigRecord) -> str | None:
+    """The metric that the server wants measured; there is none before a run has begun."""
+    return text(config, "relay-metric") if "relay-metric" in config else None
 
 
 def text(config: ConfigRecord, name: str) -> str:
@@ -144,38 +202,23 @@ def _misread(name: str, expected: str, found: object) -> RefusedError:
     )
 
 
-Terms = dict[str, int | float | str | bool]
+Terms = dict[str, int | float | str | bool | bytes]
 """What the config of a message holds for the mod."""
 
 
-def new_hello(run: str) -> Hello:
+def new_challenge() -> str:
     """A challenge that nobody has seen before."""
-    return Hello(run=run, challenge=secrets.token_hex(32))
+    return secrets.token_hex(32)
 
 
-def hello_terms(hello: Hello) -> Terms:
-    """Asks who is there; a ClientApp without the mod takes no notice."""
-    return {"relay-run": hello.run, "relay-hello": hello.challenge}
-
-
-def hop_terms(run: str, parent: str, encoding: str) -> Terms:
-    """Asks a node with the mod to sign a hop and to hand it on as a difference.
-
-    Parameters
-    ----------
-    run, parent : str
-        Hashes of the run's genesis block and of the model that is trained on.
-    encoding : str
-        How the difference is spelled (`hop_encoding`).
-    """
-    return {"relay-run": run, "relay-parent": parent, "relay-up": encoding}
-
-
-def vote_terms(run: str, measure: Measure) -> Terms:
-    """Asks a node with the mod to sign a vote."""
-    return {
-        "relay-run": run,
-        "relay-utility-key": measure.metric,
-        "relay-bound": measure.bound,
-        "relay-rises": measure.rises,
+def head_terms(head: Head, signature: str, round: int, links: Sequence[str]) -> Terms:
+    """Says which run of which operator a message is of, and how far its chain is."""
+    terms: Terms = {
+        "relay-operator": head.operator,
+        "relay-run": head.run,
+        "relay-head": head.head,
+        "relay-height": head.height,
+        "relay-head-signature": signature,
+        "relay-round": round,
     }
+    return terms | ({"relay-links": bytes.fromhex("".join(links))} if links else {})

@@ -1,8 +1,12 @@
-"""What participants sign: statements that nobody else can make in their name.
+"""What is signed on the wire: statements that nobody else can make in the signer's name.
 
-A statement is canonical JSON behind a prefix of its own, so that a signature under one kind
-can never be passed off as one under another kind, or as the operator's. The signature is
-Ed25519; a participant is its public key. Nothing here knows of Flower.
+A statement is canonical JSON behind a prefix that names the version, so that a signature under
+one kind can never be passed off as one under another kind. The signature is Ed25519; who signs
+is its public key. Nothing here knows of Flower.
+
+Each names the operator's key and the run's own number, so that it holds in one run of one
+operator only. What a participant says in a round also names the head of the chain that it was
+shown: who was shown another chain than the ledger's says something that the ledger cannot hold.
 """
 
 from __future__ import annotations
@@ -15,16 +19,19 @@ from dataclasses import asdict, dataclass
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from ..mechanism.identity import is_hash, key_of
+from ..mechanism.identity import is_public_key, key_of
 
 __all__ = [
+    "Head",
     "Hello",
     "Hop",
+    "Moment",
     "Opening",
     "Statement",
     "Vote",
     "attests",
     "check",
+    "node_hash",
     "nonce_hash",
     "public_hex",
     "sign",
@@ -35,57 +42,89 @@ __all__ = [
 _64_BYTES = re.compile("[0-9a-f]{128}")
 
 
-_PREFIX = b"flower_relay participant statement 1\n"
+_PREFIX = b"flower_relay statement 2\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """The operator: of my run, the last of so many blocks has this hash.
+
+    It is the operator's own word, sent with every message. Two that name the same number of
+    blocks of one run and different hashes prove that it keeps two ledgers.
+    """
+
+    operator: str
+    run: str
+    height: int
+    head: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hello:
-    """This key is mine: the answer to a challenge that the server has just drawn."""
+    """This key is mine, at this node: the answer to a challenge that was just drawn.
 
+    `node` is a hash of the challenge and of what the node knows as its own id (`node_hash`). A
+    node that passes the challenge on to another gets an answer that names the other.
+    """
+
+    operator: str
     run: str
     challenge: str
+    node: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """When something was said: in which run of which operator, in which round, by which head."""
+
+    operator: str
+    run: str
+    round: int
+    head: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hop:
-    """In this round I was given `parent` and handed on `model`."""
+    """At that moment I was given `parent` and handed on `model`."""
 
-    run: str
-    round: int
+    at: Moment
     parent: str
     model: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Vote:
-    """I make `utility` of `model`, between 0 (as bad as counts) and 1, by what I was shown.
+    """Of `model` I measured `value` in `metric`, by what I was shown.
 
-    `shown` is the hash of the weights that were evaluated: the model itself, or its likeness
-    where tests are sent rounded. Who holds model and base can make the likeness again.
+    `value` is as the ClientApp reported it, None where it is no finite number; what becomes of it
+    is the ledger's rule. `error` is its standard error and `cases` how many cases it is over,
+    None where the ClientApp does not say. `shown` is the hash of the weights that were
+    evaluated: the model itself, or its likeness where tests are sent rounded.
     """
 
-    run: str
+    at: Moment
     model: str
     shown: str
-    utility: float
+    metric: str
+    value: float | None
+    error: float | None
+    cases: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Opening:
-    """The nonce that I had committed, opened for the commitment block of this hash only.
+    """The nonce that I had committed, opened for the commitment block that is the head only.
 
     Naming the block is what keeps its producer from hearing a nonce first and choosing the
     block afterwards.
     """
 
-    run: str
-    commitment: str
+    at: Moment
     nonce: str
 
 
-Statement = Hello | Hop | Vote | Opening
-"""In all of them `run` is the hash of the run's genesis block; in the hello that comes before
-that block, of the run's first model."""
+Statement = Head | Hello | Hop | Vote | Opening
+"""In all of them `run` is the number that the run drew for itself, in its genesis block."""
 
 
 def signed_bytes(statement: Statement) -> bytes:
@@ -94,7 +133,7 @@ def signed_bytes(statement: Statement) -> bytes:
     Raises
     ------
     ValueError
-        On a utility that is NaN or infinite.
+        On a value that is NaN or infinite.
     """
     named = {"kind": type(statement).__name__.lower(), **asdict(statement)}
     text = json.dumps(named, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -102,7 +141,7 @@ def signed_bytes(statement: Statement) -> bytes:
 
 
 def sign(key: Ed25519PrivateKey, statement: Statement) -> str:
-    """A participant's signature under a statement, in hex."""
+    """The signature of a key under a statement, in hex."""
     return key.sign(signed_bytes(statement)).hex()
 
 
@@ -111,7 +150,7 @@ def check(public: str, statement: Statement, signature: str) -> bool:
 
     Both in lower-case hex; anything else is just not a signature.
     """
-    if not (is_hash(public) and _64_BYTES.fullmatch(signature)):
+    if not (is_public_key(public) and _64_BYTES.fullmatch(signature)):
         return False
     key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public))
     try:
@@ -135,3 +174,8 @@ def public_hex(key: Ed25519PrivateKey) -> str:
 def nonce_hash(nonce: bytes) -> str:
     """What is told of a nonce before it is opened."""
     return hashlib.sha256(nonce).hexdigest()
+
+
+def node_hash(challenge: str, node: int) -> str:
+    """A node's id as a greeting names it: salted by the challenge, and so good for that only."""
+    return hashlib.sha256(f"{challenge} {node}".encode()).hexdigest()

@@ -1,0 +1,64 @@
+"""What nodes with the mod are shown of the chain: its head, signed, and how it grew.
+
+The head travels with every message, and participants sign over it. Links lead to it from the
+head that a node saw last, so that a node follows the chain without holding a block.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ..ledger.chain import canonical_json
+from ..ledger.keys import OperatorKey
+from ..mechanism.blocks import Block
+from ..wire.heads import MOST_LINKS, NOTHING_BEFORE, joined
+from ..wire.requests import Terms, head_terms
+from ..wire.statements import Head, Moment, signed_bytes
+
+__all__ = ["Heads"]
+
+
+@dataclass(kw_only=True)
+class Heads:
+    """A chain's links and its head, and how far each node has seen it.
+
+    Parameters
+    ----------
+    key : OperatorKey
+        Signs the heads.
+    run : str
+        The number that the run drew for itself.
+    """
+
+    key: OperatorKey
+    run: str
+    head: str = NOTHING_BEFORE
+    _links: list[str] = field(default_factory=list)
+    _seen: dict[int, int] = field(default_factory=dict)
+    _signed: tuple[str, str] = ("", "")
+
+    def add(self, block: Block) -> None:
+        """The chain has one more block."""
+        self._links.append(hashlib.sha256(canonical_json(block)).hexdigest())
+        self.head = joined(self.head, self._links[-1])
+
+    def note(self, node: int, height: int | None) -> None:
+        """A node said how far it has seen the chain."""
+        if height is not None:
+            self._seen[node] = min(height, len(self._links))
+
+    def moment(self, round: int) -> Moment:
+        """What a participant says now, it says at this moment."""
+        return Moment(operator=self.key.public, run=self.run, round=round, head=self.head)
+
+    def terms(self, round: int, nodes: Sequence[int]) -> Terms:
+        """What messages to some nodes hold about the chain; one text for all of them."""
+        height = len(self._links)
+        head = Head(operator=self.key.public, run=self.run, height=height, head=self.head)
+        if self._signed[0] != self.head:
+            self._signed = (self.head, self.key.sign(signed_bytes(head)))
+        from_height = min((self._seen.get(node, height) for node in nodes), default=height)
+        links = self._links[max(from_height, height - MOST_LINKS) :]
+        return head_terms(head, self._signed[1], round, links)
