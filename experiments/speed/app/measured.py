@@ -42,7 +42,7 @@ def measure_hop(grid: Grid, context: Context) -> dict[str, Any]:
     courier = Courier(clocked)
     bare = _bare(courier, grid, "query", messages)
     _bare(courier, grid, "query.ready", messages)
-    flowers = [_flowers_own(grid, node) for node in _turns(grid, 3 * messages // 10)]
+    flowers = [_flowers_own(grid, node) for node in _turns(grid, max(1, 3 * messages // 10))]
     strategy = RelayStrategy(examiners=0, max_leg=1, trail=0.0, observers=())
     strategy.start(clocked, initial_arrays(config), num_rounds=hops, timeout=120)
     taken = [row.seconds for row in strategy.record.rounds]
