@@ -12,7 +12,7 @@ FLEET ?= strategy="relay" budget=40
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo fleet test lint audit bench compare economy clean
+.PHONY: help demo fleet test lint audit bench compare economy docs clean
 
 help: ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,7 +21,7 @@ $(READY): pyproject.toml
 	@echo "Setting up .venv (once; a few minutes) ..."
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[simulation,torch,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[simulation,torch,dev,docs]'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'psycopg[binary]>=3.1' \
 		|| echo "psycopg cannot be had here: the PostgreSQL tests will be skipped."
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
@@ -58,5 +58,10 @@ economy: $(READY) ## the paper's economy: table and pictures, and its figures ov
 	@$(BIN)/flower-relay economy run --out "$(RUNS)/economy"
 	@$(BIN)/flower-relay economy study --seeds 200
 
+docs: $(READY) ## the documentation as a site in site/, without a network; links checked
+	@$(BIN)/python scripts/reference.py --check
+	@$(BIN)/python scripts/sentences.py
+	@$(BIN)/python -m mkdocs build --quiet --strict
+
 clean: ## remove .venv and caches
-	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis site
