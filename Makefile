@@ -61,7 +61,7 @@ economy: $(READY) ## the paper's economy: table and pictures, and its figures ov
 docs: $(READY) ## the documentation as a site in site/, without a network; links checked
 	@$(BIN)/python scripts/reference.py --check
 	@$(BIN)/python scripts/sentences.py
-	@$(BIN)/python -m mkdocs build --quiet --strict
+	@$(BIN)/python -m zensical build --strict
 
 clean: ## remove .venv and caches
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis site

@@ -91,7 +91,7 @@ def sentences(text: str) -> list[str]:
     found: list[str] = []
     for paragraph in paragraphs(text):
         plain = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", paragraph)
-        plain = re.sub(r"`[^`]*`", "code", plain)
+        plain = re.sub(r"`[^`]*`", "Code", plain)
         plain = _ABBREVIATED.sub(r"\1", plain)
         found += [part for part in _END.split(plain) if re.search(r"\w", part)]
     return found
