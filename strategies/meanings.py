@@ -69,6 +69,7 @@ _MEANINGS = {
     ),
     "runs-dir": "where run folders go; empty: `./runs`",
     "run-name": "the run's folder in it; empty: the time and the strategy",
+    "track": "follow a relay in `tensorboard`, `mlflow`, `wandb` or `trackio` as well",
     "resume": (
         "name (or whole path) of a run in `runs-dir` to go on with from its last block. `rounds` "
         "may be more than it had. All other keys must be given as they were"
