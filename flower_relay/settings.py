@@ -82,8 +82,8 @@ class RelaySettings(CheckedSettings):
     )
     tolerance: float = setting(
         0.11,
-        "how far the median vote on a hop may fall, as a fraction of the utility's bound; more "
-        "where it usually falls",
+        "how far the median vote on a hop may fall, as a fraction of the utility's bound. Where "
+        "hops usually cost something, that is added",
         between(0.001, 1.0),
     )
     audit: float = setting(
@@ -93,22 +93,21 @@ class RelaySettings(CheckedSettings):
     )
     nonces: int = setting(
         3,
-        "participants who sign that are asked, before each draw, to reveal a nonce that they "
-        "had committed; 0 leaves the draw to the operator",
+        "number of signing participants that add a random number of their own to each draw of "
+        "committee and tests; 0 leaves the draw to the operator",
         whole(0),
     )
     test_encoding: str = setting(
         "int8",
-        "what examiners are shown of a candidate: its likeness, the leg's base plus the change "
-        "rounded to `int8` or `fp16`, or the `exact` weights; only the change is sent to who "
-        "runs the mod and holds the base",
+        "what examiners are shown of a candidate: the `exact` weights, or a likeness, which is the "
+        "leg's base plus the change rounded to `int8` or `fp16`. An examiner with the mod that "
+        "holds the base is sent only the change",
         one_of(*ENCODINGS),
     )
     hop_encoding: str = setting(
         "exact",
         "how trainers with the mod hand on what they trained: `exact`, or as their base plus "
-        "the change rounded to `fp16` or `int8`, what was rounded off being added to their "
-        "next hop",
+        "the change rounded to `fp16` or `int8`. What was rounded off is added to their next hop",
         one_of(*ENCODINGS),
     )
     planted: float = setting(
