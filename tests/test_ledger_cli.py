@@ -15,7 +15,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from bench.imagined import ImaginedRun, sealed
+from bench.imagined import KEY, ImaginedRun, sealed
 from bench.tamper import small_run
 from flower_relay import RelayError, RelaySettings
 from flower_relay.ledger import OperatorKey, read_sealed
@@ -234,7 +234,7 @@ def test_where_there_is_no_ledger_the_error_says_what_is_expected(
 
 
 def test_a_forked_lineage_is_drawn_in_rows_that_are_used_again(tmp_path: Path) -> None:
-    key = OperatorKey.create(tmp_path / "key")
+    key = KEY
     settings = RelaySettings(lanes=3, lanes_meet="average")
     blocks = list(sealed(ImaginedRun(settings, participants=12, rounds=30), key))
     family = read_family(blocks)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bench.imagined import ImaginedRun, sealed
+from bench.imagined import KEY, ImaginedRun, sealed
 from bench.tamper import pay_more
 from flower_relay import LedgerError, RelaySettings
 from flower_relay.ledger import OperatorKey
@@ -36,7 +36,7 @@ Change = Callable[[Any], Any]
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[OperatorKey, OperatorKey]:
     folder = tmp_path_factory.mktemp("keys")
-    return OperatorKey.create(folder / "own"), OperatorKey.create(folder / "other")
+    return KEY, OperatorKey.create(folder / "other")
 
 
 @pytest.fixture(scope="module")

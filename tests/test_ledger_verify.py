@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench.imagined import ImaginedRun, sealed
+from bench.imagined import KEY, ImaginedRun, sealed
 from bench.kill import client, genesis_model, play
 from bench.tamper import flip_models, flip_stored, forgeries, small_run, verified, vote_more
 from flower_relay import FolderStore, InMemoryGrid, MemoryChain, RelaySettings, RelayStrategy
@@ -29,7 +29,7 @@ Change = Callable[[Any], Any]
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[OperatorKey, OperatorKey]:
     folder = tmp_path_factory.mktemp("keys")
-    return OperatorKey.create(folder / "own"), OperatorKey.create(folder / "other")
+    return KEY, OperatorKey.create(folder / "other")
 
 
 @pytest.fixture(scope="module")
