@@ -375,4 +375,5 @@ def test_a_ledger_under_a_key_of_small_order_is_found(ledger: list[Block]) -> No
     neutral = (1).to_bytes(32, "little").hex()
     names = (f"key:{neutral}", *genesis.participants[1:])
     assert found_in([replace(genesis, participants=names)]) == (0, "genesis.participants[0]")
-    assert found_in([replace(genesis, operator=neutral)]) == (0, "genesis.operator")
+    problems = verify([replace(genesis, operator=neutral)]).problems
+    assert "genesis.operator" in {problem.field for problem in problems}
