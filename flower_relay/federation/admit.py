@@ -71,7 +71,7 @@ class Challenge:
 
     def terms(self, round: int, nodes: Sequence[int]) -> Terms:
         """Asks who is there; a ClientApp without the mod takes no notice."""
-        return {"relay-hello": self.text} | self.heads.terms(round, nodes)
+        return {"relay-hello": self.text} | self.heads.terms(round, nodes, greets=True)
 
 
 def wait_for_nodes(grid: Grid, least: int, timeout: float) -> list[int]:
