@@ -35,6 +35,11 @@ OPTIONS: dict[str, Any] = {
 """Whole hops: what a shortened one is signed by is a test of its own."""
 
 
+def same_run() -> dict[str, Any]:
+    """What makes the genesis block of two runs the same, and so all that follows from it."""
+    return {"run_id": "90" * 32, "chain": lambda: MemoryChain(OPERATOR)}
+
+
 class Asking:
     """An operator's side of a chain that grows: what its messages hold for the mod."""
 

@@ -365,9 +365,8 @@ def test_a_raised_reward_is_found_whatever_the_key(
     run: list[Block], keys: tuple[OperatorKey, OperatorKey]
 ) -> None:
     for key in keys:
-        problem = verify_run(sealed(pay_more(run), key)).first_problem
-        assert problem is not None
-        assert problem.field == "settlement.payments[0].units"
+        problems = verify_run(sealed(pay_more(run), key)).problems
+        assert "settlement.payments[0].units" in {problem.field for problem in problems}
 
 
 def test_the_replay_itself_lets_no_deposit_vanish_and_no_balance_fall_below_zero(
