@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from flower_relay import RelaySettings
 from flower_relay.ledger.chain import block_hash
@@ -35,6 +36,10 @@ from flower_relay.mechanism.testing import audit_terms, decide_tests
 
 _FAULTS = (None, "timeout", "error", "left", "non-finite", "mis-shaped", "unchanged", "copied")
 _ODDS = (0.86, *[0.02] * 7)
+
+
+KEY = OperatorKey(Ed25519PrivateKey.from_private_bytes(b"\2" * 32))
+"""The operator's, of all imagined runs."""
 
 
 def sealed(blocks: Iterable[Block], key: OperatorKey) -> Iterator[SealedBlock]:
@@ -76,6 +81,8 @@ class ImaginedRun:
             bound=settings.utility_bound or 4.6,
             participants=names,
             utilities=tuple(self._seen(first) for _ in names),
+            operator=KEY.public,
+            run=hashlib.sha256(f"run {seed}".encode()).hexdigest(),
         )
         self.progress = Progress(state=begin(self.genesis), last=self.genesis)
         self._head = block_hash(NOTHING_BEFORE, self.genesis)

@@ -18,8 +18,9 @@ KEY = OperatorKey(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
 OTHER_KEY = OperatorKey(Ed25519PrivateKey.from_private_bytes(bytes(32)))
 
 GENESIS = Genesis(
-    settings={"seed": 0}, model="m0", bound=4.5, participants=("ä", "b"), utilities=(0.5, None)
-)
+    settings={"seed": 0}, model="m0", bound=4.5, participants=("ä", "b"), utilities=(0.5, None),
+    operator=KEY.public, run="3c" * 32,
+)  # fmt: skip
 
 
 def joins(number: int) -> Block:

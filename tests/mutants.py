@@ -23,6 +23,7 @@ from flower_relay.ledger import OperatorKey, SealedBlock
 from flower_relay.ledger.cli import app
 from flower_relay.ledger.sealed import NOTHING_BEFORE
 from flower_relay.ledger.verify import verify_run
+from flower_relay.wire.heads import joined
 
 __all__ = ["CHANGES", "faults_of_commands", "faults_of_verify", "mutants", "write_ledger"]
 
@@ -190,7 +191,8 @@ def resealed(bodies: Sequence[str], key: OperatorKey) -> Iterator[SealedBlock]:
     """Any texts as the blocks of a ledger, with right hashes and signatures."""
     previous = NOTHING_BEFORE
     for index, text in enumerate(bodies):
-        digest = hashlib.sha256((previous + text).encode(errors="surrogatepass")).hexdigest()
+        link = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+        digest = joined(previous, link)
         yield SealedBlock(
             index=index, previous=previous, body=text, hash=digest, producer=key.public,
             signature=key.sign(bytes.fromhex(digest)),

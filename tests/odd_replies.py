@@ -43,7 +43,7 @@ SETTINGS = st.one_of(
 )  # fmt: skip
 METRIC_NAMES = st.sampled_from(["eval_loss", "num-examples", "partition-id", "train_loss", "new"])
 RELAY_NAMES = st.sampled_from(
-    ["public-key", "hello-signature", "signature", "signatures", "utility", "utilities", "holds",
+    ["public-key", "hello-signature", "signature", "signatures", "values", "voted", "holds",
      "role", "nonce", "nonce-hash", "missing", "new"]
 )  # fmt: skip
 PARCEL_NAMES = st.sampled_from(["models", "references", "encodings", "data", "new"])

@@ -21,7 +21,9 @@ from flower_relay.mechanism.blocks import Block, Genesis
 from flower_relay.mechanism.identity import participant_name
 from flower_relay.node.keys import load_or_create
 from flower_relay.node.mod import relay_mod
-from flower_relay.wire.statements import public_hex
+from flower_relay.wire.heads import joined
+from flower_relay.wire.requests import head_terms
+from flower_relay.wire.statements import Head, Moment, public_hex, signed_bytes
 
 App = Callable[[Message, Context], Message]
 OPERATOR = OperatorKey(Ed25519PrivateKey.from_private_bytes(b"\1" * 32))
@@ -31,6 +33,34 @@ OPTIONS: dict[str, Any] = {
     "seed": 3, "examiners": 4, "max_leg": 2, "deposit_unit": 0.0, "first_debt": 0.0,
 }  # fmt: skip
 """Whole hops: what a shortened one is signed by is a test of its own."""
+
+
+def same_run() -> dict[str, Any]:
+    """What makes the genesis block of two runs the same, and so all that follows from it."""
+    return {"run_id": "90" * 32, "chain": lambda: MemoryChain(OPERATOR)}
+
+
+class Asking:
+    """An operator's side of a chain that grows: what its messages hold for the mod."""
+
+    def __init__(self, run: str = "a1" * 32, key: OperatorKey = OPERATOR) -> None:
+        self.run, self.key = run, key
+        self.heads, self.links = [NOTHING_BEFORE], list[str]()
+
+    def grow(self, link: str = "77" * 32) -> Asking:
+        self.links.append(link)
+        self.heads.append(joined(self.heads[-1], link))
+        return self
+
+    def told(self, round: int = 1, height: int | None = None, seen: int = 0) -> dict[str, Any]:
+        """The terms of a message that shows the first `height` blocks, and how they grew."""
+        at = len(self.links) if height is None else height
+        head = Head(operator=self.key.public, run=self.run, height=at, head=self.heads[at])
+        signature = self.key.sign(signed_bytes(head))
+        return dict(head_terms(head, signature, round, self.links[seen:at]))
+
+    def moment(self, round: int = 1, height: int = -1) -> Moment:
+        return Moment(operator=self.key.public, run=self.run, round=round, head=self.heads[height])
 
 
 def weights(message: Message) -> np.ndarray:
@@ -60,6 +90,7 @@ def descending(mods: Sequence[Any] = (relay_mod,)) -> ClientApp:
 
 def fixed_keys(folder: Path, nodes: int) -> Path:
     """A folder with the same keys at every run, and so with the same names and turns."""
+    folder.mkdir(exist_ok=True)
     for number in range(nodes):
         key = Ed25519PrivateKey.from_private_bytes(bytes([number + 1]) * 32)
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -110,3 +141,11 @@ def key_of(participant: int, ledger: Sequence[Block], keys: Path) -> Ed25519Priv
     name = genesis_of(ledger)[0].participants[participant]
     held = [load_or_create(path) for path in keys.glob("*.key")]
     return next(key for key in held if participant_name(public_hex(key)) == name)
+
+
+def moment_in(ledger: Sequence[Block], at: int) -> Moment:
+    """When something in block `at` was said: by the head of the blocks before it."""
+    genesis, _ = genesis_of(ledger)
+    head = sealed(ledger[:at])[-1].hash
+    round = getattr(ledger[at], "round", 0)
+    return Moment(operator=genesis.operator, run=genesis.run, round=round, head=head)

@@ -22,7 +22,7 @@ from flower_relay.ledger.lineage_view import draw_family, read_family
 from flower_relay.ledger.reading import steps
 from flower_relay.mechanism.blocks import Publication, Settlement
 from tests.forgeries import small_run
-from tests.imagined import ImaginedRun, sealed
+from tests.imagined import KEY, ImaginedRun, sealed
 
 Command = Callable[..., Result]
 
@@ -234,7 +234,7 @@ def test_where_there_is_no_ledger_the_error_says_what_is_expected(
 
 
 def test_a_forked_lineage_is_drawn_in_rows_that_are_used_again(tmp_path: Path) -> None:
-    key = OperatorKey.create(tmp_path / "key")
+    key = KEY
     settings = RelaySettings(lanes=3, lanes_meet="average")
     blocks = list(sealed(ImaginedRun(settings, participants=12, rounds=30), key))
     family = read_family(blocks)

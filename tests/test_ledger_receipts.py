@@ -22,7 +22,7 @@ from flower_relay.mechanism.apply import apply
 from flower_relay.mechanism.blocks import Block, Settlement
 from flower_relay.mechanism.state import State, begin
 from tests.forgeries import vote_more
-from tests.imagined import ImaginedRun, sealed
+from tests.imagined import KEY, ImaginedRun, sealed
 
 WHO = "partition-id-4"
 
@@ -30,7 +30,7 @@ WHO = "partition-id-4"
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[OperatorKey, OperatorKey]:
     folder = tmp_path_factory.mktemp("keys")
-    return OperatorKey.create(folder / "own"), OperatorKey.create(folder / "other")
+    return KEY, OperatorKey.create(folder / "other")
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from flower_relay.ledger.verify import verify_run
 from flower_relay.mechanism.blocks import Block, Deposit, Publication
 from flower_relay.mechanism.blocks import Testing as Examined
 from tests.forgeries import flip_models, flip_stored, forgeries, small_run, verified, vote_more
-from tests.imagined import ImaginedRun, sealed
+from tests.imagined import KEY, ImaginedRun, sealed
 from tests.linear import client, genesis_model, play
 
 Change = Callable[[Any], Any]
@@ -29,7 +29,7 @@ Change = Callable[[Any], Any]
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[OperatorKey, OperatorKey]:
     folder = tmp_path_factory.mktemp("keys")
-    return OperatorKey.create(folder / "own"), OperatorKey.create(folder / "other")
+    return KEY, OperatorKey.create(folder / "other")
 
 
 @pytest.fixture(scope="module")

@@ -27,16 +27,13 @@ from flower_relay.store import canonical_bytes, model_name
 from flower_relay.transport.adapter import error, identify_process, stamp
 from flower_relay.transport.in_memory import InMemoryGrid
 from flower_relay.wire.parcels import PARCEL, parcel_of, whole
-from flower_relay.wire.statements import Hello, Hop, Opening, Vote, check, signed_bytes
+from flower_relay.wire.statements import Hello, Hop, Opening, Vote, check, node_hash
+from tests.signers import OPERATOR, Asking
 
 RUN, BLOCK = "a1" * 32, "b2" * 32
-TRAIN = {"relay-run": RUN, "server-round": 3}
-VOTE = {
-    "relay-run": RUN,
-    "relay-utility-key": "eval_loss",
-    "relay-bound": 4.0,
-    "relay-rises": False,
-}
+CHAIN = Asking(RUN).grow()
+TRAIN = CHAIN.told(3)
+VOTE = CHAIN.told(3) | {"relay-metric": "eval_loss"}
 
 
 def weights(value: float) -> dict[str, np.ndarray]:
@@ -96,44 +93,53 @@ def said(reply: Message) -> dict[str, Any]:
 
 def test_a_trainer_signs_the_round_the_model_it_got_and_the_model_it_made() -> None:
     answer = said(ask(tiny_app(), a_node(), "train", TRAIN, weights(1)))
-    hop = Hop(run=RUN, round=3, parent=name_of(1), model=name_of(2))
+    hop = Hop(at=CHAIN.moment(3), parent=name_of(1), model=name_of(2))
     assert check(answer["public-key"], hop, answer["signature"])
     for other in (
-        replace(hop, run=BLOCK),
-        replace(hop, round=4),
+        replace(hop, at=replace(hop.at, run=BLOCK)),
+        replace(hop, at=replace(hop.at, operator=BLOCK)),
+        replace(hop, at=replace(hop.at, head=BLOCK)),
+        replace(hop, at=replace(hop.at, round=4)),
         replace(hop, parent=name_of(0)),
         replace(hop, model=name_of(3)),
     ):
         assert not check(answer["public-key"], other, answer["signature"])
 
 
-@pytest.mark.parametrize(
-    ("loss", "rises", "utility"),
-    [(1.0, False, 0.75), (1.0, True, 0.25), (9.0, False, 0.0), (9.0, True, 1.0)],
-)
-def test_an_examiner_signs_the_bounded_utility_as_the_ledger_spells_it(
-    loss: float, rises: bool, utility: float
-) -> None:
-    config = VOTE | {"relay-rises": rises}
-    answer = said(ask(tiny_app(), a_node(), "evaluate", config, weights(loss)))
-    assert answer["utility"] == utility
+@pytest.mark.parametrize("loss", [1.0, 9.0, -2.5])
+def test_an_examiner_signs_the_metric_by_its_name_as_the_clientapp_reports_it(loss: float) -> None:
+    answer = said(ask(tiny_app(), a_node(), "evaluate", VOTE, weights(loss)))
+    assert (answer["values"], answer["cases"], answer["voted"]) == ([loss], [5], [True])
     shown = name_of(loss)
-    vote = Vote(run=RUN, model=shown, shown=shown, utility=utility)
-    assert f'"utility":{utility!r}'.encode() in signed_bytes(vote)
-    assert check(answer["public-key"], vote, answer["signature"])
-    assert not check(answer["public-key"], replace(vote, utility=0.5), answer["signature"])
+    vote = Vote(
+        at=CHAIN.moment(3), model=shown, shown=shown, metric="eval_loss", value=loss, error=None,
+        cases=5,
+    )  # fmt: skip
+    [signature] = answer["signatures"]
+    assert check(answer["public-key"], vote, signature)
+    for change in ({"value": 0.5}, {"metric": "eval_acc"}, {"cases": 4}, {"error": 0.0}):
+        assert not check(answer["public-key"], replace(vote, **change), signature)
+
+
+@pytest.mark.parametrize(
+    "asked", [{"relay-bound": 1e-9}, {"relay-rises": True}, {"relay-bound": 0}]
+)
+def test_what_becomes_of_a_metric_is_not_the_askers_to_say(asked: dict[str, Any]) -> None:
+    answer = said(ask(tiny_app(), a_node(), "evaluate", VOTE | asked, weights(1)))
+    assert answer["values"] == [1.0]
 
 
 def test_who_does_not_report_the_metric_casts_no_vote() -> None:
-    config = VOTE | {"relay-utility-key": "eval_acc"}
+    config = VOTE | {"relay-metric": "eval_acc"}
     answer = said(ask(tiny_app(), a_node(), "evaluate", config, weights(1)))
-    assert answer.keys() == {"public-key", "nonce-hash", "holds"}
+    assert answer["voted"] == [False] and answer["signatures"] == [""]
 
 
 def test_a_challenge_is_answered_under_the_key_that_the_node_names() -> None:
-    config = {"relay-run": RUN, "relay-hello": "fresh"}
+    config = CHAIN.told(0) | {"relay-hello": BLOCK}
     answer = said(ask(tiny_app(), a_node(), "evaluate", config, weights(1)))
-    hello = Hello(run=RUN, challenge="fresh")
+    node = node_hash(BLOCK, 1001)
+    hello = Hello(operator=OPERATOR.public, run=RUN, challenge=BLOCK, node=node)
     assert check(answer["public-key"], hello, answer["hello-signature"])
     assert "utility" not in answer and "signature" not in answer
 
@@ -178,7 +184,7 @@ def test_it_works_through_a_grid_and_every_node_is_somebody_else() -> None:
     content = {"arrays": record(weights(1)), "config": ConfigRecord(TRAIN)}
     messages = [Message(RecordDict(content), n, "train") for n in grid.get_node_ids()]
     answers = [said(reply) for reply in grid.send_and_receive(messages)]
-    hop = Hop(run=RUN, round=3, parent=name_of(1), model=name_of(2))
+    hop = Hop(at=CHAIN.moment(3), parent=name_of(1), model=name_of(2))
     assert all(check(one["public-key"], hop, one["signature"]) for one in answers)
     assert len({one["public-key"] for one in answers}) == 3
     assert len({one["nonce-hash"] for one in answers}) == 3
@@ -187,8 +193,8 @@ def test_it_works_through_a_grid_and_every_node_is_somebody_else() -> None:
 # Nonces.
 
 
-def reveal(hash: str, block: str = BLOCK) -> dict[str, Any]:
-    return {"relay-run": RUN, "relay-reveal": hash, "relay-commitment": block}
+def reveal(hash: str, round: int = 3) -> dict[str, Any]:
+    return CHAIN.told(round) | {"relay-reveal": hash}
 
 
 def test_a_nonce_is_opened_for_one_commitment_block_without_running_the_app() -> None:
@@ -197,48 +203,44 @@ def test_a_nonce_is_opened_for_one_commitment_block_without_running_the_app() ->
     reply = ask(tiny_app(), node, "evaluate", reveal(hash))  # its app would need a model
     answer = said(reply)
     assert set(reply.content) == {"relay"}
-    assert answer.keys() == {"public-key", "nonce", "signature"}
+    assert answer.keys() == {"public-key", "nonce", "signature", "seen"}
     assert hashlib.sha256(bytes.fromhex(answer["nonce"])).hexdigest() == hash
-    opening = Opening(run=RUN, commitment=BLOCK, nonce=answer["nonce"])
+    opening = Opening(at=CHAIN.moment(3), nonce=answer["nonce"])
     assert check(answer["public-key"], opening, answer["signature"])
-    elsewhere = replace(opening, commitment=RUN)
+    elsewhere = replace(opening, at=replace(opening.at, head=RUN))
     assert not check(answer["public-key"], elsewhere, answer["signature"])
 
 
-def test_a_nonce_is_opened_once_and_only_the_one_asked_for() -> None:
+def test_one_nonce_is_opened_a_round_and_each_once() -> None:
     node, app = a_node(), tiny_app()
-    hashes = [
-        said(ask(app, node, kind, config, weights(1)))["nonce-hash"]
-        for kind, config in (("train", TRAIN), ("evaluate", VOTE), ("train", TRAIN))
-    ]
-    assert len(set(hashes)) == 3
-    for hash in (hashes[1], hashes[0]):
-        opened = said(ask(app, node, "evaluate", reveal(hash)))
-        assert hashlib.sha256(bytes.fromhex(opened["nonce"])).hexdigest() == hash
-        with pytest.raises(RefusedError, match="opened already"):
-            ask(app, node, "evaluate", reveal(hash, RUN))
+    first, second = (
+        said(ask(app, node, "evaluate", VOTE, weights(w)))["nonce-hash"] for w in (1, 2)
+    )
+    opened = said(ask(app, node, "evaluate", reveal(first)))
+    assert said(ask(app, node, "evaluate", reveal(first))) == opened
+    assert "one in a round" in said(ask(app, node, "evaluate", reveal(second)))["refused"]
+    with pytest.raises(RefusedError, match="opened already"):
+        ask(app, node, "evaluate", reveal(first, 4))
+    assert said(ask(app, node, "evaluate", reveal(second, 4)))["nonce"]
     with pytest.raises(RefusedError, match="never committed"):
-        ask(app, node, "evaluate", reveal("c3" * 32))
-    with pytest.raises(RefusedError, match="never committed"):
-        ask(app, a_node(), "evaluate", reveal(hashes[2]))
-    assert said(ask(app, node, "evaluate", reveal(hashes[2])))["nonce"]
+        ask(app, a_node(), "evaluate", reveal(second))
 
 
-def test_a_reveal_that_is_not_for_a_block_is_refused_and_costs_no_nonce() -> None:
+def test_a_reveal_that_is_not_of_a_hash_is_refused_and_costs_no_nonce() -> None:
     node, app = a_node(), tiny_app()
     hash = said(ask(app, node, "train", TRAIN, weights(1)))["nonce-hash"]
-    with pytest.raises(RefusedError, match=r"relay-commitment .* expected a text"):
-        ask(app, node, "evaluate", {"relay-run": RUN, "relay-reveal": hash})
+    with pytest.raises(RefusedError, match=r"relay-reveal .* expected a hash"):
+        ask(app, node, "evaluate", reveal("7"))
     assert said(ask(app, node, "evaluate", reveal(hash)))["nonce"]
 
 
 def test_only_the_last_32_nonces_wait() -> None:
     node, app = a_node(), tiny_app()
     hashes = [said(ask(app, node, "evaluate", VOTE, weights(1)))["nonce-hash"] for _ in range(33)]
-    with pytest.raises(RefusedError, match="older than the last 32"):
+    with pytest.raises(RefusedError, match="older than the last"):
         ask(app, node, "evaluate", reveal(hashes[0]))
-    for hash in hashes[1:]:
-        assert said(ask(app, node, "evaluate", reveal(hash)))["nonce"]
+    for round, hash in enumerate(hashes[1:], 4):
+        assert said(ask(app, node, "evaluate", reveal(hash, round)))["nonce"]
 
 
 # What is refused.
@@ -325,7 +327,8 @@ def test_an_infinity_is_a_fault_of_who_put_it_there() -> None:
     mask = np.triu(np.full((3, 3), -np.inf, np.float32), 1)
     given = weights(1) | {"mask": mask}
     for kind, config in (("train", TRAIN), ("evaluate", VOTE)):
-        assert said(ask(tiny_app(), a_node(), kind, config, given))["signature"]
+        answer = said(ask(tiny_app(), a_node(), kind, config, given))
+        assert answer["signature" if kind == "train" else "signatures"]
     for wrong in (-mask, mask.T, np.full((3, 3), -np.inf, np.float32)):
         result = record(weights(2) | {"mask": wrong})
         with pytest.raises(RefusedError, match=r"array 'mask'.*NaN, or an infinity that its base"):
@@ -361,7 +364,7 @@ def test_a_result_of_another_width_is_signed_in_its_bases_type_where_nothing_is_
     sent = reply.content["arrays"]["w"].numpy()
     assert (sent.dtype, sent.tolist()) == (np.dtype(handed_on), expected["w"].tolist())
     made = model_name(canonical_bytes(expected))
-    hop = Hop(run=RUN, round=3, parent=model_name(canonical_bytes(base)), model=made)
+    hop = Hop(at=CHAIN.moment(3), parent=model_name(canonical_bytes(base)), model=made)
     assert check(said(reply)["public-key"], hop, said(reply)["signature"])
 
 
@@ -399,7 +402,7 @@ def test_a_limit_holds_for_what_another_node_of_the_process_has_unpacked() -> No
         assert isinstance(reply, Message)
         return reply
 
-    assert said(evaluated(a_node()))["utilities"] == [0.0]
+    assert said(evaluated(a_node()))["values"] != []
     with pytest.raises(RefusedError, match=f"{len(data)} bytes and {len(data) - 1} are accepted"):
         evaluated(a_node(relay_max_bytes=len(data) - 1))
 
@@ -413,21 +416,22 @@ def test_a_limit_that_is_none_is_refused(limit: Any) -> None:
 @pytest.mark.parametrize(
     ("kind", "change", "expected"),
     [
-        ("train", {"relay-run": ""}, "relay-run .* a text that is not empty"),
-        ("train", {"relay-run": 5}, "relay-run .* a text that is not empty"),
-        ("train", {"server-round": 1.5}, "server-round .* a whole number"),
-        ("train", {"server-round": True}, "server-round .* a whole number"),
-        ("train", {"server-round": -1}, "server-round .* a whole number"),
-        ("train", {"server-round": 10**5000}, "found a number beyond 2"),
+        ("train", {"relay-run": ""}, "relay-run .* a hash"),
+        ("train", {"relay-operator": 5}, "relay-operator .* a hash"),
+        ("train", {"relay-operator": "00" * 32}, "expected the signature of operator 0000"),
+        ("train", {"relay-head": "zz"}, "relay-head .* a hash"),
+        ("train", {"relay-round": 1.5}, "relay-round .* a whole number"),
+        ("train", {"relay-round": True}, "relay-round .* a whole number"),
+        ("train", {"relay-height": -1}, "relay-height .* a whole number"),
+        ("train", {"relay-height": 10**5000}, "found a number beyond 2"),
+        ("train", {"relay-height": 2}, "found another"),
+        ("train", {"relay-head-signature": "00" * 64}, "found another"),
+        ("train", {"relay-links": b"7"}, "relay-links .* links of 32 bytes"),
+        ("train", {"relay-links": bytes(32 * (2**16 + 1))}, "relay-links .* links of 32 bytes"),
         ("train", {"relay-parent": ["x" * 99] * 10**6}, r"relay-parent announces model \['xxx"),
-        ("evaluate", {"relay-bound": True}, "relay-bound .* a positive number"),
-        ("evaluate", {"relay-bound": 10**400}, "relay-bound .* a positive number"),
-        ("evaluate", {"relay-utility-key": "x" * 1001}, "above 1000 characters"),
-        ("evaluate", {"relay-bound": 0.0}, "relay-bound .* a positive number"),
-        ("evaluate", {"relay-bound": float("nan")}, "relay-bound .* a positive number"),
-        ("evaluate", {"relay-bound": "4"}, "relay-bound .* a positive number"),
-        ("evaluate", {"relay-rises": "no"}, "relay-rises .* true or false"),
-        ("evaluate", {"relay-hello": 7}, "relay-hello .* a text that is not empty"),
+        ("evaluate", {"relay-metric": True}, "relay-metric .* a text that is not empty"),
+        ("evaluate", {"relay-metric": "x" * 1001}, "above 1000 characters"),
+        ("evaluate", {"relay-hello": 7}, "relay-hello .* a hash"),
     ],
 )
 def test_terms_that_cannot_be_read_are_named(

@@ -18,23 +18,30 @@ from flower_relay.wire.arrays import arrays_in
 from flower_relay.wire.deltas import ENCODINGS, encode
 from flower_relay.wire.parcels import PARCEL, difference_to, parcel_of, steps_of, taken, whole
 from flower_relay.wire.statements import Hop, check
-from tests.test_mods import RUN, TRAIN, VOTE, a_node, ask, name_of, record, said, tiny_app, weights
+from tests.test_mods import (
+    CHAIN,
+    TRAIN,
+    VOTE,
+    a_node,
+    ask,
+    name_of,
+    record,
+    said,
+    tiny_app,
+    weights,
+)
 
 HASH, OTHER = name_of(1), name_of(2)
-FIELDS: dict[str, Any] = {
-    "relay-run": RUN,
+FIELDS: dict[str, Any] = CHAIN.told(3) | {
     "relay-parent": HASH,
     "relay-up": "exact",
-    "server-round": 3,
-    "relay-utility-key": "eval_loss",
-    "relay-bound": 4.0,
-    "relay-rises": False,
+    "relay-metric": "eval_loss",
     "relay-models": [HASH, OTHER],
     "relay-shown": [HASH, OTHER],
     "relay-arrays": "arrays",
-    "relay-hello": "fresh",
+    "relay-hello": OTHER,
     "relay-reveal": HASH,
-    "relay-commitment": OTHER,
+    "relay-links": b"",
 }
 ODD = st.one_of(
     st.sampled_from(
@@ -132,7 +139,7 @@ def visited(names: list[str], shown: list[str]) -> tuple[dict[str, Any], int]:
 def test_a_model_named_often_is_evaluated_once_and_not_beyond_256_names() -> None:
     answer, calls = visited([HASH, OTHER] * 100, [HASH] * 200)
     assert calls == 1
-    assert len(answer["utilities"]) == len(answer["signatures"]) == 200
+    assert len(answer["values"]) == len(answer["signatures"]) == 200
     with pytest.raises(RefusedError, match="a list of 1 to 256 hashes"):
         visited([HASH] * 4000, [HASH] * 4000)
     with pytest.raises(RefusedError, match="names 1 models and relay-shown 2"):
@@ -217,5 +224,5 @@ def test_every_shape_and_type_is_handed_on_under_the_name_that_is_signed(
     for name, array in result.items():
         assert arrays[name].shape == array.shape
         assert np.allclose(arrays[name], array, atol=1e-6)
-    hop = Hop(run=RUN, round=3, parent=parent, model=model_name(canonical_bytes(arrays)))
+    hop = Hop(at=CHAIN.moment(3), parent=parent, model=model_name(canonical_bytes(arrays)))
     assert check(said(reply)["public-key"], hop, said(reply)["signature"])

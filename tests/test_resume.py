@@ -40,6 +40,7 @@ from flower_relay.mechanism.blocks import (
 from flower_relay.node.mod import make_relay_mod
 from flower_relay.store import Arrays
 from tests.linear import client, genesis_model
+from tests.signers import OPERATOR
 
 ROOT = Path(__file__).parents[1]
 
@@ -58,6 +59,9 @@ class Fuse:
         self.passed += 1
         if self.passed - 1 == self.dies_at:
             raise Killed
+
+
+RUN_ID = "90" * 32
 
 
 class Disk:
@@ -87,7 +91,7 @@ class Disk:
                     del self._models[name]
                 fuse.burn()
 
-        self.chain, self.store = Chain(), Store()
+        self.chain, self.store = Chain(OPERATOR), Store()
 
 
 class LateGrid(InMemoryGrid):
@@ -134,7 +138,7 @@ def play(disk: Disk, world: World, **change: Any) -> RelayStrategy:
     nodes = options.pop("nodes", 9)
     app = with_mod if options.pop("mod", False) else client
     strategy = RelayStrategy(
-        chain=lambda: disk.chain, store=lambda: disk.store, resume=True, **options
+        chain=lambda: disk.chain, store=lambda: disk.store, resume=True, run_id=RUN_ID, **options
     )
     grid = LateGrid(disk, nodes, late, app)
     strategy.start(grid, genesis_model(), num_rounds=rounds, timeout=30)
@@ -244,7 +248,7 @@ def test_only_the_leg_under_way_is_trained_again() -> None:
 def resumed(disk: Disk, grid: InMemoryGrid, rounds: int = 4, **change: Any) -> RelayStrategy:
     options = {"seed": 1, "examiners": 4} | CHAIN | change
     strategy = RelayStrategy(
-        chain=lambda: disk.chain, store=lambda: disk.store, resume=True, **options
+        chain=lambda: disk.chain, store=lambda: disk.store, resume=True, run_id=RUN_ID, **options
     )
     strategy.start(grid, genesis_model(), num_rounds=rounds, timeout=30)
     return strategy
@@ -271,8 +275,8 @@ def test_the_past_has_no_times_and_the_present_has() -> None:
 
 def test_the_champion_is_evaluated_where_the_run_got_to_and_after_each_round() -> None:
     disk = interrupted(Commitment)
-    strategy = RelayStrategy(chain=lambda: disk.chain, store=lambda: disk.store, resume=True,
-                             seed=1, examiners=4, **CHAIN)  # fmt: skip
+    stored: dict[str, Any] = {"chain": lambda: disk.chain, "store": lambda: disk.store}
+    strategy = RelayStrategy(resume=True, run_id=RUN_ID, seed=1, examiners=4, **stored, **CHAIN)
     seen: dict[int, ArrayRecord] = {}
     result = strategy.start(
         LateGrid(disk, 9, 0),
@@ -316,7 +320,7 @@ def test_a_run_of_another_release_is_not_gone_on_with() -> None:
     assert isinstance(genesis, Genesis)
     settings = {**genesis.settings, "old_setting": 1}
     del settings["mint"]
-    disk.chain = MemoryChain()
+    disk.chain = MemoryChain(OPERATOR)
     for block in (replace(genesis, settings=settings), *later):
         disk.chain.append(block)
     with pytest.raises(LedgerVersionError, match="lacks mint, and holds old_setting"):
@@ -391,8 +395,8 @@ def test_a_missing_model_is_named_and_the_ledger_left_alone() -> None:
 
 def test_initial_arrays_of_another_shape_are_refused_and_of_other_values_are_not() -> None:
     disk = interrupted(Deposit)
-    strategy = RelayStrategy(chain=lambda: disk.chain, store=lambda: disk.store, resume=True,
-                             seed=1, examiners=4, **CHAIN)  # fmt: skip
+    stored: dict[str, Any] = {"chain": lambda: disk.chain, "store": lambda: disk.store}
+    strategy = RelayStrategy(resume=True, run_id=RUN_ID, seed=1, examiners=4, **stored, **CHAIN)
     wrong = ArrayRecord({"w": Array(np.zeros(3))})
     with pytest.raises(ConfigurationError, match=r"expected shape \(6,\), found \(3,\)"):
         strategy.start(LateGrid(disk, 9, 0), wrong)

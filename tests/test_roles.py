@@ -17,7 +17,7 @@ from flower_relay.mechanism.blocks import Admission, Block, Deposit, Genesis
 from flower_relay.mechanism.blocks import Testing as Examined
 from flower_relay.rules.roles import draw_trainers, next_on_probation
 from flower_relay.transport.adapter import stamp
-from tests.signers import OPTIONS, App, descending, found_in, verify
+from tests.signers import OPTIONS, App, Asking, descending, found_in, same_run, verify
 
 ROLES = {0: "examine", 1: "examine", 2: "train", 5: "train"}
 
@@ -37,7 +37,7 @@ def with_roles(roles: dict[int, str]) -> App:
 
 def play(keys: Path, roles: dict[int, str] = ROLES, **options: Any) -> RelayStrategy:
     grid = InMemoryGrid(with_roles(roles), 8, run_config={"relay-keys-dir": str(keys)})
-    strategy = RelayStrategy(**OPTIONS | options)
+    strategy = RelayStrategy(**OPTIONS | same_run() | options)
     rounds = options.get("budget", 8)
     strategy.start(grid, ArrayRecord({"w": Array(np.zeros(4))}), num_rounds=rounds, timeout=20)
     return strategy
@@ -125,7 +125,7 @@ def asked(kind: str, role: str, **config: Any) -> tuple[Message, Context]:
     content = RecordDict(
         {
             "arrays": ArrayRecord({"w": Array(np.zeros(4))}),
-            "config": ConfigRecord({"relay-run": "0" * 64, "server-round": 1} | config),
+            "config": ConfigRecord(Asking().grow().told(1) | config),
         }
     )
     context = Context(
@@ -138,7 +138,7 @@ def asked(kind: str, role: str, **config: Any) -> tuple[Message, Context]:
     return stamp(Message(content, 7, kind), "m"), context
 
 
-VOTE = {"relay-utility-key": "eval_loss", "relay-bound": 2.0, "relay-rises": False}
+VOTE = {"relay-metric": "eval_loss"}
 
 
 def test_a_node_refuses_what_it_does_not_do_whoever_asks() -> None:

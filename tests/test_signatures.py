@@ -24,15 +24,17 @@ from flower_relay.mechanism.blocks import (
     OpenedNonce,
 )
 from flower_relay.mechanism.blocks import Testing as Examined
-from flower_relay.wire.statements import Hop, Opening, nonce_hash, sign
+from flower_relay.wire.statements import Hop, Moment, Opening, nonce_hash, sign
 from tests.signers import (
     INVENTED,
     NODES,
     descending,
     first,
+    fixed_keys,
     found_in,
     genesis_of,
     key_of,
+    moment_in,
     play,
     sealed,
     verify,
@@ -53,14 +55,14 @@ def ledger(keys: Path) -> list[Block]:
 
 
 def forged_hop(
-    ledger: list[Block], forge: Callable[[HopClaim, str, int], HopClaim], number: int = 0
+    ledger: list[Block], forge: Callable[[HopClaim, Moment], HopClaim], number: int = 0
 ) -> tuple[int, list[Block]]:
     """The ledger up to a commitment, whose last hop the operator replaces."""
     at = first(Commitment, ledger, number)
     block = ledger[at]
     assert isinstance(block, Commitment)
     claims = block.lanes[0]
-    forged = forge(claims[-1], genesis_of(ledger)[1], block.round)
+    forged = forge(claims[-1], moment_in(ledger, at))
     return at, [*ledger[:at], replace(block, lanes=((*claims[:-1], forged),))]
 
 
@@ -74,16 +76,16 @@ def is_found_in_its_hop(at: int, blocks: list[Block]) -> bool:
 @pytest.mark.parametrize(
     "forge",
     [
-        lambda claim, run, round: replace(claim, model=INVENTED),
-        lambda claim, run, round: replace(claim, signature=None),
-        lambda claim, run, round: replace(claim, model=INVENTED, signature=None),
-        lambda claim, run, round: replace(claim, signature="00" * 64),
-        lambda claim, run, round: replace(claim, signature=str(claim.signature).upper()),
-        lambda claim, run, round: replace(claim, model=None, fault="timeout"),
+        lambda claim, at: replace(claim, model=INVENTED),
+        lambda claim, at: replace(claim, signature=None),
+        lambda claim, at: replace(claim, model=INVENTED, signature=None),
+        lambda claim, at: replace(claim, signature="00" * 64),
+        lambda claim, at: replace(claim, signature=str(claim.signature).upper()),
+        lambda claim, at: replace(claim, model=None, fault="timeout"),
     ],
 )
 def test_an_invented_hop_is_found(
-    ledger: list[Block], forge: Callable[[HopClaim, str, int], HopClaim]
+    ledger: list[Block], forge: Callable[[HopClaim, Moment], HopClaim]
 ) -> None:
     assert is_found_in_its_hop(*forged_hop(ledger, forge))
 
@@ -91,22 +93,32 @@ def test_an_invented_hop_is_found(
 def test_a_hop_signed_by_somebody_else_is_found(ledger: list[Block]) -> None:
     stranger = Ed25519PrivateKey.generate()
 
-    def forge(claim: HopClaim, run: str, round: int) -> HopClaim:
-        hop = Hop(run=run, round=round, parent=claim.base, model=INVENTED)
+    def forge(claim: HopClaim, at: Moment) -> HopClaim:
+        hop = Hop(at=at, parent=claim.base, model=INVENTED)
         return replace(claim, model=INVENTED, signature=sign(stranger, hop))
 
     assert is_found_in_its_hop(*forged_hop(ledger, forge))
 
 
-@pytest.mark.parametrize("change", [{"round": 1}, {"run": "0" * 64}, {"parent": INVENTED}, {}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"round": 1},
+        {"run": "0" * 64},
+        {"operator": "0" * 64},
+        {"head": "0" * 64},
+        {"parent": INVENTED},
+        {},
+    ],
+)
 def test_a_signature_from_another_round_run_or_base_is_found(
     ledger: list[Block], keys: Path, change: dict[str, Any]
 ) -> None:
-    def forge(claim: HopClaim, run: str, round: int) -> HopClaim:
-        assert claim.model is not None and round == 2
-        hop = Hop(run=run, round=round, parent=claim.base, model=claim.model)
-        own = key_of(claim.trainer, ledger, keys)
-        return replace(claim, signature=sign(own, replace(hop, **change)))
+    def forge(claim: HopClaim, at: Moment) -> HopClaim:
+        assert claim.model is not None and at.round == 2
+        moment = replace(at, **{k: v for k, v in change.items() if k != "parent"})
+        hop = Hop(at=moment, parent=change.get("parent", claim.base), model=claim.model)
+        return replace(claim, signature=sign(key_of(claim.trainer, ledger, keys), hop))
 
     at, blocks = forged_hop(ledger, forge, number=1)
     if change:
@@ -131,7 +143,6 @@ def with_cell(rows: tuple[tuple[Any, ...], ...], value: Any) -> tuple[tuple[Any,
 @pytest.mark.parametrize(
     "forge",
     [
-        lambda block: replace(block, utilities=with_cell(block.utilities, 0.9)),
         lambda block: replace(block, utilities=with_cell(block.utilities, None)),
         lambda block: replace(block, signatures=with_cell(block.signatures, None)),
         lambda block: replace(
@@ -148,6 +159,26 @@ def test_a_vote_changed_dropped_or_exchanged_is_found(
 ) -> None:
     at, blocks = forged_testing(ledger, forge)
     assert found_in(blocks) == (at, "testing.signatures[0][0]")
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"utilities": 0.9}, "testing.utilities[0][0]"),
+        ({"values": 0.9}, "testing.signatures[0][0]"),
+        ({"cases": 7}, "testing.signatures[0][0]"),
+        ({"values": 0.9, "signatures": None, "utilities": None}, "testing.values[0][0]"),
+    ],
+)
+def test_a_utility_that_does_not_follow_from_the_signed_value_is_found(
+    ledger: list[Block], change: dict[str, Any], field: str
+) -> None:
+    def forge(block: Examined) -> Examined:
+        rows = {name: with_cell(getattr(block, name), value) for name, value in change.items()}
+        return replace(block, **rows)
+
+    at, blocks = forged_testing(ledger, forge)
+    assert found_in(blocks) == (at, field)
 
 
 @pytest.mark.parametrize(
@@ -172,8 +203,8 @@ def test_a_vote_for_an_examiner_who_gave_none_is_found(keys: Path) -> None:
 
     def app(message: Message, context: Context) -> Message:
         reply = deaf(message, context)
-        if context.node_config["partition-id"] == 2 and "utilities" in reply.content["relay"]:
-            del reply.content["relay"]["utilities"], reply.content["relay"]["signatures"]
+        if context.node_config["partition-id"] == 2 and "values" in reply.content["relay"]:
+            del reply.content["relay"]["values"], reply.content["relay"]["signatures"]
         return reply
 
     blocks = list(play(app, keys, rounds=2, examiners=NODES).chain)
@@ -213,7 +244,7 @@ def swapped_in_both(
     hashes = (NonceHash(participant=who, hash=nonce_hash(nonce)), *committed.nonce_hashes[1:])
     forged = replace(committed, nonce_hashes=hashes)
     head = sealed([*ledger[:at], forged])[-1].hash
-    opening = Opening(run=genesis_of(ledger)[1], commitment=head, nonce=nonce.hex())
+    opening = Opening(at=replace(moment_in(ledger, at), head=head), nonce=nonce.hex())
     own = OpenedNonce(participant=who, nonce=nonce.hex(), signature=sign_opening(who, opening))
     return at + 1, [*ledger[:at], forged, replace(tested, nonces=(own,))]
 
@@ -224,7 +255,9 @@ def test_a_nonce_of_the_operators_own_is_found(ledger: list[Block], keys: Path) 
     assert found_in(blocks) == (at, "testing.nonces[0].signature")
 
     def for_another_block(who: int, opening: Opening) -> str:
-        return sign(key_of(who, ledger, keys), replace(opening, commitment=INVENTED))
+        return sign(
+            key_of(who, ledger, keys), replace(opening, at=replace(opening.at, head=INVENTED))
+        )
 
     at, blocks = swapped_in_both(ledger, for_another_block)
     assert found_in(blocks) == (at, "testing.nonces[0].signature")
@@ -309,9 +342,7 @@ def test_only_nonces_that_were_committed_are_opened(
 
 def test_only_who_signs_can_be_blamed_for_not_signing(keys: Path) -> None:
     blocks = list(play(descending(()), keys, rounds=1).chain)
-    at, forged = forged_hop(
-        blocks, lambda claim, run, round: replace(claim, model=None, fault="unsigned")
-    )
+    at, forged = forged_hop(blocks, lambda claim, at: replace(claim, model=None, fault="unsigned"))
     assert is_found_in_its_hop(at, forged)
 
 
@@ -321,3 +352,28 @@ def test_the_genesis_block_holds_no_utility_that_its_participant_would_have_sign
     genesis, _ = genesis_of(ledger)
     forged = replace(genesis, utilities=(0.5, *genesis.utilities[1:]))
     assert found_in([forged]) == (0, "genesis.utilities[0]")
+
+
+def test_a_hop_of_another_run_with_the_same_settings_and_founders_is_found(
+    ledger: list[Block], tmp_path: Path
+) -> None:
+    one, other = (
+        list(play(descending(), fixed_keys(folder, NODES)).chain)
+        for folder in (tmp_path / "a", tmp_path / "b")
+    )
+    assert genesis_of(one)[0].participants == genesis_of(other)[0].participants
+    at = first(Commitment, one)
+    taken, own = one[at], other[at]
+    assert isinstance(taken, Commitment) and isinstance(own, Commitment)
+    assert found_in([*other[:at], replace(own, lanes=taken.lanes)]) == (
+        at, "commitment.lanes[0][0].signature",
+    )  # fmt: skip
+
+
+def test_a_ledger_under_a_key_of_small_order_is_found(ledger: list[Block]) -> None:
+    genesis, _ = genesis_of(ledger)
+    neutral = (1).to_bytes(32, "little").hex()
+    names = (f"key:{neutral}", *genesis.participants[1:])
+    assert found_in([replace(genesis, participants=names)]) == (0, "genesis.participants[0]")
+    problems = verify([replace(genesis, operator=neutral)]).problems
+    assert "genesis.operator" in {problem.field for problem in problems}

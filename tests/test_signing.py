@@ -22,15 +22,18 @@ from flower_relay.mechanism.testing import decide_tests
 from flower_relay.node.keys import load_or_create
 from flower_relay.node.mod import relay_mod
 from flower_relay.store import MemoryStore
-from flower_relay.wire.statements import Hop, Opening, Vote, attests, public_hex, sign
+from flower_relay.wire.statements import Hop, Moment, Opening, Vote, attests, public_hex, sign
 from tests.signers import (
     INVENTED,
     NODES,
+    OPERATOR,
     App,
     descending,
     first,
+    fixed_keys,
     found_in,
     genesis_of,
+    moment_in,
     play,
     sealed,
     verify,
@@ -120,8 +123,11 @@ def test_some_may_sign_and_others_not(keys: Path) -> None:
     assert verdict.draws_with_nonces > 0
 
 
-def test_with_stable_keys_and_no_nonces_a_run_repeats_byte_for_byte(keys: Path) -> None:
-    runs = [play(descending(), keys, nonces=0) for _ in range(2)]
+def test_with_stable_keys_and_no_nonces_a_run_repeats_byte_for_byte(tmp_path: Path) -> None:
+    runs = [
+        play(descending(), fixed_keys(tmp_path / name, NODES), nonces=0, run_id="5a" * 32)
+        for name in "ab"
+    ]
     assert runs[0].chain.head == runs[1].chain.head
     verdict = verify(runs[0].chain)
     assert verdict.ok and verdict.draws_without == 4 and verdict.hops_attested == 0
@@ -149,8 +155,8 @@ def test_nobody_gets_a_signed_vote_that_it_had_not_cast(keys: Path) -> None:
     def app(message: Message, context: Context) -> Message:
         reply = spoilt(message, context)
         said = reply.content.get("relay")
-        if context.node_config["partition-id"] == 2 and said and "utilities" in said:
-            del said["utilities"]
+        if context.node_config["partition-id"] == 2 and said and "values" in said:
+            del said["values"]
         return reply
 
     at, blocks, tested = leg_that_failed(app, keys, silent=True, examiners=NODES)
@@ -241,10 +247,10 @@ def test_who_is_in_debt_signs_what_it_handed_in(
 ) -> None:
     blocks, _ = indebted
     at, place, claim = hops_with_sent(blocks)[0]
-    genesis, run = genesis_of(blocks)
+    genesis, _ = genesis_of(blocks)
     name, commitment = genesis.participants[claim.trainer], blocks[at]
     assert isinstance(commitment, Commitment) and claim.sent and claim.signature
-    hop = Hop(run=run, round=commitment.round, parent=claim.base, model=claim.sent)
+    hop = Hop(at=moment_in(blocks, at), parent=claim.base, model=claim.sent)
     assert attests(name, hop, claim.signature)
     for forged, field in (
         (replace(claim, sent=INVENTED), "signature"),
@@ -336,8 +342,8 @@ def test_a_hop_without_its_trainers_signature_is_at_fault_like_an_error(keys: Pa
 
 def test_a_vote_without_its_examiners_signature_does_not_count(keys: Path) -> None:
     def change(said: ConfigRecord, message: Message) -> None:
-        if "utilities" in said:
-            said["utilities"] = [0.99] * len(said["utilities"])
+        if "values" in said:
+            said["values"] = [0.01] * len(said["values"])
 
     strategy = play(altered(change), keys, examiners=NODES)
     mine = participant_name(public_hex(load_or_create(keys / "participant-2.key")))
@@ -381,9 +387,7 @@ def test_who_opens_another_nonce_than_it_committed_is_left_out(keys: Path) -> No
     def change(said: ConfigRecord, message: Message) -> None:
         config = message.content["config"]
         if "relay-reveal" in config:
-            opening = Opening(
-                run=config["relay-run"], commitment=config["relay-commitment"], nonce="11" * 32
-            )
+            opening = Opening(at=at_of(config), nonce="11" * 32)
             said.update({"nonce": opening.nonce, "signature": sign(own, opening)})
 
     verdict = verify(play(altered(change), keys, rounds=6, nonces=NODES).chain)
@@ -391,22 +395,44 @@ def test_who_opens_another_nonce_than_it_committed_is_left_out(keys: Path) -> No
     assert verdict.nonces_withheld > 0
 
 
-@pytest.mark.parametrize("utility", [7.0, -0.1])
-def test_a_signed_utility_beyond_its_bounds_does_not_count(keys: Path, utility: float) -> None:
+@pytest.mark.parametrize("value", [7e200, -0.1, float("nan"), float("-inf")])
+def test_a_signed_value_counts_as_the_ledger_bounds_it(keys: Path, value: float) -> None:
     own = load_or_create(keys / "participant-2.key")
 
     def change(said: ConfigRecord, message: Message) -> None:
         config = message.content["config"]
-        if "utilities" in said:
+        if "values" in said:
+            stated = value if abs(value) < float("inf") else None
             votes = [
-                Vote(run=config["relay-run"], model=model, shown=shown, utility=utility)
+                Vote(
+                    at=at_of(config), model=model, shown=shown, metric="eval_loss", value=stated,
+                    error=None, cases=5,
+                )
                 for model, shown in zip(config["relay-models"], config["relay-shown"], strict=True)
-            ]
-            said["utilities"] = [utility] * len(votes)
+            ]  # fmt: skip
+            said["values"] = [value] * len(votes)
             said["signatures"] = [sign(own, vote) for vote in votes]
 
-    verdict = verify(play(altered(change), keys, examiners=NODES).chain)
+    strategy = play(altered(change), keys, examiners=NODES)
+    verdict = verify(strategy.chain)
     assert verdict.ok, verdict.first_problem
+    mine = participant_name(public_hex(own))
+    index = genesis_of(list(strategy.chain))[0].participants.index(mine)
+    cast = {
+        row[block.committee.index(index)]
+        for block in strategy.chain
+        if isinstance(block, Examined) and index in block.committee
+        for row in block.utilities
+    }
+    assert cast == {1.0 if value == -0.1 else 0.0}
+
+
+def at_of(config: ConfigRecord) -> Moment:
+    """The moment that a message speaks of."""
+    return Moment(
+        operator=str(config["relay-operator"]), run=str(config["relay-run"]),
+        round=int(config["relay-round"]), head=str(config["relay-head"]),
+    )  # fmt: skip
 
 
 def test_where_nothing_is_tested_no_nonce_is_asked_for(keys: Path) -> None:
@@ -460,7 +486,7 @@ class MortalChain(MemoryChain):
 
 @pytest.mark.parametrize("length", range(1, 11))
 def test_a_run_in_which_participants_sign_goes_on_after_any_block(keys: Path, length: int) -> None:
-    chain, store = MortalChain(), MemoryStore()
+    chain, store = MortalChain(OPERATOR), MemoryStore()
     options = {"chain": lambda: chain, "store": lambda: store, "resume": True}
     chain.length = length
     with pytest.raises(Crash):

@@ -1,36 +1,52 @@
-"""A statement is one participant's, says one thing, and is spelled in one way."""
+"""A statement is one signer's, says one thing, and is spelled in one way."""
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import asdict
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower_relay.mechanism.identity import key_of, participant_name, short_name
+from flower_relay.ledger.keys import verify_signature
+from flower_relay.mechanism.identity import is_public_key, key_of, participant_name, short_name
 from flower_relay.wire.statements import (
+    Head,
     Hello,
     Hop,
+    Moment,
     Opening,
     Statement,
     Vote,
     attests,
     check,
+    node_hash,
     public_hex,
     sign,
     signed_bytes,
 )
 
-RUN = "a1" * 32
-
+MOMENTS = st.builds(Moment, operator=st.text(), run=st.text(), round=st.integers(0), head=st.text())
+NUMBERS = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 STATEMENTS: st.SearchStrategy[Statement] = st.one_of(
-    st.builds(Hello, run=st.text(), challenge=st.text()),
-    st.builds(Hop, run=st.text(), round=st.integers(0), parent=st.text(), model=st.text()),
-    st.builds(Vote, run=st.text(), model=st.text(), shown=st.text(), utility=st.floats(0, 1)),
-    st.builds(Opening, run=st.text(), commitment=st.text(), nonce=st.text()),
+    st.builds(Head, operator=st.text(), run=st.text(), height=st.integers(0), head=st.text()),
+    st.builds(Hello, operator=st.text(), run=st.text(), challenge=st.text(), node=st.text()),
+    st.builds(Hop, at=MOMENTS, parent=st.text(), model=st.text()),
+    st.builds(
+        Vote,
+        at=MOMENTS,
+        model=st.text(),
+        shown=st.text(),
+        metric=st.text(),
+        value=NUMBERS,
+        error=NUMBERS,
+        cases=st.none() | st.integers(0),
+    ),
+    st.builds(Opening, at=MOMENTS, nonce=st.text()),
 )
 KEY, OTHER_KEY = (Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in (1, 2))
+HELLO = Hello(operator="o", run="r", challenge="x", node="n")
 
 
 @given(signed=STATEMENTS, shown=STATEMENTS)
@@ -45,31 +61,63 @@ def test_a_signature_holds_for_one_statement_and_one_key_only(
 
 
 def test_a_signature_has_one_spelling() -> None:
-    hello = Hello(run=RUN, challenge="x")
-    public, signature = public_hex(KEY), sign(KEY, hello)
-    assert check(public, hello, signature)
+    public, signature = public_hex(KEY), sign(KEY, HELLO)
+    assert check(public, HELLO, signature)
     for other in (signature.upper(), f" {signature}", signature[:-2], "", "no hex", "ü"):
-        assert not check(public, hello, other)
+        assert not check(public, HELLO, other)
     for other in (public.upper(), public[:-2], "", "no hex"):
-        assert not check(other, hello, signature)
+        assert not check(other, HELLO, signature)
 
 
 def test_every_field_of_a_statement_is_signed() -> None:
-    hop = Hop(run="r", round=1, parent="p", model="m")
+    at = Moment(operator="o", run="r", round=1, head="h")
+    hop = Hop(at=at, parent="p", model="m")
     assert signed_bytes(hop) == (
-        b"flower_relay participant statement 1\n"
-        b'{"kind":"hop","model":"m","parent":"p","round":1,"run":"r"}'
+        b"flower_relay statement 2\n"
+        b'{"at":{"head":"h","operator":"o","round":1,"run":"r"},'
+        b'"kind":"hop","model":"m","parent":"p"}'
     )
-    for kind in (Hello, Hop, Vote, Opening):
-        assert "run" in {field.name for field in fields(kind)}
+
+
+@given(statement=STATEMENTS)
+def test_a_statement_names_operator_and_run(statement: Statement) -> None:
+    stated = asdict(statement)
+    assert {"operator", "run"} <= stated.get("at", stated).keys()
+
+
+def test_a_nodes_id_is_salted_by_the_challenge() -> None:
+    assert len({node_hash(challenge, node) for challenge in "ab" for node in (1, 2)}) == 4
+
+
+PRIME = 2**255 - 19
+EIGHTH = int.from_bytes(
+    bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "little"
+)
+SMALL = [
+    (second + sign * 2**255).to_bytes(32, "little").hex()
+    for second in (0, 1, PRIME - 1, PRIME, PRIME + 1, EIGHTH, PRIME - EIGHTH)
+    for sign in (0, 1)
+]
+
+
+@pytest.mark.parametrize("public", SMALL)
+def test_a_key_of_small_order_signs_nothing(public: str) -> None:
+    universal = (1).to_bytes(32, "little").hex() + "00" * 32
+    assert not is_public_key(public)
+    for number in range(64):
+        hello = Hello(operator="o", run=str(number), challenge="x", node="n")
+        assert not check(public, hello, universal)
+        assert not verify_signature(public, str(number).encode(), universal)
+    assert key_of(participant_name(public)) is None
 
 
 def test_a_participant_is_called_by_its_key_and_shown_by_eight_digits_of_it() -> None:
-    name = participant_name("1a2b3c4d" + "0" * 56)
-    assert name == "key:1a2b3c4d" + "0" * 56
-    assert key_of(name) == "1a2b3c4d" + "0" * 56
-    assert short_name(name) == "key:1a2b3c4d"
+    public = public_hex(KEY)
+    name = participant_name(public)
+    assert name == f"key:{public}"
+    assert key_of(name) == public
+    assert short_name(name) == f"key:{public[:8]}"
     for other in ("partition-id-3", "key:", "key:1a2b3c4d", name + "0", name.upper(), name[4:]):
         assert key_of(other) is None
         assert short_name(other) == other
-        assert not attests(other, Hello(run=RUN, challenge="x"), "")
+        assert not attests(other, HELLO, "")

@@ -20,7 +20,7 @@ from flower_relay.node.mod import make_relay_mod, relay_mod
 from flower_relay.store import MemoryStore
 from flower_relay.wire.deltas import decode, encode
 from flower_relay.wire.parcels import PARCEL, steps_of
-from tests.signers import NODES, OPTIONS, descending, found_in, play, verify
+from tests.signers import NODES, OPTIONS, Asking, descending, found_in, play, same_run, verify
 
 App = Callable[[Message, Context], Message]
 SILENT_MOD = make_relay_mod(lasting_keys_only=True)
@@ -42,7 +42,7 @@ def relayed(
     if forgets:
         for context in grid._contexts.values():
             context.node_config["relay-cache-bytes"] = 0
-    strategy = RelayStrategy(store=lambda: store, **OPTIONS | options)
+    strategy = RelayStrategy(store=lambda: store, **OPTIONS | same_run() | options)
     start = ArrayRecord({"w": Array(np.linspace(-1, 0.5, WIDTH))})
     strategy.start(grid, start, num_rounds=rounds, timeout=20)
     return strategy, store
@@ -191,7 +191,7 @@ def test_a_rounded_hop_is_its_base_plus_the_rounded_change_and_nothing_gets_lost
     node = Context(1, 1, {"partition-id": 0}, RecordDict(), {})
     total = np.zeros(WIDTH)
     for _ in range(20):
-        config = ConfigRecord({"relay-run": "a1" * 32, "server-round": 1, "relay-up": encoding})
+        config = ConfigRecord(Asking().grow().told(1) | {"relay-up": encoding})
         content = {"arrays": ArrayRecord({"w": Array(start["w"])}), "config": config}
         message = Message(RecordDict(content), 1, "train")
         [step] = steps_of(SILENT_MOD(message, node, app).content[PARCEL])
@@ -211,7 +211,7 @@ def test_a_change_that_rounding_would_lose_is_handed_on_exactly(
         content = RecordDict({"arrays": ArrayRecord({"w": Array(np.full(WIDTH, change))})})
         return Message(content, reply_to=message)
 
-    config = ConfigRecord({"relay-run": "a1" * 32, "server-round": 1, "relay-up": encoding})
+    config = ConfigRecord(Asking().grow().told(1) | {"relay-up": encoding})
     start = {"w": np.zeros(WIDTH)}
     content = RecordDict({"arrays": ArrayRecord({"w": Array(start["w"])}), "config": config})
     node = Context(1, 1, {"partition-id": 0}, RecordDict(), {})

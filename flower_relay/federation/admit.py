@@ -32,6 +32,7 @@ from ..wire.replies import (
     name_from_key,
     nonces_told,
     number_in,
+    refusal_told,
     role_told,
     seen_told,
 )
@@ -70,7 +71,7 @@ class Challenge:
 
     def terms(self, round: int, nodes: Sequence[int]) -> Terms:
         """Asks who is there; a ClientApp without the mod takes no notice."""
-        return {"relay-hello": self.text} | self.heads.terms(round, nodes)
+        return {"relay-hello": self.text} | self.heads.terms(round, nodes, greets=True)
 
 
 def wait_for_nodes(grid: Grid, least: int, timeout: float) -> list[int]:
@@ -201,6 +202,7 @@ def _answer(node: int, arrival: Arrival, settings: RelaySettings, hello: Challen
         holds=holds_told(message),
         seen=seen_told(message),
         found=tuple(metrics),
+        trouble=refusal_told(message) or "",
         unfit=None if signs or said is None else said.unfit,
     )
 

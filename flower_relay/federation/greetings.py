@@ -31,7 +31,7 @@ class Answer:
     metric: float | None
     nonce: str | None
     holds: tuple[str, ...] | None
-    seen: int | None
+    seen: int | None = None
     found: tuple[str, ...]
     unfit: str | None = None
     trouble: str = ""

@@ -53,12 +53,19 @@ class Heads:
         """What a participant says now, it says at this moment."""
         return Moment(operator=self.key.public, run=self.run, round=round, head=self.head)
 
-    def terms(self, round: int, nodes: Sequence[int]) -> Terms:
-        """What messages to some nodes hold about the chain; one text for all of them."""
+    def terms(self, round: int, nodes: Sequence[int], *, greets: bool = False) -> Terms:
+        """What messages to some nodes hold about the chain; one text for all of them.
+
+        Parameters
+        ----------
+        greets : bool
+            Whether it is a greeting: who is greeted may have seen any head, or none.
+        """
         height = len(self._links)
         head = Head(operator=self.key.public, run=self.run, height=height, head=self.head)
         if self._signed[0] != self.head:
             self._signed = (self.head, self.key.sign(signed_bytes(head)))
-        from_height = min((self._seen.get(node, height) for node in nodes), default=height)
+        seen = [0 if greets else self._seen.get(node, height) for node in nodes]
+        from_height = min(seen, default=height)
         links = self._links[max(from_height, height - MOST_LINKS) :]
         return head_terms(head, self._signed[1], round, links)

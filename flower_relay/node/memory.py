@@ -33,7 +33,7 @@ _MOST_RUNS = 64
 _MOST_VOTES = 1024
 """Models that are voted on in a round; a test of the longest leg is of some twenty."""
 
-_MOST_SAID = 4096
+_MOST_SAID = 512
 """Models of which is known what was measured, so that nobody hears of two values."""
 
 _MOST_NONCES = 32

@@ -7,22 +7,29 @@ signs what leaves the node. To a server that does not speak relay it does nothin
 What a relay's server asks for is in the message's config, and what the mod says is in the
 reply's ConfigRecord `relay`:
 
-=====================  =====================================================================
-`relay-run`            the hash of the run's genesis block, and before that of its first model;
-                       without it nothing is done
-`relay-hello`          a challenge; answered by `hello-signature`
-`relay-parent`         train: the model's hash, which the received arrays must have
-`relay-up`             train: how the result's difference to that model may be sent back
-`server-round`         train: the round; answered by `signature` under (round, parent, model)
-`relay-utility-key`,   evaluate: the metric that votes, the largest value that counts, and
-`relay-bound`,         whether larger is better; answered by `utility` and `signature` under
-`relay-rises`          (model, utility)
-`relay-reveal`,        evaluate, without a model: open the nonce of this hash for this
-`relay-commitment`     commitment block; answered by `nonce` and `signature`
-`relay-models`,        evaluate, with a parcel: the models that are asked about, and the likeness
-`relay-shown`          of each that is evaluated; answered by `utilities` and `signatures`, and by
-                       `failed`, what the ClientApp raised, where it did
-=====================  =====================================================================
+=======================  ===================================================================
+`relay-run`,             the number of the run, without which nothing is done; the operator's key,
+`relay-operator`,        the round, how many blocks the chain has and the hash of the last, and
+`relay-round`,           the operator's signature under these; everything that is signed names
+`relay-height`,          run, operator, round and head
+`relay-head`,
+`relay-head-signature`
+`relay-links`            how the chain grew since the node last saw it (`wire.heads`)
+`relay-hello`            a challenge; answered by `hello-signature`
+`relay-parent`           train: the model's hash, which the received arrays must have
+`relay-up`               train: how the result's difference to that model may be sent back;
+                         answered by `signature` under (parent, model)
+`relay-metric`           evaluate: the metric that votes; answered by `voted`, `values`, `errors`,
+                         `cases` and `signatures`, one a model
+`relay-reveal`           evaluate, without a model: open the nonce of this hash for the head;
+                         answered by `nonce` and `signature`
+`relay-models`,          evaluate, with a parcel: the models that are asked about, and the likeness
+`relay-shown`            of each that is evaluated; answered as above, and by `failed`, what the
+                         ClientApp raised, where it did
+=======================  ===================================================================
+
+A node that signs has a memory (`node.memory`): it signs nothing that contradicts what it signed or
+was shown before. Its reply then says why, as `refused`.
 
 Instead of its arrays a message may hold a parcel (`flower_relay.wire.parcels`); `relay-arrays` is
 then the key under which the ClientApp finds them. Every reply but an opening says which
