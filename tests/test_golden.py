@@ -31,7 +31,7 @@ HEADS = {
     "fan-out": "eec842964399bdb854eedc4d33ab2efd1622340ed822b9af65ad49045109ce12",
     "fan-out royalty": "71ca2d4fb2e2a4bbd671db7e106fd592932cd2fe4a1c4f2dabe84f9d47d5eb61",
     "untested": "b4987cd320d7ba264002f2af96fd168d4150e6d7ac7bbd115a799feb74604279",
-    "signed": "dc9621eba99543a6f55a476d02d62fb619b47f808ca3f9d8834c46d7c0df080b",
+    "signed": "e8f82924ce52fa4df5c3c9c328ff650fb532fd9410a90cacb8d84e789e9b3aef",
 }
 
 
