@@ -275,8 +275,8 @@ def test_the_past_has_no_times_and_the_present_has() -> None:
 
 def test_the_champion_is_evaluated_where_the_run_got_to_and_after_each_round() -> None:
     disk = interrupted(Commitment)
-    strategy = RelayStrategy(chain=lambda: disk.chain, store=lambda: disk.store, resume=True, run_id=RUN_ID,
-                             seed=1, examiners=4, **CHAIN)  # fmt: skip
+    strategy = RelayStrategy(chain=lambda: disk.chain, store=lambda: disk.store, resume=True,
+                             run_id=RUN_ID, seed=1, examiners=4, **CHAIN)  # fmt: skip
     seen: dict[int, ArrayRecord] = {}
     result = strategy.start(
         LateGrid(disk, 9, 0),
@@ -395,8 +395,8 @@ def test_a_missing_model_is_named_and_the_ledger_left_alone() -> None:
 
 def test_initial_arrays_of_another_shape_are_refused_and_of_other_values_are_not() -> None:
     disk = interrupted(Deposit)
-    strategy = RelayStrategy(chain=lambda: disk.chain, store=lambda: disk.store, resume=True, run_id=RUN_ID,
-                             seed=1, examiners=4, **CHAIN)  # fmt: skip
+    strategy = RelayStrategy(chain=lambda: disk.chain, store=lambda: disk.store, resume=True,
+                             run_id=RUN_ID, seed=1, examiners=4, **CHAIN)  # fmt: skip
     wrong = ArrayRecord({"w": Array(np.zeros(3))})
     with pytest.raises(ConfigurationError, match=r"expected shape \(6,\), found \(3,\)"):
         strategy.start(LateGrid(disk, 9, 0), wrong)
