@@ -101,8 +101,9 @@ def test_a_node_on_windows_makes_its_key_and_keeps_models(links: str, tmp_path: 
         "folder = sys.argv[1]\n"
         "where = dict(relay_key=folder + '/keys/my.key', relay_cache_dir=folder + '/cache/a')\n"
         "node = a_node(**where)\n"
-        "for value in (1, 2, 2):\n"
-        "    reply = said(ask(tiny_app(), node, 'train', TRAIN, weights(value)))\n"
+        "for number, value in enumerate((1, 2, 2), start=3):\n"
+        "    asked = CHAIN.told(number)\n"
+        "    reply = said(ask(tiny_app(), node, 'train', asked, weights(value)))\n"
         "    print(reply['public-key'], reply['holds'].count(',') + 1)\n"
         "from flower_relay.durable import write_whole\n"
         "from pathlib import Path\n"
@@ -115,4 +116,5 @@ def test_a_node_on_windows_makes_its_key_and_keeps_models(links: str, tmp_path: 
     keys, held = zip(*(line.split() for line in found.stdout.splitlines()), strict=True)
     assert len(set(keys)) == 1 and held == ("1", "2", "2")
     assert (tmp_path / "file").read_bytes() == b"other"
-    assert [path.name for path in (tmp_path / "keys").iterdir()] == ["my.key"]
+    names = sorted(path.name for path in (tmp_path / "keys").iterdir())
+    assert names == ["my.key", "my.memory", "my.result"]
