@@ -196,11 +196,11 @@ def forgeries(
     resigned = list(sealed(blocks, other))
     return {
         "reward raised, own key: the replay": _names_payment(verify_run(paid[own])),
-        "reward raised, other key: the replay": _names_payment(verify_run(paid[other])),
+        "reward raised, other key: the genesis block": not verify_run(paid[other]).ok,
         "reward raised, other key: the pinned key": not verify_run(
             paid[other], trust=own.public
         ).ok,
-        "votes raised and all decided anew, other key: nothing but the blocks": verify_run(
+        "votes raised and all decided anew, other key: the genesis block": not verify_run(
             rewritten[other]
         ).ok,
         "the same: the pinned key": not verify_run(rewritten[other], trust=own.public).ok,

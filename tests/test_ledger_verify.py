@@ -110,7 +110,7 @@ def test_averages_whose_parents_are_there_are_made_again(tmp_path: Path, own: Op
         def keep_only(self, names: Any) -> None:
             pass
 
-    chain, options = MemoryChain(), {"lanes": 2, "lanes_meet": "average", "max_leg": 1}
+    chain, options = MemoryChain(own), {"lanes": 2, "lanes_meet": "average", "max_leg": 1}
     strategy = RelayStrategy(
         chain=lambda: chain, store=lambda: Hoard(tmp_path), examiners=3, first_debt=0.0, **options
     )
@@ -139,7 +139,7 @@ def test_what_audits_are_measured_by_is_made_again(tmp_path: Path, own: Operator
         def keep_only(self, names: Any) -> None:
             pass
 
-    chain = MemoryChain()
+    chain = MemoryChain(own)
     strategy = RelayStrategy(
         chain=lambda: chain, store=lambda: Hoard(tmp_path), examiners=3, first_debt=0.0
     )

@@ -28,7 +28,7 @@ def test_a_node_with_a_key_file_is_the_same_participant_in_every_run(tmp_path: P
     path = tmp_path / "new" / "my.key"
     first = signer(a_node(relay_key=str(path)))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert [file.name for file in path.parent.iterdir()] == ["my.key"]
+    assert [file.name for file in path.parent.glob("*.key")] == ["my.key"]
     assert signer(a_node(relay_key=str(path))) == first == public_hex(load_or_create(path))
 
 
@@ -36,7 +36,7 @@ def test_simulated_nodes_keep_a_key_for_each_partition(tmp_path: Path) -> None:
     run = {"relay-keys-dir": str(tmp_path)}
     keys = [signer(a_node(run, partition_id=n)) for n in (0, 1, 0)]
     assert keys[0] == keys[2] != keys[1]
-    assert sorted(file.name for file in tmp_path.iterdir()) == [
+    assert sorted(file.name for file in tmp_path.glob("*.key")) == [
         "participant-0.key",
         "participant-1.key",
     ]

@@ -12,6 +12,7 @@ from flwr.app import Message
 from clients.client_app import app as lineup_app
 from flower_relay import InMemoryGrid, RelayStrategy
 from flower_relay.transport.proxies import patiently
+from tests.signers import same_run
 from tests.worlds import CONFIG, CountingGrid, first_model
 
 OWN = {"utility_key": "eval_bounded_loss", "seed": 3, "budget": 8, "max_leg": 2}
@@ -70,7 +71,7 @@ class Doubling(InMemoryGrid):
 
 
 def played(grid: InMemoryGrid) -> RelayStrategy:
-    strategy = RelayStrategy(**OWN)
+    strategy = RelayStrategy(**OWN, **same_run())
     strategy.start(grid, first_model(), num_rounds=8, timeout=60)
     return strategy
 
@@ -126,7 +127,7 @@ class Emptied(CountingGrid):
 
 
 def test_where_everybody_is_gone_at_once_their_return_is_waited_for() -> None:
-    strategy = RelayStrategy(**OWN)
+    strategy = RelayStrategy(**OWN, **same_run())
     grid = Emptied(lineup_app, 6, run_config=CONFIG)
     strategy.start(grid, first_model(), num_rounds=20, timeout=30)
     assert len(strategy.record.hops) == OWN["budget"]
@@ -143,7 +144,7 @@ def test_who_comes_back_under_another_node_id_is_the_same_participant() -> None:
                 return super().get_node_ids()
             return nodes
 
-    strategy = RelayStrategy(**OWN)
+    strategy = RelayStrategy(**OWN, **same_run())
     grid = Restarted(lineup_app, 6, run_config=CONFIG)
     strategy.start(grid, first_model(), num_rounds=20, timeout=30)
     assert len(strategy.record.hops) == OWN["budget"]
@@ -155,7 +156,7 @@ def test_but_not_for_longer_than_the_timeout() -> None:
         def get_node_ids(self) -> Iterable[int]:
             return [] if self.trained >= 4 else InMemoryGrid.get_node_ids(self)
 
-    strategy = RelayStrategy(**OWN)
+    strategy = RelayStrategy(**OWN, **same_run())
     grid = Deserted(lineup_app, 6, run_config=CONFIG)
     strategy.start(grid, first_model(), num_rounds=20, timeout=3)
     assert 4 <= len(strategy.record.hops) < OWN["budget"]

@@ -23,7 +23,7 @@ from ..mechanism.identity import key_of
 from ..mechanism.randomness import generator
 from ..mechanism.testing import TestPlan, audit_terms, decide_tests
 from ..wire.replies import Ballot, failure_told, is_missing, refusal_told
-from ..wire.requests import Measured
+from ..wire.statements import Measured
 from .holdings import packed
 from .nonces import opened_nonces
 from .quantised import bases_of, likeness

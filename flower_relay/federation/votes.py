@@ -9,8 +9,7 @@ from flwr.app import Message
 from ..mechanism.identity import key_of
 from ..rules.votes import bounded_utility
 from ..wire.replies import Ballot, metrics_of, number_in, signed_vote
-from ..wire.requests import Measured
-from ..wire.statements import Vote
+from ..wire.statements import Measured, Vote
 from ..wire.votes import vote_on
 from .run import Run
 

@@ -15,8 +15,7 @@ from ..mechanism.identity import is_hash, key_of, short_name
 from ..mechanism.state import State
 from ..mechanism.testing import may_bring_nonces
 from ..rules.votes import bounded_utility
-from ..wire.requests import Measured
-from ..wire.statements import Hop, Moment, Opening, Statement, attests, nonce_hash
+from ..wire.statements import Hop, Measured, Moment, Opening, Statement, attests, nonce_hash
 from ..wire.votes import vote_on
 from .differences import Differs
 

@@ -23,8 +23,8 @@ from flwr.common import log
 from ..durable import write_whole
 from ..errors import ContradictionError, KeyFileError
 from ..wire.heads import grown
-from ..wire.requests import Measured, Shown
-from ..wire.statements import Moment
+from ..wire.requests import Shown
+from ..wire.statements import Measured, Moment
 
 __all__ = ["Memory", "memory_of"]
 

@@ -23,10 +23,11 @@ from ..store import model_name
 from ..transport.adapter import let_go_of_arrays
 from ..wire.arrays import arrays_in
 from ..wire.parcels import PARCEL, PREFIX, Step, parcel_of
-from ..wire.requests import Measured, Shown, brief, hash_named, hashes, measured, metric_named, text
+from ..wire.requests import Shown, brief, hash_named, hashes, measured, metric_named, text
 from ..wire.statements import (
     Hello,
     Hop,
+    Measured,
     Opening,
     node_hash,
     nonce_hash,

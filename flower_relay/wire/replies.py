@@ -30,8 +30,7 @@ from ..rules.roles import BOTH, ROLES
 from ..transport.adapter import aggregate_metricrecords
 from .arrays import array_of
 from .parcels import MOST_MODELS, PREFIX
-from .requests import Measured
-from .statements import Hello, Hop, Moment, Opening, Vote, attests, node_hash
+from .statements import Hello, Hop, Measured, Moment, Opening, Vote, attests, node_hash
 
 __all__ = [
     "Ballot",

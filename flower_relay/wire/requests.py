@@ -13,10 +13,9 @@ from flwr.app import ConfigRecord, MetricRecord, RecordDict
 from ..errors import RefusedError
 from ..mechanism.identity import is_hash
 from .heads import LINK, MOST_LINKS
-from .statements import Head, Moment, check
+from .statements import Head, Measured, Moment, check
 
 __all__ = [
-    "Measured",
     "Shown",
     "brief",
     "hash_named",
@@ -79,19 +78,6 @@ def shown(config: ConfigRecord) -> Shown:
 
 
 _NAMED = ("operator", "run", "head")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """What a ClientApp reports of a model, as it reports it.
-
-    `value` is None where it is no finite number, `error` (its standard error) and `cases` where
-    the ClientApp does not say.
-    """
-
-    value: float | None
-    error: float | None = None
-    cases: int | None = None
 
 
 def measured(content: RecordDict, metric: str) -> Measured | None:

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from ..mechanism.identity import is_public_key, key_of
 
 __all__ = [
+    "Measured",
     "Head",
     "Hello",
     "Hop",
@@ -43,6 +44,19 @@ _64_BYTES = re.compile("[0-9a-f]{128}")
 
 
 _PREFIX = b"flower_relay statement 2\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What a ClientApp reports of a model, as it reports it.
+
+    `value` is None where it is no finite number, `error` (its standard error) and `cases` where
+    the ClientApp does not say.
+    """
+
+    value: float | None
+    error: float | None = None
+    cases: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

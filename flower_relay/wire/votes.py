@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from .requests import Measured
-from .statements import Moment, Vote
+from .statements import Measured, Moment, Vote
 
 __all__ = ["vote_on"]
 
