@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.serverapp.strategy import (
     FedAdam,
     FedAvg,
@@ -18,7 +20,7 @@ from flwr.serverapp.strategy import (
     Strategy,
 )
 
-from flower_relay import FolderStore, RelayObserver, RelaySettings, RelayStrategy
+from flower_relay import FolderStore, MemoryChain, RelayObserver, RelaySettings, RelayStrategy
 from flower_relay.ledger import OperatorKey, SqlChain, open_ledger
 from strategies.rivals import DaisyChain, Scaffold
 from strategies.settings import RunSettings
@@ -29,6 +31,12 @@ Observers = tuple[RelayObserver, ...]
 Builder = Callable[[RunSettings, Observers, Path | None], Strategy]
 
 
+def beginning(seed: int) -> tuple[str, OperatorKey]:
+    """The run id and the operator's key of a run in memory: a cell is played alike each time."""
+    key = Ed25519PrivateKey.from_private_bytes(sha256(b"line-up").digest())
+    return sha256(f"line-up {seed}".encode()).hexdigest(), OperatorKey(key)
+
+
 def _of(
     run: RunSettings,
     settings: RelaySettings,
@@ -36,7 +44,10 @@ def _of(
     folder: Path | None,
 ) -> RelayStrategy:
     if folder is None:
-        return RelayStrategy(settings, observers=observers)
+        run_id, key = beginning(settings.seed)
+        return RelayStrategy(
+            settings, observers=observers, run_id=run_id, chain=lambda: MemoryChain(key)
+        )
     return RelayStrategy(
         settings,
         observers=observers,
