@@ -14,6 +14,7 @@ from clients.client_app import app as lineup_app
 from flower_relay import ConfigurationError, InMemoryGrid, NotEnoughParticipantsError, RelayStrategy
 from flower_relay.mechanism import blocks
 from flower_relay.rules.coins import COIN
+from tests.signers import same_run
 from tests.worlds import accuracy, digits_grid, first_model, quickstart_app
 
 OWN = {"utility_key": "eval_bounded_loss"}
@@ -51,7 +52,7 @@ def test_the_same_seed_gives_the_same_ledger_whatever_the_node_ids() -> None:
         node_ids = random.Random(first).sample(range(first, first + 500), 8)
         grid = InMemoryGrid(lineup_app, 8, run_config=dict(digits_grid()._run_config),
                             node_ids=node_ids)  # fmt: skip
-        strategy = RelayStrategy(seed=3, budget=20, **OWN)
+        strategy = RelayStrategy(seed=3, budget=20, **OWN, **same_run())
         strategy.start(grid, first_model(), num_rounds=20, timeout=60)
         heads.append(strategy.chain.head)
     assert heads[0] == heads[1]
