@@ -59,7 +59,7 @@ def test_the_same_seed_gives_the_same_ledger_whatever_the_node_ids() -> None:
 
 
 def test_a_second_start_begins_anew_and_leaves_the_callers_config_alone() -> None:
-    strategy = RelayStrategy(budget=12, **OWN)
+    strategy = RelayStrategy(budget=12, **OWN, **same_run())
     config = ConfigRecord({"lr": 0.1})
     heads = []
     for _ in range(2):
@@ -235,7 +235,7 @@ def test_garbage_from_an_examiner_is_no_vote() -> None:
         return lineup_app(message, context)
 
     grid = InMemoryGrid(odd, 6, run_config=dict(digits_grid()._run_config))
-    strategy = RelayStrategy(budget=12, **OWN)
+    strategy = RelayStrategy(budget=12, **OWN, **same_run())
     strategy.start(grid, first_model(), num_rounds=12, timeout=60)
     names = [row.name for row in strategy.record.participants]
     silent = [names.index(name) for name in names if name.startswith("node-")]
