@@ -126,7 +126,14 @@ class ImaginedRun:
                 shortened = fault is None and self.progress.state.stride(trainer) < 1
                 sent = self._trained(base) if shortened else None
                 claims.append(
-                    HopClaim(trainer=trainer, base=base, model=model, fault=fault, sent=sent)
+                    HopClaim(
+                        trainer=trainer,
+                        base=base,
+                        model=model,
+                        fault=fault,
+                        sent=sent,
+                        way=None if fault else 1.0,
+                    )
                 )
                 base = model if fault is None and model else base
             lanes.append(tuple(claims))

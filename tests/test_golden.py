@@ -24,14 +24,14 @@ NODES = 8
 HOSTILE = (2, 5)
 RUN_ID = "90" * 32
 HEADS = {
-    "chain": "bf09142d54ffe666cc508bf6d20df6e18f9e7c3eefda81682b6c0820914c1959",
-    "whole hops": "8d757cd1a7c1f53e22db9ed5b49dc5f407334034f603676d3fa264e969b97b0f",
-    "lanes": "c95334210df3493ef37afecaa437a9bd0b82a78d8bb08c3af095fe1f1384369e",
-    "lanes average": "52305178a08064185b5fbee9ef6e8880191f30694de42281a13868c4b6f2172b",
-    "fan-out": "eec842964399bdb854eedc4d33ab2efd1622340ed822b9af65ad49045109ce12",
-    "fan-out royalty": "71ca2d4fb2e2a4bbd671db7e106fd592932cd2fe4a1c4f2dabe84f9d47d5eb61",
-    "untested": "b4987cd320d7ba264002f2af96fd168d4150e6d7ac7bbd115a799feb74604279",
-    "signed": "e8f82924ce52fa4df5c3c9c328ff650fb532fd9410a90cacb8d84e789e9b3aef",
+    "chain": "fc3611c248468c70fb905de7c3f0cad1189082225c65c76296a41fd1807e10fc",
+    "whole hops": "595acbe5925366a2d51359d292a060bac42cea763f29f95a0aab323888f57f53",
+    "lanes": "de0c7d9755ccdcc3fa542df07316d3f9e08754108c18003437d48dfe2a6be9a4",
+    "lanes average": "94a66a3b23b76452661fb2c5bd15b1448aa92e3e953decc052a97a512f22f3d5",
+    "fan-out": "2c223c1996fbd6e52eed1709c90f4835bc4c28b186890fe275fceedd3fe58c16",
+    "fan-out royalty": "b0e3a09b5ed664eb406ddf0997196e04c08642bdc98c266a68cdf021287b6b49",
+    "untested": "5924ea4c6bc63df68a9784cfbd91b9b1d82c652d328a29a22099f4c64b80d363",
+    "signed": "6b01a57db0e32e72db1613446c85b3c8c644789eec8d7ba080956f9fd021eefc",
 }
 
 

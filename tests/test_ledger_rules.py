@@ -196,7 +196,7 @@ FORGERIES: dict[str, tuple[type, Change, Change, str]] = {
         in_first_lane(fault="timeout"), "lanes[0][0].model",
     ),
     "no copy of anything": (
-        Commitment, lambda b: True, in_first_lane(fault="copied", model="fresh"),
+        Commitment, lambda b: True, in_first_lane(fault="copied", way=None, model="fresh"),
         "lanes[0][0].model",
     ),
     "a hop on another base": (

@@ -280,7 +280,9 @@ def test_who_is_in_debt_cannot_bring_back_an_old_model_by_half_of_its_way(keys: 
     assert verdict.ok, verdict.first_problem
     first_model = genesis_of(blocks)[0].model
     claims = [c for b in blocks if isinstance(b, Commitment) for lane in b.lanes for c in lane]
-    faulty = [claim for claim in claims if claim.fault and claim.base != first_model]
+    late = [claim for claim in claims if claim.fault and claim.base != first_model]
+    # Once hops move less and less, so far a way is none, whoever brings back what.
+    faulty = [claim for claim in late if claim.fault != "oversized"]
     assert faulty
     for claim in faulty:
         assert (claim.fault, claim.model, claim.sent, claim.signature) == (
@@ -289,14 +291,15 @@ def test_who_is_in_debt_cannot_bring_back_an_old_model_by_half_of_its_way(keys: 
 
 
 def spoiling(mod: Callable[[Message, Context, App], Message]) -> App:
-    """Every third node hands on a model that is far off, and signs it."""
+    """Every third node hands on eight steps backwards, and signs them."""
     train = descending(())
 
     def spoilt(message: Message, context: Context) -> Message:
         def training(inner: Message, _: Context) -> Message:
             reply = train(inner, context)
             if context.node_config["partition-id"] % 3 == 0 and "arrays" in reply.content:
-                off = reply.content["arrays"]["w"].numpy() - 3.0
+                base, own = weights(message), weights(reply)
+                off = base - 8 * (own - base)
                 reply.content["arrays"] = ArrayRecord({"w": Array(off)})
             return reply
 

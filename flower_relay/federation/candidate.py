@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..errors import RefusedError
 from ..mechanism.blocks import HopClaim
 from ..mechanism.identity import key_of
-from ..rules.candidates import Flaw, flaw_of, shortened
+from ..rules.candidates import Flaw, flaw_of, oversized, shortened, way_moved
 from ..transport.adapter import let_go_of_arrays
 from ..transport.courier import Arrival
 from ..wire.parcels import ONE_PIECE, PARCEL, WHOLE, only_step, taken
@@ -55,7 +55,10 @@ def claim(run: Run, trainer: int, base: str, arrival: Arrival, claimed: Collecti
     let_go_of_arrays(arrival.message.content)
     if isinstance(candidate, Flaw):
         return turn.faulty(candidate)
-    return _stored(turn, arrays, candidate, arrival.message)
+    way = way_moved(candidate, arrays)
+    if (flaw := oversized(way, run.state.farthest)) is not None:
+        return turn.faulty(flaw, way)
+    return _stored(turn, arrays, candidate, arrival.message, way)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,14 +74,14 @@ class _Turn:
         """Whether a model was handed in before, by somebody or in this round."""
         return name in self.claimed or self.run.state.is_copy(name, self.trainer)
 
-    def hop(self, model: str | None, **more: str | None) -> HopClaim:
+    def hop(self, model: str | None, *, way: float | None = None, **more: str | None) -> HopClaim:
         return HopClaim(
             trainer=self.trainer, base=self.base, model=model, fault=more.get("fault"),
-            sent=more.get("sent"), signature=more.get("signature"),
+            sent=more.get("sent"), signature=more.get("signature"), way=way,
         )  # fmt: skip
 
-    def faulty(self, flaw: Flaw) -> Claimed:
-        return Claimed(claim=self.hop(None, fault=flaw.fault), reason=flaw.reason)
+    def faulty(self, flaw: Flaw, way: float | None = None) -> Claimed:
+        return Claimed(claim=self.hop(None, fault=flaw.fault, way=way), reason=flaw.reason)
 
 
 def _candidate(
@@ -119,7 +122,9 @@ def _open(run: Run, base: str, arrays: _Arrays, reply: Message) -> Flaw | None:
     return None
 
 
-def _stored(turn: _Turn, arrays: _Arrays, candidate: _Arrays, reply: Message) -> Claimed:
+def _stored(
+    turn: _Turn, arrays: _Arrays, candidate: _Arrays, reply: Message, way: float
+) -> Claimed:
     """Keep a candidate and, of a trainer in debt, the part of the way that is handed on."""
     run, trainer = turn.run, turn.trainer
     name = run.store.put(candidate)
@@ -132,11 +137,11 @@ def _stored(turn: _Turn, arrays: _Arrays, candidate: _Arrays, reply: Message) ->
         copied = turn.hop(name, fault="copied", signature=signature)
         return Claimed(claim=copied, reason=f"model {name[:12]} was handed in before")
     if (stride := run.state.stride(trainer)) == 1:
-        return Claimed(claim=turn.hop(name, signature=signature))
+        return Claimed(claim=turn.hop(name, signature=signature, way=way))
     part = shortened(arrays, candidate, stride)
     flaw = flaw_of(part, arrays)
     taken_on = run.store.put(part) if flaw is None else ""
     if flaw is not None or turn.is_copy(taken_on):
         reason = f"the part of the hop that is taken ({stride:g} of it) is nothing new"
         return turn.faulty(Flaw(fault="unchanged", reason=reason))
-    return Claimed(claim=turn.hop(taken_on, sent=name, signature=signature))
+    return Claimed(claim=turn.hop(taken_on, sent=name, signature=signature, way=way))

@@ -33,6 +33,7 @@ _CAUSES = {
     ),
     "non-finite": "training diverges: the learning rate may be too high",
     "unchanged": "the ClientApp returns the weights that it was sent, or trains on no data",
+    "oversized": "training moves the model far more than that of accepted hops",
     "copied": "all trainers return the same model",
     "unsigned": "the mod does not sign what the ClientApp returns",
 }

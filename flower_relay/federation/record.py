@@ -23,7 +23,8 @@ class HopRow:
 
     `outcome` is `accepted`, `rejected`, `voided` (undone by somebody else's hop),
     `untested` (no examiner answered), or why there was no usable candidate:
-    `timeout`, `error`, `left`, `non-finite`, `mis-shaped`, `unchanged`, `copied`, `unsigned`.
+    `timeout`, `error`, `left`, `non-finite`, `mis-shaped`, `unchanged`, `oversized`, `copied`,
+    `unsigned`.
     `reason` says more of the latter; a run that is resumed does not know it.
     """
 

@@ -24,6 +24,7 @@ __all__ = [
     "check_genesis",
     "check_present",
     "check_stride",
+    "check_way",
     "check_votes",
 ]
 
@@ -34,6 +35,7 @@ _FAULTS_WITHOUT_MODEL = (
     "mis-shaped",
     "non-finite",
     "unchanged",
+    "oversized",
     "unsigned",
 )
 
@@ -105,6 +107,7 @@ def check_commitment(state: State, deposit: Deposit, block: Commitment) -> None:
         for place, claim in enumerate(claims):
             path = f"commitment.lanes[{lane}][{place}].model"
             check_stride(state, claim, f"commitment.lanes[{lane}][{place}].sent")
+            check_way(state, claim, f"commitment.lanes[{lane}][{place}].way")
             if claim.fault is None and claim.model is not None:
                 if state.is_copy(claim.model, claim.trainer) or claim.model in fresh:
                     raise Differs(path, "a model that is new", f"{claim.model}, seen before")
@@ -122,6 +125,19 @@ def check_stride(state: State, claim: HopClaim, path: str) -> None:
     shortens = claim.fault is None and state.stride(claim.trainer) < 1
     if shortens != (claim.sent is not None):
         raise Differs(path, "a model handed in" if shortens else "none", claim.sent)
+
+
+def check_way(state: State, claim: HopClaim, path: str) -> None:
+    """A candidate moved no further than was possible, and what is oversized did."""
+    way, measured = claim.way, claim.fault in (None, "oversized")
+    if measured != (way is not None):
+        raise Differs(path, "how far the hop moved" if measured else "none", way)
+    if way is None:
+        return
+    most = state.farthest
+    if not (math.isfinite(way) and way >= 0) or (way > most) != (claim.fault == "oversized"):
+        expected = f"more than {most:g}" if claim.fault else f"a number from 0 to {most:g}"
+        raise Differs(path, expected, way)
 
 
 def _check_leg(path: str, terms: LaneTerms, claims: Sequence[HopClaim]) -> None:

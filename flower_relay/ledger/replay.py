@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import astuple
+from math import isclose
 from typing import assert_never
 
 from ..errors import ModelMissingError
@@ -20,6 +21,7 @@ from ..mechanism.blocks import (
     Commitment,
     Deposit,
     Genesis,
+    HopClaim,
     Publication,
     Settlement,
     Testing,
@@ -29,6 +31,7 @@ from ..mechanism.publication import decide_publication
 from ..mechanism.settlement import decide_settlement
 from ..mechanism.state import begin
 from ..mechanism.testing import AuditTerms, audit_terms, decide_tests
+from ..rules.candidates import way_moved
 from ..store import ModelStore
 from .attestation import ParticipantsWord
 from .differences import Differs, first_difference
@@ -41,6 +44,9 @@ from .observations import (
 )
 
 __all__ = ["Replay"]
+
+_SAME_WAY = 1e-4
+"""A way is stated to six digits, and the last bits of a sum differ between machines."""
 
 
 class Replay:
@@ -82,6 +88,7 @@ class Replay:
         self._averages = None if stored is None else StoredAverages(stored, keep)
         self._steps = None if stored is None else StoredSteps(stored, keep)
         self._intact = intact
+        self._stored = stored
         self._head = ""
         self._unvested = 0
         self._total = 0
@@ -177,7 +184,22 @@ class Replay:
         assert isinstance(deposit, Deposit)
         check_commitment(self.progress.state, deposit, block)
         self.word.check_commitment(self.progress.state, deposit, block, self._head)
+        for lane, claims in enumerate(block.lanes):
+            for place, claim in enumerate(claims):
+                self._check_way(claim, f"commitment.lanes[{lane}][{place}].way")
         return block
+
+    def _check_way(self, claim: HopClaim, path: str) -> None:
+        """How far a whole hop moved, where both of its models are at hand."""
+        parts, stored = (claim.base, claim.model), self._stored
+        whole = claim.fault is None and claim.sent is None and claim.model is not None
+        if stored is None or not whole or not self._intact.issuperset(parts):
+            return
+        with suppress(ModelMissingError):
+            base, model = (stored.get(part or "") for part in parts)
+            way = way_moved(model, base)
+            if claim.way is not None and not isclose(way, claim.way, rel_tol=_SAME_WAY):
+                raise Differs(path, way, claim.way)
 
     def _testing(self, block: Testing) -> Testing:
         state, expected = self.progress.state, self._drawn(block)

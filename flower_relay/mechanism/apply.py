@@ -14,6 +14,7 @@ from itertools import chain
 
 from ..errors import LedgerError
 from ..rules.auction import version_in
+from ..rules.candidates import MOVES_KEPT
 from ..rules.coins import effect_of
 from ..rules.rewards import POINTS_KEPT, VESTING_DELAY, faded
 from ..rules.roles import PROBATION_TRIES
@@ -123,6 +124,7 @@ def _apply_settlement(state: State, block: Settlement) -> None:
     ]
     state.margins = [*state.margins, *margins][-_MARGINS_KEPT:]
     _note_untested(state, block)
+    _note_ways(state, block)
     for result in block.lanes:
         for hop in result.hops:
             _apply_hop(state, hop.trainer, hop.outcome)
@@ -159,6 +161,15 @@ def _note_untested(state: State, block: Settlement) -> None:
                 state.untested[name] = hop.trainer
             else:
                 state.untested.pop(name, None)
+
+
+def _note_ways(state: State, block: Settlement) -> None:
+    """Keep in mind how far accepted hops moved."""
+    claims = () if state.commitment is None else chain.from_iterable(state.commitment.lanes)
+    way_of = {claim.model: claim.way for claim in claims if claim.fault is None}
+    hops = chain.from_iterable(result.hops for result in block.lanes)
+    ways = [way_of.get(hop.model) for hop in hops if hop.outcome == "accepted"]
+    state.ways = [*state.ways, *(way for way in ways if way is not None)][-MOVES_KEPT:]
 
 
 def _apply_hop(state: State, trainer: int, outcome: str) -> None:

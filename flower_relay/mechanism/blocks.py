@@ -102,9 +102,10 @@ class HopClaim:
     """One hop as observed: the candidate's hash, or why there is none.
 
     `fault` is None for a candidate that may be tested, else `timeout`, `error`, `left`,
-    `non-finite`, `mis-shaped`, `unchanged`, `unsigned` or `copied`. Of a trainer in debt only
-    a part of the way is taken; `sent` is then the model that it handed in. `signature` is
-    that of a trainer who signs, for what it handed in.
+    `non-finite`, `mis-shaped`, `unchanged`, `oversized`, `unsigned` or `copied`. `way` is how far
+    what was handed in is from its base, for a candidate and for what is oversized. Of a trainer
+    in debt only a part of the way is taken; `sent` is then the model that it handed in.
+    `signature` is that of a trainer who signs, for what it handed in.
     """
 
     trainer: int
@@ -113,6 +114,7 @@ class HopClaim:
     fault: str | None
     sent: str | None = None
     signature: str | None = None
+    way: float | None = None
 
     @property
     def handed_in(self) -> str | None:

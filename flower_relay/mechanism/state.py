@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ..rules.candidates import farthest
 from ..rules.coins import to_units
 from ..rules.gate import EXPECTED, leeway, patience_with, usual_margin
 from ..rules.roles import PROBATION_TRIES
@@ -55,6 +56,7 @@ class State:
     cycle to cycle. `paid_in` is the latest cycle at whose end contributions were paid, `fresh`
     what was earned in this cycle and those before it, latest first, and is not to vest yet.
     `margins` are those of the latest whole hops, from which it is known what is usual.
+    `ways` are how far the latest accepted hops moved.
     `untested` are models that nobody tested, with their trainers: they may come again.
     `probation_left` are the tries that newcomers still have for this cycle's probation slot.
     """
@@ -71,6 +73,7 @@ class State:
     champion: str
     seen: set[str]
     untested: dict[str, int] = field(default_factory=dict)
+    ways: list[float] = field(default_factory=list)
     margins: list[float] = field(default_factory=lambda: list(EXPECTED))
     shown: dict[str, str] = field(default_factory=dict)
     mark: float = 0.0
@@ -123,6 +126,11 @@ class State:
         """What the votes of a committee weigh, in its order."""
         drawn = list(committee)
         return vote_weights(self.who.bond[drawn], self.earned[drawn])
+
+    @property
+    def farthest(self) -> float:
+        """How far a hop may move now; anywhere where nothing is tested."""
+        return farthest(self.ways) if self.settings.examiners else math.inf
 
     def known_utilities(self, model: str) -> NDArray[np.float64]:
         """What each participant has reported about a model; NaN where nothing."""

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Flaw", "fitting", "flaw_of", "shortened", "unlike"]
+__all__ = [
+    "MOVES_KEPT",
+    "Flaw",
+    "farthest",
+    "fitting",
+    "flaw_of",
+    "oversized",
+    "shortened",
+    "unlike",
+    "way_moved",
+]
 
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -20,6 +30,16 @@ _PART = 1 << 18
 
 _STILL = 1e-6
 """A change smaller than this part of the weights is none: it takes a few low bits to look new."""
+
+
+_FURTHER, _ENOUGH = 10.0, 5
+"""A hop may move as many times the median of accepted ones, once there are so many of them."""
+
+MOVES_KEPT = 40
+"""Accepted hops by which it is known how far hops move: about two cycles of twenty."""
+
+_DIGITS = 6
+"""Digits of a way that are kept: the last bits of a sum differ between machines."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +90,55 @@ def _differing(
         changed = part != was  # NaN differs from everything
         if changed.any():
             yield part[changed], was[changed]
+
+
+def way_moved(candidate: Arrays, base: Arrays) -> float:
+    """How far a candidate is from its base: the Euclidean norm over all floats, to six digits.
+
+    Where one of the two is not finite there is no way between them, and none is counted.
+    """
+    scale = max((float(part.max()) for part in _distances(candidate, base)), default=0.0)
+    if scale == 0:
+        return 0.0
+    # Squares of large numbers overflow: distances are squared as parts of the largest.
+    squares = sum(float(np.square(part / scale).sum()) for part in _distances(candidate, base))
+    way = min(scale * float(np.sqrt(squares)), float(np.finfo(np.float64).max))
+    return float(f"{way:.{_DIGITS}g}")
+
+
+def _distances(candidate: Arrays, base: Arrays) -> Iterator[NDArray[np.float64]]:
+    """How far apart the numbers are that differ, part by part."""
+    for name, array in candidate.items():
+        if array.dtype.kind not in "fc":
+            continue
+        wide = np.complex128 if array.dtype.kind == "c" else np.float64
+        for now, before in _differing(array, base[name]):
+            with np.errstate(invalid="ignore", over="ignore"):
+                apart = np.abs(now.astype(wide) - before.astype(wide))
+            yield np.where(np.isfinite(apart), apart, 0.0)
+
+
+def farthest(moves: Sequence[float]) -> float:
+    """How far a hop may move by what accepted ones moved of late; infinity until enough have.
+
+    Parameters
+    ----------
+    moves : sequence of float
+        Ways of accepted hops, as handed in.
+    """
+    return _FURTHER * float(np.median(moves)) if len(moves) >= _ENOUGH else float("inf")
+
+
+def oversized(way: float, most: float) -> Flaw | None:
+    """Why a hop that moves so far is none, or None.
+
+    Nobody's training moves a model so much further than everybody else's. Weights blown up like
+    that can leave a metric as it is, and whoever trains on them next without a number.
+    """
+    if way <= most:
+        return None
+    reason = f"it moves the model by {way:.3g}, and at most {most:.3g} is possible now"
+    return Flaw(fault="oversized", reason=f"{reason}: ten times what accepted hops moved of late")
 
 
 def unlike(candidate: Arrays, base: Arrays) -> str | None:
