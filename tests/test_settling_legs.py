@@ -96,3 +96,14 @@ def test_a_fault_before_the_hop_that_is_condemned_is_its_senders() -> None:
 def test_who_left_after_a_condemned_hop_has_left() -> None:
     block = settled(federation(), leg(None, "left"), {"m0": (0.0,) * 4})
     assert outcomes(block) == ["rejected", "left"]
+
+
+def test_who_leaves_at_one_turn_pays_nothing_and_at_the_next_like_for_any_fault() -> None:
+    state = federation()
+    paid = []
+    for end in ("left", "left", None, "left"):
+        block = settled(state, leg(end), {} if end else {"m0": (0.6,) * 4})
+        assert outcomes(block) == [end or "accepted"]
+        paid.append(sum(p.units for p in block.payments if p.rule == "forfeit"))
+    assert paid == [0, COIN, 0, 0]
+    assert state.who.rejected[0] == 1

@@ -18,6 +18,7 @@ from ..rules.candidates import MOVES_KEPT
 from ..rules.coins import effect_of
 from ..rules.rewards import POINTS_KEPT, VESTING_DELAY, faded
 from ..rules.roles import PROBATION_TRIES
+from ..rules.settlement import is_forgiven
 from .blocks import (
     Admission,
     Block,
@@ -182,8 +183,9 @@ def _apply_hop(state: State, trainer: int, outcome: str) -> None:
         who.newcomer[trainer] = False
     elif outcome == "voided":
         who.had_turn[trainer] = False  # somebody else's fault: it may go again
-    elif outcome not in ("untested", "left"):
+    elif outcome != "untested" and not is_forgiven(outcome, int(who.lefts[trainer])):
         who.rejected[trainer] += 1
+    who.lefts[trainer] = who.lefts[trainer] + 1 if outcome == "left" else 0
 
 
 def _version_now(state: State) -> int:

@@ -85,8 +85,8 @@ def _judged(
 
 
 def fault_result(tally: Tally, claim: HopClaim, stake: int) -> HopResult:
-    """A hop without a candidate: blamed and forfeited, unless the infrastructure failed."""
-    if claim.fault == "left":
+    """A hop without a candidate: blamed and forfeited, unless its trainer left for once."""
+    if tally.forgives(claim.trainer, claim.fault or ""):
         tally.pay(claim.trainer, stake, "refund")
     else:
         tally.pay(claim.trainer, stake, "forfeit")

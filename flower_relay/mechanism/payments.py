@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..rules.coins import effect_of
 from ..rules.gate import usual_margin
+from ..rules.settlement import is_forgiven
 from ..rules.standing import NEWCOMER_BOND, new_bonds, new_debt, waiting_cycles
 from .blocks import (
     Payment,
@@ -50,6 +51,10 @@ class Tally:
     def debt_of(self, participant: int) -> float:
         """A participant's debt with what was booked so far."""
         return self._debt.get(participant, float(self._state.who.debt[participant]))
+
+    def forgives(self, trainer: int, fault: str) -> bool:
+        """Whether a fault of a trainer's is nobody's."""
+        return is_forgiven(fault, int(self._state.who.lefts[trainer]))
 
     def welcome(self, trainer: int) -> None:
         """A newcomer's first accepted hop gives it a bond, unless its votes gave it more."""

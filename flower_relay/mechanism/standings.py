@@ -16,7 +16,7 @@ __all__ = ["Standings"]
 
 _WHOLE = (
     "coins", "locked", "version", "waits_until", "income", "accepted", "rejected", "examined",
-    "steps_seen", "last_try",
+    "steps_seen", "last_try", "lefts",
 )  # fmt: skip
 _OTHER = ("bond", "debt", "step_squares", "had_turn", "newcomer", "founder", "trains", "examines")
 
@@ -25,7 +25,8 @@ _OTHER = ("bond", "debt", "step_squares", "had_turn", "newcomer", "founder", "tr
 class Standings:
     """One entry a participant, in the order of admission; amounts in units.
 
-    `last_try` is the round of its last turn, 0 before any.
+    `last_try` is the round of its last turn, 0 before any; `lefts` are the turns in a row in
+    which it left.
 
     `steps_seen` and `step_squares` are of the differences that it reported between audits'
     probes and references: how many, and the sum of their squares.
@@ -49,6 +50,7 @@ class Standings:
     examined: NDArray[np.int64]
     steps_seen: NDArray[np.int64]
     last_try: NDArray[np.int64]
+    lefts: NDArray[np.int64]
     step_squares: NDArray[np.float64]
 
     @classmethod

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["compensation", "num_recognised", "rank"]
+__all__ = ["compensation", "is_forgiven", "num_recognised", "rank"]
 
 
 def rank(scores: Sequence[float] | NDArray[np.float64]) -> NDArray[np.int64]:
@@ -26,6 +26,22 @@ def num_recognised(candidates: int, share: float, *, at_least: int = 1) -> int:
     and dies; `at_least = 0` is the paper's rule, 1 is ours.
     """
     return min(candidates, max(int(share * candidates), at_least))
+
+
+def is_forgiven(fault: str, left_before: int) -> bool:
+    """Whether a hop without a candidate is nobody's fault: its trainer left, for once.
+
+    Networks and machines fail. Who leaves at the next turn, too, may say so only; from then on it
+    counts like any other fault, until a turn of its ends in another way.
+
+    Parameters
+    ----------
+    fault : str
+        What became of the hop.
+    left_before : int
+        Turns in a row before this one in which its trainer left.
+    """
+    return fault == "left" and left_before == 0
 
 
 def compensation(forfeit: int, voided: int) -> tuple[int, int]:
