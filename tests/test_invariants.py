@@ -268,7 +268,7 @@ def test_newcomers_share_one_slot_a_cycle_however_many_they_are() -> None:
 def test_who_hands_in_nothing_leaves_the_slot_to_the_next_and_three_try_in_a_cycle() -> None:
     turns = first_cycle_of("unchanged", 10)
     assert sorted(turns)[:4] == [0, 1, 2, 3]
-    assert [index for index in turns if index >= 4] == [4, 5, 6]
+    assert len({index for index in turns if index >= 4}) == len(turns) - 4 == 3
 
 
 @settings(max_examples=40, deadline=None)

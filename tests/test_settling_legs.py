@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+import numpy as np
 import pytest
 
 from flower_relay.mechanism import blocks
 from flower_relay.mechanism.apply import apply
+from flower_relay.mechanism.deposit import decide_deposits
+from flower_relay.mechanism.randomness import generator
 from flower_relay.mechanism.settlement import decide_settlement
+from flower_relay.mechanism.silence import silent_in
 from flower_relay.mechanism.state import State, begin
+from flower_relay.mechanism.testing import decide_tests
 from flower_relay.rules.coins import COIN
 from flower_relay.settings import RelaySettings
 
@@ -28,12 +33,12 @@ def federation() -> State:
     return state
 
 
-def leg(*ends: str | None) -> tuple[blocks.HopClaim, ...]:
+def leg(*ends: str | None, name: str = "m") -> tuple[blocks.HopClaim, ...]:
     """One claim a trainer: its fault, or None for a model `m0`, `m1`, ..."""
     claims: list[blocks.HopClaim] = []
     baton = "genesis"
     for trainer, fault in enumerate(ends):
-        model = None if fault else f"m{trainer}"
+        model = None if fault else f"{name}{trainer}"
         claims.append(blocks.HopClaim(trainer=trainer, base=baton, model=model, fault=fault))
         baton = model or baton
     return tuple(claims)
@@ -107,3 +112,78 @@ def test_who_leaves_at_one_turn_pays_nothing_and_at_the_next_like_for_any_fault(
         paid.append(sum(p.units for p in block.payments if p.rule == "forfeit"))
     assert paid == [0, COIN, 0, 0]
     assert state.who.rejected[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "end"),
+    [
+        ((0.6, 0.6, 0.6, None), "accepted"),  # three of four is more than two thirds
+        ((0.6, 0.6, None, None), "untested"),
+        ((0.0, 0.0, None, None), "untested"),
+    ],
+)
+def test_a_verdict_needs_two_thirds_of_the_weight_that_was_drawn(
+    said: tuple[float | None, ...], end: str
+) -> None:
+    state = federation()
+    assert outcomes(settled(state, leg(None), {"m0": said})) == [end]
+    assert state.who.coins[0] == 5 * COIN
+
+
+def test_the_weight_of_who_has_none_is_not_waited_for() -> None:
+    state = federation()
+    state.who.bond[5:] = 0.0
+    assert outcomes(settled(state, leg(None), {"m0": (0.6, 0.6, None, None)})) == ["accepted"]
+
+
+def test_who_is_asked_and_says_nothing_rests_twice_as_long_each_time() -> None:
+    state = federation()
+    rests = []
+    for name in ("a", "b", "c"):
+        state.cycle = int(state.who.rests_until[6])
+        settled(state, leg(None, name=name), {f"{name}0": (0.6, 0.6, 0.6, None)})
+        rests.append(int(state.who.rests_until[6]) - state.cycle)
+    assert rests == [1, 3, 7]
+    settled(state, leg(None, name="d"), {"d0": (0.6,) * 4})
+    settled(state, leg(None, name="e"), {"e0": (0.6, 0.6, 0.6, None)})
+    assert state.who.rests_until[6] - state.cycle == 1  # it had answered in between
+    assert not state.who.rests_until[:6].any()
+
+
+def test_who_rests_is_neither_drawn_nor_trains() -> None:
+    state = federation()
+    state.who.rests_until[6] = 2
+    drawn: set[int] = set()
+    for number in range(1, 20):
+        block = decide_deposits(
+            state, np.ones(7, bool), generator(0, number, "deposits"), most_hops=9
+        )
+        assert 6 not in {i for terms in block.lanes for i in terms.trainers}
+        claim = blocks.HopClaim(
+            trainer=block.lanes[0].trainers[0], base="genesis", model="m", fault=None
+        )
+        commitment = blocks.Commitment(round=1, lanes=((claim,),))
+        drawn |= {*decide_tests(state, f"head {number}", block, commitment).committee}
+    assert drawn == set(range(6))
+
+
+def test_who_alone_is_left_examines_although_it_rests() -> None:
+    state = federation()
+    state.who.rests_until[:] = 2
+    state.who.rests_until[0] = 0
+    block = decide_deposits(state, np.ones(7, bool), generator(0, 1, "deposits"), most_hops=1)
+    assert block.lanes[0].trainers == (0,)
+    claim = blocks.HopClaim(trainer=0, base="genesis", model="m", fault=None)
+    commitment = blocks.Commitment(round=1, lanes=((claim,),))
+    assert 0 not in decide_tests(state, "head", block, commitment).committee
+
+
+def test_a_nonce_that_is_not_opened_is_silence() -> None:
+    state = federation()
+    nonce = blocks.NonceHash(participant=4, hash="00" * 32)
+    state.commitment = blocks.Commitment(round=1, lanes=(leg(None),), nonce_hashes=(nonce,))
+    state.testing = blocks.Testing(
+        round=1, committee=COMMITTEE, audited=(), planted=None, models=("m0",),
+        utilities=((0.5,) * 4,),
+    )  # fmt: skip
+    assert silent_in(state) == {4}

@@ -212,7 +212,8 @@ def _visit(run: Run, known: _Known, visits: list[_Visit], replies: _Replies) -> 
         made = addressed(run, run.hooks.configure_evaluate, shown, terms, nodes)
         messages += [_packed(run, known, *pair) for pair in zip(made, group, strict=True)]
     again: list[_Visit] = []
-    for arrival in run.courier.exchange(messages, visits, run.timeout, "test"):
+    arrivals = run.courier.exchange(messages, visits, run.timeout, "test", hurries=False)
+    for arrival in arrivals:
         visit, reply = arrival.tag, arrival.message
         assert isinstance(visit, _Visit)
         if reply is None:

@@ -19,6 +19,7 @@ from ..rules.coins import effect_of
 from ..rules.rewards import POINTS_KEPT, VESTING_DELAY, faded
 from ..rules.roles import PROBATION_TRIES
 from ..rules.settlement import is_forgiven
+from ..rules.standing import resting_until
 from .blocks import (
     Admission,
     Block,
@@ -33,6 +34,7 @@ from .blocks import (
 from .payments import move_units
 from .reports import added
 from .rewards import points_of
+from .silence import asked_in, silent_in
 from .state import State, _median
 
 __all__ = ["apply", "Progress"]
@@ -126,6 +128,7 @@ def _apply_settlement(state: State, block: Settlement) -> None:
     state.margins = [*state.margins, *margins][-_MARGINS_KEPT:]
     _note_untested(state, block)
     _note_ways(state, block)
+    _note_silences(state)
     for result in block.lanes:
         for hop in result.hops:
             _apply_hop(state, hop.trainer, hop.outcome)
@@ -171,6 +174,15 @@ def _note_ways(state: State, block: Settlement) -> None:
     hops = chain.from_iterable(result.hops for result in block.lanes)
     ways = [way_of.get(hop.model) for hop in hops if hop.outcome == "accepted"]
     state.ways = [*state.ways, *(way for way in ways if way is not None)][-MOVES_KEPT:]
+
+
+def _note_silences(state: State) -> None:
+    """Have who was asked and said nothing rest."""
+    who, silent = state.who, silent_in(state)
+    for index in asked_in(state):
+        who.silences[index] = who.silences[index] + 1 if index in silent else 0
+        if index in silent:
+            who.rests_until[index] = resting_until(state.cycle, int(who.silences[index]))
 
 
 def _apply_hop(state: State, trainer: int, outcome: str) -> None:

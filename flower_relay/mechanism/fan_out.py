@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from ..rules.settlement import num_recognised, rank
-from ..rules.votes import weighted_median
+from ..rules.votes import is_quorate, weighted_median
 from .blocks import Commitment, Deposit, HopClaim, HopResult, LaneResult, LaneTerms
 from .leg import fault_result, level_of, number
 from .payments import Tally
@@ -43,9 +43,8 @@ def _score(state: State, claim: HopClaim) -> float:
     if claim.fault is not None or claim.model is None or state.testing is None:
         return math.nan
     committee = list(state.testing.committee)
-    return weighted_median(
-        state.known_utilities(claim.model)[committee], state.weights_of(committee)
-    )
+    votes, weights = state.known_utilities(claim.model)[committee], state.weights_of(committee)
+    return weighted_median(votes, weights) if is_quorate(~np.isnan(votes), weights) else math.nan
 
 
 def _settle_pair(

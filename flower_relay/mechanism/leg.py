@@ -29,6 +29,8 @@ def settle_lane(
     rows = leg_utilities(state, committee, leg, terms.trainers) if leg else _base_row(state, lane)
     patience = [state.patience(hop.trainer) for hop in leg]
     weights = state.weights_of(committee)
+    # Who trained in this leg was not asked about it.
+    weights[[index in terms.trainers for index in committee]] = 0.0
     verdict = _verdict(state, rows, weights, patience)
     outcomes = _outcomes(verdict, len(leg))
     misled = _misled(claims, leg, outcomes)

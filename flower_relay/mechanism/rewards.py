@@ -122,7 +122,8 @@ def _cycle_over(state: State, lanes: Sequence[LaneResult]) -> bool:
     had_turn[[hop.trainer for lane in lanes for hop in lane.hops if hop.outcome == "voided"]] = (
         False
     )
-    may = turns_left(present & who.trains, had_turn, who.waits_until, state.cycle)
+    waits = np.maximum(who.waits_until, who.rests_until)
+    may = turns_left(present & who.trains, had_turn, waits, state.cycle)
     tried = {hop.trainer for lane in lanes for hop in lane.hops if hop.outcome in _TESTED}
     if state.probation_left <= 0 or who.newcomer[list(tried)].any():
         may &= ~who.newcomer

@@ -148,12 +148,13 @@ def audit_terms(state: State, commitment: Commitment, audited: Collection[str]) 
 def _eligible(state: State, deposit: Deposit) -> NDArray[np.int64]:
     """Who is here to examine and does not train this round; else, in a tiny federation, all.
 
-    Who only trains, by its own policy, is never among them.
+    Who only trains, by its own policy, is never among them; who rests, only if nobody else is.
     """
     training = {index for terms in deposit.lanes for index in terms.trainers}
     willing = [index for index in deposit.present if state.who.examines[index]]
     free = [index for index in willing if index not in training]
-    return np.array(free or willing, dtype=np.int64)
+    fresh = [index for index in free if state.who.rests_until[index] <= deposit.cycle]
+    return np.array(fresh or free or willing, dtype=np.int64)
 
 
 def leg_utilities(

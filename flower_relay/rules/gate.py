@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .votes import weighted_median
+from .votes import is_quorate, weighted_median
 
 __all__ = ["LegVerdict", "judge_leg", "EXPECTED", "leeway", "patience_with", "usual_margin"]
 
@@ -29,7 +29,7 @@ class LegVerdict:
     Attributes
     ----------
     passed : bool or None
-        Whether the whole leg passed; None when nobody voted.
+        Whether the whole leg passed; None when too few voted.
     kept : int
         Length of the recognised prefix.
     culprits : tuple of int
@@ -62,7 +62,8 @@ def judge_leg(
     utilities : array of shape (hops + 1, examiners)
         Row 0 is the base.
     weights : array of shape (examiners,)
-        Bonds.
+        What each vote weighs; 0 for who was not asked. Two thirds of it have to vote on the
+        whole leg.
     tolerance : float
         A hop passes when its vote is at least −tolerance times its patience, a leg (and each
         prefix) when moreover its median rise is at least −2 · tolerance.
@@ -80,8 +81,9 @@ def judge_leg(
     num_hops = len(utilities) - 1
     rises = _medians(utilities[1:] - utilities[0], weights)
     whole = rises[-1] if num_hops else float("nan")
+    heard = ~np.isnan(utilities[-1] - utilities[0])
     marginals = _medians(np.diff(utilities, axis=0), weights)
-    if np.isnan(whole):
+    if np.isnan(whole) or not is_quorate(heard, weights):
         unknown = tuple(float("nan") for _ in range(num_hops))
         return LegVerdict(passed=None, kept=0, culprits=(), rises=rises, votes=unknown)
     votes = tuple(whole / num_hops if np.isnan(vote) else vote for vote in marginals)

@@ -21,6 +21,7 @@ __all__ = [
     "earned_weights",
     "new_bonds",
     "new_debt",
+    "resting_until",
     "stride_of",
     "vote_weights",
     "waiting_cycles",
@@ -85,6 +86,14 @@ def stride_of(debt: float) -> float:
 def waiting_cycles(debt: float) -> int:
     """Cycles to sit out after a hop that was rejected: 2^⌊d⌋ − 1, none below a debt of one."""
     return int(2 ** min(int(debt), _MOST_DOUBLINGS) - 1)
+
+
+def resting_until(cycle: int, silences: int) -> int:
+    """The cycle in which who said nothing so often in a row is asked again: 1, 3, 7 later.
+
+    It trains no sooner, either: what the others wait for it costs it turns.
+    """
+    return cycle + int(2 ** min(silences, _MOST_DOUBLINGS) - 1)
 
 
 def deposit_due(debt: float, unit: int) -> int:

@@ -9,11 +9,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["bounded_utility", "draw_committee", "mean_step", "weighted_median"]
+__all__ = ["bounded_utility", "draw_committee", "is_quorate", "mean_step", "weighted_median"]
 
 
 _NOVICES = 4
 """One seat in so many may be a novice's, where there are others for it."""
+
+
+_QUORUM = 2 / 3
+"""The part of the weight drawn that has to vote for a verdict."""
 
 
 _MOST_SAID = 3.0
@@ -58,6 +62,15 @@ def bounded_utility(value: float, bound: float, rises: bool) -> float:
     """
     share = float(np.clip(value / bound, 0.0, 1.0)) if np.isfinite(value) else float(not rises)
     return share if rises else 1.0 - share
+
+
+def is_quorate(heard: NDArray[np.bool_], weights: NDArray[np.float64]) -> bool:
+    """Whether those who were heard are two thirds of the weight that was drawn, or more.
+
+    With less, who keeps the others from voting would decide in their place.
+    """
+    drawn = float(weights.sum())
+    return drawn > 0 and float(weights[heard].sum()) >= _QUORUM * drawn - 1e-12
 
 
 def weighted_median(votes: NDArray[np.float64], weights: NDArray[np.float64]) -> float:

@@ -202,18 +202,21 @@ class Courier:
         tags: Sequence[Hashable],
         timeout: float,
         kind: str = "",
+        *,
+        hurries: bool = True,
     ) -> list[Arrival]:
-        """Send a batch and collect it; the slow half waits only so long for.
+        """Send a batch and collect it; the slow half is waited only so long for, if it hurries.
 
         Once half of the batch has answered in t seconds, the rest may take
         five times t (at least ten seconds, at most the timeout), so that one
-        silent examiner does not hold a round until the deadline. What arrives for others
-        meanwhile is handed to them.
+        silent node does not hold a round until the deadline. A committee does not hurry: it
+        closes at its deadline, and not when those who answer first would like it to. What
+        arrives for others meanwhile is handed to them.
         """
         began = time.monotonic()
         arrivals: list[Arrival] = []
         message_ids = self.push(messages, tags, timeout, arrivals.append, kind)
-        half = False
+        half = not hurries
         while len(arrivals) < len(messages):
             self.serve()
             if not half and (half := 2 * len(arrivals) >= len(messages)):
@@ -253,9 +256,16 @@ class Courier:
         arrival = Arrival(tag=ticket.tag, message=reply, fault=None, reason="", seconds=seconds)
         return ticket, arrival
 
+    def _until(self, ticket: _Ticket) -> float:
+        """A ticket's deadline, by the answers that came since it was sent as well."""
+        if not ticket.kind:
+            return ticket.deadline
+        allowed = self._pace.deadline(ticket.kind, ticket.deadline - ticket.sent)
+        return min(ticket.deadline, ticket.sent + allowed)
+
     def _expire(self) -> list[_Taken]:
         now = time.monotonic()
-        late = [key for key, ticket in self._tickets.items() if now > ticket.deadline]
+        late = [key for key, ticket in self._tickets.items() if now > self._until(ticket)]
         tickets = [self._tickets.pop(key) for key in late]
         why = "no answer before the deadline"
         return [(ticket, _failed(ticket, "timeout", why)) for ticket in tickets]

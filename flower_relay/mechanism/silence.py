@@ -1,0 +1,43 @@
+"""Who was drawn to say something in a round and said nothing: it is on the record.
+
+Examiners who report no utility of any candidate, and those who do not open their nonce. Each
+holds the round until a deadline, and so rests: what others wait for it costs it turns.
+"""
+
+from __future__ import annotations
+
+from .state import State
+
+__all__ = ["asked_in", "silent_in"]
+
+
+def asked_in(state: State) -> set[int]:
+    """Who was drawn to examine, or to open a nonce, in the round that is being settled."""
+    testing, commitment = state.testing, state.commitment
+    if testing is None or commitment is None:
+        return set()
+    openers = {item.participant for item in commitment.nonce_hashes}
+    return openers | (set(testing.committee) if _candidates(state) else set())
+
+
+def silent_in(state: State) -> set[int]:
+    """Who of these said nothing at all where it was asked."""
+    testing, commitment = state.testing, state.commitment
+    if testing is None or commitment is None:
+        return set()
+    opened = {item.participant for item in testing.nonces}
+    silent = {item.participant for item in commitment.nonce_hashes} - opened
+    asked = _candidates(state)
+    rows = [
+        row for model, row in zip(testing.models, testing.utilities, strict=True) if model in asked
+    ]
+    for column, examiner in enumerate(testing.committee):
+        if rows and all(row[column] is None for row in rows):
+            silent.add(examiner)
+    return silent
+
+
+def _candidates(state: State) -> set[str]:
+    """The models that nobody can have judged before this round."""
+    claims = () if state.commitment is None else state.commitment.lanes
+    return {claim.model for lane in claims for claim in lane if claim.fault is None and claim.model}
