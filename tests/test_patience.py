@@ -11,6 +11,7 @@ from flwr.app import Message
 
 from clients.client_app import app as lineup_app
 from flower_relay import InMemoryGrid, RelayStrategy
+from flower_relay.transport.courier import Pace
 from flower_relay.transport.proxies import patiently
 from tests.signers import same_run
 from tests.worlds import CONFIG, CountingGrid, first_model
@@ -160,3 +161,31 @@ def test_but_not_for_longer_than_the_timeout() -> None:
     grid = Deserted(lineup_app, 6, run_config=CONFIG)
     strategy.start(grid, first_model(), num_rounds=20, timeout=3)
     assert 4 <= len(strategy.record.hops) < OWN["budget"]
+
+
+def test_a_deadline_follows_the_first_answers_and_is_ten_medians_from_the_fifth_on() -> None:
+    pace, found = Pace(), []
+    for seconds in (10.0, 10.0, 10.0, 10.0, 10.0, 40.0):
+        found.append(pace.deadline("hop", 600.0))
+        pace.note("hop", seconds)
+    assert found == [600.0, 500.0, 250.0, pytest.approx(166.67, abs=0.01), 125.0, 100.0]
+    assert pace.deadline("test", 600.0) == 600.0  # of another kind nothing is known
+
+
+def test_three_times_what_is_usual_uses_up_a_turn_and_a_few_seconds_never_do() -> None:
+    pace = Pace()
+    assert pace.turns_taken("hop", 599.0) == 0  # nobody knows yet what is usual
+    for _ in range(5):
+        pace.note("hop", 10.0)
+    assert [pace.turns_taken("hop", s) for s in (10, 29, 30, 59, 60, 95, 599)] == [
+        0,
+        0,
+        1,
+        1,
+        2,
+        3,
+        3,
+    ]
+    for _ in range(40):
+        pace.note("hop", 0.1)
+    assert pace.turns_taken("hop", 9.0) == 0

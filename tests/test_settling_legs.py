@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -187,3 +187,25 @@ def test_a_nonce_that_is_not_opened_is_silence() -> None:
         utilities=((0.5,) * 4,),
     )  # fmt: skip
     assert silent_in(state) == {4}
+
+
+def test_a_turn_that_took_as_long_as_others_is_sat_out_afterwards() -> None:
+    state = federation()
+    (claim,) = leg(None)
+    settled(state, (replace(claim, turns=2),), {"m0": (0.6,) * 4})
+    assert state.who.waits_until.tolist()[:3] == [3, 0, 0]  # cycles 1 and 2 go by without it
+
+
+def test_an_examiner_who_takes_long_rests() -> None:
+    state = federation()
+    terms = blocks.LaneTerms(
+        base="genesis", owner=None, owner_deposit=0, trainers=(0,), deposits=(0,)
+    )
+    apply(state, blocks.Deposit(round=1, cycle=0, unit=0, present=FEDERATION, lanes=(terms,)))
+    apply(state, blocks.Commitment(round=1, lanes=(leg(None),)))
+    apply(state, blocks.Testing(
+        round=1, committee=COMMITTEE, audited=(), planted=None, models=("genesis", "m0"),
+        utilities=((0.5,) * 4, (0.6,) * 4), turns=(0, 0, 3, 0),
+    ))  # fmt: skip
+    apply(state, decide_settlement(state))
+    assert state.who.rests_until.tolist() == [0, 0, 0, 0, 0, 3, 0]

@@ -202,7 +202,7 @@ def test_too_few_nodes_are_an_error_that_says_what_to_do() -> None:
         RelayStrategy().start(digits_grid(1), first_model(), timeout=0.1)
 
 
-def test_who_joins_later_is_on_probation_and_earns_a_small_bond() -> None:
+def test_who_joins_later_is_on_probation_and_weighs_what_its_hops_earned() -> None:
     grid = digits_grid(6, partition="iid")
     strategy = RelayStrategy(budget=40, **OWN)
     original: Callable[..., object] = grid.get_node_ids
@@ -221,7 +221,8 @@ def test_who_joins_later_is_on_probation_and_earns_a_small_bond() -> None:
     newcomer = strategy.record.participants[6]
     assert newcomer.name == "partition-id-6"
     assert newcomer.accepted > 0
-    assert 0.1 <= newcomer.bond < 0.5
+    (weight,) = strategy.running.state.weights_of([0, 6])[1:]
+    assert 0 < weight <= 0.1 * newcomer.accepted
 
 
 def test_garbage_from_an_examiner_is_no_vote() -> None:

@@ -45,6 +45,9 @@ class _Row:
     ballots: list[Ballot | None]
 
 
+_Turns = dict[int, int]
+"""By column: the further turns that an examiner used up by how long it took."""
+
 _Known = dict[str, _Row]
 
 _Replies = dict[str, list[tuple[Message, int | None]]]
@@ -100,8 +103,10 @@ def examine(run: Run, commitment: Commitment) -> list[Message]:
         nonces=nonces,
         shown=_shown(known),
     )
-    replies = _fetch(run, plan.committee, known)
-    run.record_block(_with_votes(testing, known))
+    turns: _Turns = dict.fromkeys(range(len(plan.committee)), 0)
+    replies = _fetch(run, plan.committee, known, turns)
+    took = tuple(turns.values()) if any(turns.values()) else ()
+    run.record_block(replace(_with_votes(testing, known), turns=took))
     asked = [name for name in plan.models if name in replies]
     return [_about(*reply) for reply in replies[asked[-1]]] if asked else []
 
@@ -160,7 +165,7 @@ def _shown(known: _Known) -> tuple[str, ...]:
     return () if names == tuple(known) else names
 
 
-def _fetch(run: Run, committee: tuple[int, ...], known: _Known) -> _Replies:
+def _fetch(run: Run, committee: tuple[int, ...], known: _Known, turns: _Turns) -> _Replies:
     """Fill in what is not known yet, in batches; the replies about each model."""
     replies: _Replies = {}
     batch: list[str] = []
@@ -169,8 +174,8 @@ def _fetch(run: Run, committee: tuple[int, ...], known: _Known) -> _Replies:
         batch.append(name)
         if name == waiting[-1] or run.record_bytes * len(batch) > _MOST_BYTES_AT_ONCE:
             visits = _visits(run, committee, known, batch)
-            if again := _visit(run, known, visits, replies):
-                _visit(run, known, again, replies)
+            if again := _visit(run, known, visits, replies, turns):
+                _visit(run, known, again, replies, turns)
             batch = []
     return replies
 
@@ -202,7 +207,9 @@ def _visits(run: Run, committee: tuple[int, ...], known: _Known, batch: list[str
     return sorted(visits, key=lambda visit: visit.names)
 
 
-def _visit(run: Run, known: _Known, visits: list[_Visit], replies: _Replies) -> list[_Visit]:
+def _visit(
+    run: Run, known: _Known, visits: list[_Visit], replies: _Replies, turns: _Turns
+) -> list[_Visit]:
     """Make visits and note what was said; those to be made again, with whole models."""
     messages: list[Message] = []
     for names, alike in groupby(visits, key=lambda visit: visit.names):
@@ -216,6 +223,7 @@ def _visit(run: Run, known: _Known, visits: list[_Visit], replies: _Replies) -> 
     for arrival in arrivals:
         visit, reply = arrival.tag, arrival.message
         assert isinstance(visit, _Visit)
+        turns[visit.column] = max(turns[visit.column], arrival.turns)
         if reply is None:
             run.notice(visit.examiner, f"{arrival.fault} as an examiner", arrival.reason)
             continue

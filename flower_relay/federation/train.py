@@ -6,7 +6,7 @@ that fails is noted and passed over.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from flwr.app import Message, RecordDict
 
@@ -140,6 +140,7 @@ class Legs:
             return
         claimed = {n for each in self.lanes for hop in each.hops for n in hop.made.claim.names}
         made = claim(run, trainer, leg.baton, arrival, claimed)
+        made = replace(made, claim=replace(made.claim, turns=arrival.turns))
         if made.claim.fault is not None:
             run.notice(trainer, made.claim.fault, made.reason)
         content = None if reply is None else reply.content

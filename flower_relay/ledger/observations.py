@@ -14,7 +14,7 @@ from ..errors import ConfigurationError
 from ..mechanism.blocks import Admission, Commitment, Deposit, Genesis, HopClaim, LaneTerms, Testing
 from ..mechanism.identity import PREFIX_OF_KEY, is_hash, is_public_key, key_of
 from ..mechanism.state import State
-from ..rules.roles import BOTH, ROLES
+from ..rules.roles import BOTH, MOST_TURNS_TAKEN, ROLES
 from ..settings import RelaySettings
 from .differences import Differs, first_difference
 
@@ -24,6 +24,7 @@ __all__ = [
     "check_genesis",
     "check_present",
     "check_stride",
+    "check_turns",
     "check_way",
     "check_votes",
 ]
@@ -107,6 +108,7 @@ def check_commitment(state: State, deposit: Deposit, block: Commitment) -> None:
         for place, claim in enumerate(claims):
             path = f"commitment.lanes[{lane}][{place}].model"
             check_stride(state, claim, f"commitment.lanes[{lane}][{place}].sent")
+            check_turns(claim, f"commitment.lanes[{lane}][{place}].turns")
             check_way(state, claim, f"commitment.lanes[{lane}][{place}].way")
             if claim.fault is None and claim.model is not None:
                 if state.is_copy(claim.model, claim.trainer) or claim.model in fresh:
@@ -125,6 +127,12 @@ def check_stride(state: State, claim: HopClaim, path: str) -> None:
     shortens = claim.fault is None and state.stride(claim.trainer) < 1
     if shortens != (claim.sent is not None):
         raise Differs(path, "a model handed in" if shortens else "none", claim.sent)
+
+
+def check_turns(claim: HopClaim, path: str) -> None:
+    """Nobody sits out more cycles than a turn can take."""
+    if not 0 <= claim.turns <= MOST_TURNS_TAKEN:
+        raise Differs(path, f"a whole number from 0 to {MOST_TURNS_TAKEN}", claim.turns)
 
 
 def check_way(state: State, claim: HopClaim, path: str) -> None:
@@ -163,6 +171,10 @@ def check_votes(state: State, block: Testing) -> None:
     if len(block.utilities) != len(block.models):
         raise Differs("testing.utilities", f"{len(block.models)} entries", len(block.utilities))
     columns = list(block.committee)
+    if block.turns and (len(block.turns) != len(columns) or not any(block.turns)):
+        raise Differs("testing.turns", f"{len(columns)} entries, or none", list(block.turns))
+    if not all(0 <= turns <= MOST_TURNS_TAKEN for turns in block.turns):
+        raise Differs("testing.turns", f"from 0 to {MOST_TURNS_TAKEN} each", list(block.turns))
     for place, (model, row) in enumerate(zip(block.models, block.utilities, strict=True)):
         path = f"testing.utilities[{place}]"
         if len(row) != len(columns):

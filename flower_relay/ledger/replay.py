@@ -242,6 +242,7 @@ class Replay:
             cases=block.cases,
             nonces=block.nonces,
             shown=block.shown,
+            turns=block.turns,
         )
 
     def _audits(self, block: Testing, terms: list[AuditTerms]) -> list[tuple[str, str]]:

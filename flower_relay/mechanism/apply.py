@@ -177,12 +177,15 @@ def _note_ways(state: State, block: Settlement) -> None:
 
 
 def _note_silences(state: State) -> None:
-    """Have who was asked and said nothing rest."""
+    """Have who was asked and said nothing rest, and who took long."""
     who, silent = state.who, silent_in(state)
     for index in asked_in(state):
         who.silences[index] = who.silences[index] + 1 if index in silent else 0
         if index in silent:
             who.rests_until[index] = resting_until(state.cycle, int(who.silences[index]))
+    if state.testing is not None:
+        for index, turns in zip(state.testing.committee, state.testing.turns, strict=False):
+            who.rests_until[index] = max(int(who.rests_until[index]), state.cycle + turns)
 
 
 def _apply_hop(state: State, trainer: int, outcome: str) -> None:

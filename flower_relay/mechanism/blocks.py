@@ -105,7 +105,8 @@ class HopClaim:
     `non-finite`, `mis-shaped`, `unchanged`, `oversized`, `unsigned` or `copied`. `way` is how far
     what was handed in is from its base, for a candidate and for what is oversized. Of a trainer
     in debt only a part of the way is taken; `sent` is then the model that it handed in.
-    `signature` is that of a trainer who signs, for what it handed in.
+    `signature` is that of a trainer who signs, for what it handed in. `turns` are the further
+    ones that it used up by taking so long, and sits out.
     """
 
     trainer: int
@@ -115,6 +116,7 @@ class HopClaim:
     sent: str | None = None
     signature: str | None = None
     way: float | None = None
+    turns: int = 0
 
     @property
     def handed_in(self) -> str | None:
@@ -169,7 +171,8 @@ class Testing:
     the metric as it was reported (None: no finite number), its standard error, and how many
     cases it is over; no rows where nobody said any. `nonces` are those opened in time.
     `shown` are the hashes of what the examiners evaluated, one a model; none where that were
-    the models themselves.
+    the models themselves. `turns` are the cycles that each examiner rests for how long it took;
+    none where nobody does.
     """
 
     round: int
@@ -186,6 +189,7 @@ class Testing:
     cases: tuple[tuple[int | None, ...], ...] = ()
     nonces: tuple[OpenedNonce, ...] = ()
     shown: tuple[str, ...] = ()
+    turns: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

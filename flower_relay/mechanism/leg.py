@@ -37,6 +37,8 @@ def settle_lane(
     results = _faults(tally, claims, misled, stakes)
     _move_deposits(tally, [*leg, *misled], [*outcomes, *["voided"] * len(misled)], stakes)
     _judge(state, tally, leg, outcomes, verdict, rows, patience)
+    for claim in claims:
+        tally.sit_out(claim.trainer, claim.turns)
     gains = _gains(state, lane, rows, weights)
     steps = steps_of(state, lane, terms.trainers)
     results |= _judged(leg, outcomes, verdict, gains, steps)

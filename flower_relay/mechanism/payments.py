@@ -52,6 +52,12 @@ class Tally:
         """A participant's debt with what was booked so far."""
         return self._debt.get(participant, float(self._state.who.debt[participant]))
 
+    def sit_out(self, trainer: int, cycles: int) -> None:
+        """Have a trainer sit out so many cycles after this one."""
+        if cycles:
+            before = self._waits_until.get(trainer, int(self._state.who.waits_until[trainer]))
+            self._waits_until[trainer] = max(before, self._state.cycle + 1 + cycles)
+
     def forgives(self, trainer: int, fault: str) -> bool:
         """Whether a fault of a trainer's is nobody's."""
         return is_forgiven(fault, int(self._state.who.lefts[trainer]))
@@ -76,7 +82,7 @@ class Tally:
     def standings(self) -> tuple[Standing, ...]:
         """The new standing of everybody whom this round touched."""
         who = self._state.who
-        touched = sorted({*self._bond, *self._debt, *self.examined})
+        touched = sorted({*self._bond, *self._debt, *self._waits_until, *self.examined})
         return tuple(
             Standing(
                 participant=index,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "BOTH",
+    "MOST_TURNS_TAKEN",
     "PROBATION_TRIES",
     "ROLES",
     "draw_trainers",
@@ -24,6 +25,9 @@ BOTH = "both"
 
 ROLES = (BOTH, "train", "examine")
 """What a participant may be willing to do."""
+
+MOST_TURNS_TAKEN = 3
+"""Cycles that a trainer sits out at most for how long a turn of its took."""
 
 PROBATION_TRIES = 3
 """Newcomers that may try for the one probation slot of a cycle: who hands in nothing that can be

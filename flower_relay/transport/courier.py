@@ -17,6 +17,7 @@ from statistics import median
 from flwr.app import Message
 from flwr.serverapp import Grid
 
+from ..rules.roles import MOST_TURNS_TAKEN
 from .adapter import is_to_blame
 
 __all__ = ["GRACE", "Arrival", "Courier", "Pace", "Taker"]
@@ -34,10 +35,15 @@ t/2 + w/t on average, least at √(2w), and w on a fleet was 0.06 (docs/fleet.md
 """
 
 _LEAST_PATIENCE, _STRAGGLER = 10.0, 5.0
-"""What the slow half of a batch gets: seconds at least, and times what the fast half took."""
+"""What the slow half of a batch gets: seconds at least, for which nobody is charged, and times
+what the fast half took."""
 
 _LEAST_DEADLINE, _MEDIANS, _ENOUGH, _KEPT = 30.0, 10.0, 5, 40
 """A deadline by what was seen: seconds at least, how many medians, of how many answers."""
+
+
+_A_TURN = 3.0
+"""Medians of time that use up a further turn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +62,8 @@ class Arrival:
         What the reply said of the fault.
     seconds : float
         From pushing to pulling.
+    turns : int
+        Further turns that this used up, by what the others usually take.
     """
 
     tag: Hashable
@@ -63,6 +71,7 @@ class Arrival:
     fault: str | None
     reason: str
     seconds: float
+    turns: int = 0
 
 
 Taker = Callable[[Arrival], None]
@@ -86,12 +95,24 @@ class Pace:
     def deadline(self, kind: str, timeout: float) -> float:
         """Seconds for the next answer: ten times the median, at least 30, at most the timeout.
 
-        Until five answers of the kind have come, the timeout.
+        Of one answer fifty times, of two twenty-five, and so on until there are five; of none
+        the timeout.
         """
         seen = self._seconds.get(kind, ())
-        if len(seen) < _ENOUGH:
+        if not seen:
             return timeout
-        return min(timeout, max(_LEAST_DEADLINE, _MEDIANS * median(seen)))
+        most = _MEDIANS * median(seen) * max(1.0, _ENOUGH / len(seen))
+        return min(timeout, max(_LEAST_DEADLINE, most))
+
+    def turns_taken(self, kind: str, seconds: float) -> int:
+        """How many turns somebody used up who took so long: one for three times the median.
+
+        None below ten seconds, and until five answers of the kind have come.
+        """
+        seen = self._seconds.get(kind, ())
+        if len(seen) < _ENOUGH or seconds < _LEAST_PATIENCE:
+            return 0
+        return min(MOST_TURNS_TAKEN, int(seconds / (_A_TURN * median(seen))))
 
 
 @dataclass(frozen=True)
@@ -250,11 +271,18 @@ class Courier:
             return None
         if reply.has_error():
             fault = "error" if is_to_blame(reply.error.code) else "left"
-            return ticket, _failed(ticket, fault, str(reply.error.reason or ""))
+            return ticket, self._timed(
+                _failed(ticket, fault, str(reply.error.reason or "")), ticket
+            )
         seconds = time.monotonic() - ticket.sent
-        self._pace.note(ticket.kind, seconds)
         arrival = Arrival(tag=ticket.tag, message=reply, fault=None, reason="", seconds=seconds)
-        return ticket, arrival
+        timed = self._timed(arrival, ticket)
+        self._pace.note(ticket.kind, seconds)
+        return ticket, timed
+
+    def _timed(self, arrival: Arrival, ticket: _Ticket) -> Arrival:
+        """The same with the turns that its seconds used up."""
+        return replace(arrival, turns=self._pace.turns_taken(ticket.kind, arrival.seconds))
 
     def _until(self, ticket: _Ticket) -> float:
         """A ticket's deadline, by the answers that came since it was sent as well."""
@@ -268,7 +296,8 @@ class Courier:
         late = [key for key, ticket in self._tickets.items() if now > self._until(ticket)]
         tickets = [self._tickets.pop(key) for key in late]
         why = "no answer before the deadline"
-        return [(ticket, _failed(ticket, "timeout", why)) for ticket in tickets]
+        failed = [(ticket, _failed(ticket, "timeout", why)) for ticket in tickets]
+        return [(ticket, self._timed(arrival, ticket)) for ticket, arrival in failed]
 
 
 def _failed(ticket: _Ticket, fault: str, reason: str) -> Arrival:
