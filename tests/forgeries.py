@@ -148,7 +148,8 @@ def pay_more(blocks: Sequence[Block]) -> list[Block]:
 
 def vote_more(blocks: Sequence[Block]) -> list[Block]:
     """Votes of the last round raised, and whatever follows from them decided anew by the rules."""
-    index = [i for i, block in enumerate(blocks) if isinstance(block, Testing)][-1]
+    # The last round that tested anything beside a base.
+    index = [i for i, b in enumerate(blocks) if isinstance(b, Testing) and len(b.models) > 1][-1]
     genesis, tested = blocks[0], blocks[index]
     assert isinstance(genesis, Genesis)
     assert isinstance(tested, Testing)

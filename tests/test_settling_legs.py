@@ -150,27 +150,30 @@ def test_who_is_asked_and_says_nothing_rests_twice_as_long_each_time() -> None:
     assert not state.who.rests_until[:6].any()
 
 
-def test_who_rests_is_neither_drawn_nor_trains() -> None:
+def test_who_rests_is_not_drawn_and_trains() -> None:
     state = federation()
     state.who.rests_until[6] = 2
     drawn: set[int] = set()
+    trained: set[int] = set()
     for number in range(1, 20):
         block = decide_deposits(
             state, np.ones(7, bool), generator(0, number, "deposits"), most_hops=9
         )
-        assert 6 not in {i for terms in block.lanes for i in terms.trainers}
+        trained |= {*block.lanes[0].trainers}
         claim = blocks.HopClaim(
             trainer=block.lanes[0].trainers[0], base="genesis", model="m", fault=None
         )
         commitment = blocks.Commitment(round=1, lanes=((claim,),))
         drawn |= {*decide_tests(state, f"head {number}", block, commitment).committee}
     assert drawn == set(range(6))
+    assert 6 in trained
 
 
 def test_who_alone_is_left_examines_although_it_rests() -> None:
     state = federation()
     state.who.rests_until[:] = 2
-    state.who.rests_until[0] = 0
+    state.who.waits_until[:] = 2
+    state.who.waits_until[0] = 0
     block = decide_deposits(state, np.ones(7, bool), generator(0, 1, "deposits"), most_hops=1)
     assert block.lanes[0].trainers == (0,)
     claim = blocks.HopClaim(trainer=0, base="genesis", model="m", fault=None)
@@ -196,7 +199,7 @@ def test_a_turn_that_took_as_long_as_others_is_sat_out_afterwards() -> None:
     assert state.who.waits_until.tolist()[:3] == [3, 0, 0]  # cycles 1 and 2 go by without it
 
 
-def test_an_examiner_who_takes_long_rests() -> None:
+def test_an_examiner_who_takes_long_rests_and_sits_turns_out() -> None:
     state = federation()
     terms = blocks.LaneTerms(
         base="genesis", owner=None, owner_deposit=0, trainers=(0,), deposits=(0,)
@@ -209,3 +212,4 @@ def test_an_examiner_who_takes_long_rests() -> None:
     ))  # fmt: skip
     apply(state, decide_settlement(state))
     assert state.who.rests_until.tolist() == [0, 0, 0, 0, 0, 3, 0]
+    assert state.who.waits_until[5] == 4

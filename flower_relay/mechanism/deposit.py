@@ -150,13 +150,12 @@ def _chain(
     who, cycle, unit = state.who, state.cycle, state.unit
     had_turn, slot_free = who.had_turn, state.probation_left > 0
     trainers = present & who.trains
-    waits = np.maximum(who.waits_until, who.rests_until)
-    may = turns_left(trainers, had_turn, waits, cycle)
+    may = turns_left(trainers, had_turn, who.waits_until, cycle)
     queue = _queue(state, cycle, may, turns, rng, purse, slot_free)
     if not queue:
-        cycle = next_cycle(trainers, waits, cycle)
+        cycle = next_cycle(trainers, who.waits_until, cycle)
         unit = _income_unit(state)
-        may = turns_left(trainers, np.zeros_like(had_turn), waits, cycle)
+        may = turns_left(trainers, np.zeros_like(had_turn), who.waits_until, cycle)
         queue = _queue(state, cycle, may, turns, rng, purse, slot_free=True)
     # Half of those whose votes can weigh anything stay free to examine.
     room = _room(state, int((present & (state.earned > 0)).sum()), most_hops)

@@ -122,8 +122,7 @@ def _cycle_over(state: State, lanes: Sequence[LaneResult]) -> bool:
     had_turn[[hop.trainer for lane in lanes for hop in lane.hops if hop.outcome == "voided"]] = (
         False
     )
-    waits = np.maximum(who.waits_until, who.rests_until)
-    may = turns_left(present & who.trains, had_turn, waits, state.cycle)
+    may = turns_left(present & who.trains, had_turn, who.waits_until, state.cycle)
     tried = {hop.trainer for lane in lanes for hop in lane.hops if hop.outcome in _TESTED}
     if state.probation_left <= 0 or who.newcomer[list(tried)].any():
         may &= ~who.newcomer

@@ -48,6 +48,9 @@ def decide_settlement(state: State) -> Settlement:
     else:
         _reward(state, tally, lanes)
     _pay_examiners(state, tally)
+    if state.testing is not None:
+        for examiner, turns in zip(state.testing.committee, state.testing.turns, strict=False):
+            tally.sit_out(examiner, turns)
     return Settlement(
         round=state.round,
         lanes=tuple(lanes),

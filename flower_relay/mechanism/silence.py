@@ -1,7 +1,8 @@
 """Who was drawn to say something in a round and said nothing: it is on the record.
 
-Examiners who report no utility of any candidate, and those who do not open their nonce. Each
-holds the round until a deadline, and so rests: what others wait for it costs it turns.
+Examiners who report no utility of any candidate, and those who do not open their nonce. They
+are asked the less often the more often in a row they say nothing; those who had the others wait
+for it sit out turns as well (`Testing.turns`).
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def waiting_cycles(debt: float) -> int:
 def resting_until(cycle: int, silences: int) -> int:
     """The cycle in which who said nothing so often in a row is asked again: 1, 3, 7 later.
 
-    It trains no sooner, either: what the others wait for it costs it turns.
+    It trains meanwhile: what it says nothing about is not what it can teach.
     """
     return cycle + int(2 ** min(silences, _MOST_DOUBLINGS) - 1)
 
