@@ -170,12 +170,6 @@ def _check_numbers(config: Mapping[str, Any]) -> None:
     _number(config, "local-dp-delta", "a number between 0 and 1", lambda v: 0 < v < 1)
 
 
-def _truth(config: Mapping[str, Any], key: str) -> bool:
-    if not isinstance(config[key], bool):
-        raise ConfigurationError(f"{key} = {config[key]!r}: expected true or false.")
-    return bool(config[key])
-
-
 def _text(config: Mapping[str, Any], key: str) -> None:
     value = config[key]
     if not isinstance(value, str) or not (value.isprintable() or value == ""):

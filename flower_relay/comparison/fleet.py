@@ -16,7 +16,7 @@ from flwr.app import Message, MessageType
 from flwr.serverapp import Grid
 
 from ..transport.proxies import PassingGrid, payload
-from ..wire.replies import metrics_of
+from ..wire.metrics import metrics_of
 from .devices import Device
 
 __all__ = ["FleetClock", "FleetGrid", "Traffic"]

@@ -26,12 +26,11 @@ from ..rules.roles import BOTH
 from ..rules.votes import bounded_utility
 from ..settings import RelaySettings
 from ..transport.courier import GRACE, Arrival, Courier
+from ..wire.metrics import metrics_of, number_in
 from ..wire.replies import (
     holds_told,
-    metrics_of,
     name_from_key,
     nonces_told,
-    number_in,
     refusal_told,
     role_told,
     seen_told,

@@ -11,10 +11,20 @@ from dataclasses import dataclass, field
 
 from ..mechanism.apply import Progress
 from ..mechanism.blocks import Settlement
+from ..mechanism.state import State
+from ..rules.coins import to_coins
 from ..settings import RelaySettings
 from .notices import Notices
 
-__all__ = ["settled_rows", "HopRow", "ParticipantRow", "RelayObserver", "RoundRow", "RunRecord"]
+__all__ = [
+    "HopRow",
+    "ParticipantRow",
+    "RelayObserver",
+    "RoundRow",
+    "RunRecord",
+    "participant_rows",
+    "settled_rows",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,3 +160,17 @@ def settled_rows(
         legs=tuple(lane.leg for lane in state.lanes), champion=state.champion, seconds=seconds,
     )  # fmt: skip
     return hops, row
+
+
+def participant_rows(state: State) -> list[ParticipantRow]:
+    """Everybody's standing and balance."""
+    who = state.who
+    return [
+        ParticipantRow(
+            index=index, name=name, coins=to_coins(int(who.coins[index])),
+            locked=to_coins(int(who.locked[index])), bond=float(who.bond[index]),
+            debt=float(who.debt[index]), accepted=int(who.accepted[index]),
+            rejected=int(who.rejected[index]), examined=int(who.examined[index]),
+        )
+        for index, name in enumerate(who.names)
+    ]  # fmt: skip

@@ -24,7 +24,6 @@ from ..mechanism.apply import Progress
 from ..mechanism.blocks import Block, Settlement
 from ..mechanism.identity import key_of, short_name
 from ..mechanism.state import State
-from ..rules.coins import to_coins
 from ..store import ModelStore
 from ..transport.courier import Courier
 from ..transport.proxies import MeteredGrid, PassingGrid
@@ -35,7 +34,7 @@ from ..wire.statements import Moment
 from .greetings import Greetings
 from .heads import Heads
 from .holdings import Forwarding
-from .record import ParticipantRow, RelayObserver, RunRecord, settled_rows
+from .record import RelayObserver, RunRecord, participant_rows, settled_rows
 
 __all__ = ["Hooks", "Run", "addressed", "to_arrays", "to_record"]
 
@@ -224,26 +223,13 @@ class Run:
             observer.on_end(self.record)
 
     def _refresh(self) -> None:
-        record, who = self.record, self.state.who
+        record = self.record
         record.messages = self.grid.messages
         record.bytes_sent, record.bytes_received = self.grid.bytes_sent, self.grid.bytes_received
         record.bytes_hops, record.bytes_tests = self.grid.bytes_hops, self.grid.bytes_tests
         record.seconds = time.monotonic() - self.began
         record.own_seconds = self.courier.own_seconds
-        record.participants = [
-            ParticipantRow(
-                index=index,
-                name=name,
-                coins=to_coins(int(who.coins[index])),
-                locked=to_coins(int(who.locked[index])),
-                bond=float(who.bond[index]),
-                debt=float(who.debt[index]),
-                accepted=int(who.accepted[index]),
-                rejected=int(who.rejected[index]),
-                examined=int(who.examined[index]),
-            )
-            for index, name in enumerate(who.names)
-        ]
+        record.participants = participant_rows(self.state)
 
 
 def addressed(

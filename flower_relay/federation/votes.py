@@ -8,7 +8,8 @@ from flwr.app import Message
 
 from ..mechanism.identity import key_of
 from ..rules.votes import bounded_utility
-from ..wire.replies import Ballot, metrics_of, number_in, signed_vote
+from ..wire.metrics import metrics_of, number_in
+from ..wire.replies import Ballot, signed_vote
 from ..wire.statements import Measured, Vote
 from ..wire.votes import vote_on
 from .run import Run

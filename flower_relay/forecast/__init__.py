@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .played import Course, play
-from .scale import Forecast, Question, forecast
+from .question import Question
+from .scale import Forecast, forecast
 
 __all__ = ["Course", "Forecast", "Question", "forecast", "play"]

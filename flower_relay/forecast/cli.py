@@ -11,7 +11,8 @@ from rich.text import Text
 
 from ..comparison.devices import FLEETS, TRAIN_SECONDS
 from ..settings import RelaySettings
-from .scale import Forecast, Question, forecast
+from .question import Question
+from .scale import Forecast, forecast
 
 __all__ = ["plan"]
 

@@ -12,7 +12,6 @@ import random
 import tempfile
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
 from flwr.serverapp.strategy import FedAvg
@@ -25,9 +24,7 @@ from ..ledger import OperatorKey, seal
 from ..ledger.chain import Chain
 from ..transport.in_memory import InMemoryGrid
 from .client import SMALL, Counted, first_arrays, imagined_app
-
-if TYPE_CHECKING:
-    from .scale import Question
+from .question import Question
 
 __all__ = ["Course", "play"]
 

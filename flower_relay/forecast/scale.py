@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from ..comparison.devices import FLEETS, TRAIN_SECONDS
-from ..errors import ConfigurationError
-from ..settings import RelaySettings
 from .client import SMALL
 from .played import FEDAVG, RELAY, Course, play
+from .question import Question
 
-__all__ = ["Forecast", "Question", "forecast"]
+__all__ = ["Forecast", "forecast"]
 
 _CYCLES, _LEAST = 3, 60
 """Cycles that are played, and trainings at least; after that a run only goes on as before."""
@@ -21,47 +19,6 @@ _BEGINNING = 1 / 3
 
 BASE_MB, RELAY_MODELS = 500, 12
 """Memory of a server app and what it adds in models, as measured (docs/fleet.md)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """A run that somebody thinks of.
-
-    Attributes
-    ----------
-    hops : int
-        Local trainings, in total; FedAvg is given as many.
-    cases, epochs, case_seconds : int, int, float
-        Of a participant; its epochs a training; seconds a case and epoch on a device of
-        speed 1.
-    mod : bool
-        Whether participants run `relay_mod`.
-    fraction : float
-        Part of the participants that FedAvg trains in a round.
-    """
-
-    nodes: int
-    model_mb: float
-    hops: int
-    fleet: str = "homogeneous"
-    cases: int = 500
-    epochs: int = 1
-    case_seconds: float = TRAIN_SECONDS
-    mod: bool = False
-    fraction: float = 0.5
-    settings: RelaySettings = field(default_factory=RelaySettings)
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be."""
-        if self.fleet not in FLEETS:
-            raise ConfigurationError(
-                f"fleet = {self.fleet!r}: expected one of {', '.join(FLEETS)}."
-            )
-        for name in ("model_mb", "case_seconds"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ConfigurationError(
-                    f"{name} = {getattr(self, name)!r}: expected a number above 0."
-                )
 
 
 @dataclass(frozen=True, kw_only=True)

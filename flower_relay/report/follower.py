@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigurationError, LedgerError, RelayError
-from ..federation.record import ParticipantRow, RunRecord, settled_rows
+from ..federation.record import RunRecord, participant_rows, settled_rows
 from ..ledger import SealedBlock
 from ..ledger.address import LEDGER_FILE, locate
 from ..ledger.sql_chain import StoredBlocks
 from ..mechanism.apply import Progress
 from ..mechanism.blocks import Genesis, Publication
-from ..mechanism.state import State, begin
-from ..rules.coins import to_coins
+from ..mechanism.state import begin
 from ..settings import RelaySettings
 from .run_view import Phase, RunView
 
@@ -126,7 +125,7 @@ class Follower:
         record = self.view.record
         if record is None or self._progress is None:
             return
-        record.participants = standings(self._progress.state)
+        record.participants = participant_rows(self._progress.state)
         if self._hops_at_first is None:
             self._hops_at_first = self._progress.hops
         hops_of = {0: 0} | {row.round: row.hops for row in record.rounds}
@@ -219,20 +218,6 @@ class Follower:
         except (OSError, ValueError, AttributeError, RecursionError):
             return 0
         return asked if isinstance(asked, int) else 0
-
-
-def standings(state: State) -> list[ParticipantRow]:
-    """Everybody's standing and balance."""
-    who = state.who
-    return [
-        ParticipantRow(
-            index=index, name=name, coins=to_coins(int(who.coins[index])),
-            locked=to_coins(int(who.locked[index])), bond=float(who.bond[index]),
-            debt=float(who.debt[index]), accepted=int(who.accepted[index]),
-            rejected=int(who.rejected[index]), examined=int(who.examined[index]),
-        )
-        for index, name in enumerate(who.names)
-    ]  # fmt: skip
 
 
 def newest_run(runs: Path) -> Path | None:

@@ -29,6 +29,7 @@ from ..rules.candidates import Flaw, fitting
 from ..rules.roles import BOTH, ROLES
 from ..transport.adapter import aggregate_metricrecords
 from .arrays import array_of
+from .metrics import merged, number_in, number_of
 from .parcels import MOST_MODELS, PREFIX
 from .statements import Hello, Hop, Measured, Moment, Opening, Vote, attests, node_hash
 
@@ -47,39 +48,12 @@ __all__ = [
     "signed_vote",
     "averaged",
     "form_of",
-    "metrics_of",
-    "number_in",
     "the_model",
     "unpacked",
 ]
 
 Told = Callable[[str, str], None]
 """Takes the name of a metric and why it cannot be averaged."""
-
-
-def number_in(metrics: Mapping[str, object], key: str) -> float | None:
-    """A metric as a float; None where it is absent, a list, or too large for one."""
-    value = metrics.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return None
-
-
-def metrics_of(message: Message) -> MetricRecord:
-    """All metrics of a reply in one record."""
-    return _merged(message.content)
-
-
-def _merged(content: RecordDict) -> MetricRecord:
-    # Not `content.metric_records`: its views keep what they showed alive.
-    merged = MetricRecord()
-    for record in content.values():
-        if isinstance(record, MetricRecord):
-            merged.update(record)
-    return merged
 
 
 def the_model(content: RecordDict, base: Mapping[str, NDArray[Any]], key: str) -> Flaw | None:
@@ -101,10 +75,11 @@ def the_model(content: RecordDict, base: Mapping[str, NDArray[Any]], key: str) -
     if record.keys() != base.keys():
         return _misshaped(_names_differ(list(record), list(base)))
     for name, packed in record.items():
-        array = unpacked(name, packed, base[name])
-        if isinstance(array, Flaw):
-            return array
-        if array_of(packed).dtype != array.dtype:
+        opened = _opened(name, packed, base[name])
+        if isinstance(opened, Flaw):
+            return opened
+        array, cast = opened
+        if cast:
             record[name] = Array(array)
     if found[0] != key:
         del content[found[0]]
@@ -114,6 +89,12 @@ def the_model(content: RecordDict, base: Mapping[str, NDArray[Any]], key: str) -
 
 def unpacked(name: str, packed: Array, like: NDArray[Any]) -> NDArray[Any] | Flaw:
     """An array out of its bytes, shaped and typed like another; it may be a view of them."""
+    opened = _opened(name, packed, like)
+    return opened if isinstance(opened, Flaw) else opened[0]
+
+
+def _opened(name: str, packed: Array, like: NDArray[Any]) -> tuple[NDArray[Any], bool] | Flaw:
+    """The same, and whether its type had to be changed."""
     try:
         found = array_of(packed)
     except (TypeError, ValueError) as problem:
@@ -123,7 +104,7 @@ def unpacked(name: str, packed: Array, like: NDArray[Any]) -> NDArray[Any] | Fla
     array = fitting(found, like.dtype)
     if array is None:
         return _misshaped(f"array '{name}': expected type {like.dtype}, found {found.dtype}")
-    return array
+    return array, array is not found
 
 
 def _names_differ(found: Sequence[str], expected: Sequence[str]) -> str:
@@ -155,7 +136,7 @@ def averaged(contents: Iterable[RecordDict], weighted_by: str, told: Told) -> Me
     """
     weighed: list[tuple[MetricRecord, int | float]] = []
     for content in contents:
-        metrics = _merged(content)
+        metrics = merged(content)
         weight = number_in(metrics, weighted_by)
         if metrics and (weight is None or not (0 < weight < math.inf)):
             told(weighted_by, f"expected a positive number, found {metrics.get(weighted_by)!r:.60}")
@@ -188,9 +169,9 @@ def _average(
 def form_of(value: object) -> str | None:
     """What a metric is, as far as averaging goes: `number`, `list of N`; None for neither."""
     if isinstance(value, list):
-        fine = all(number_in({"": each}, "") is not None for each in value)
+        fine = all(number_of(each) is not None for each in value)
         return f"list of {len(value)}" if fine else None
-    number = number_in({"": value}, "")
+    number = number_of(value)
     return None if number is None or not math.isfinite(number) else "number"
 
 

@@ -8,11 +8,12 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flwr.app import ConfigRecord, MetricRecord, RecordDict
+from flwr.app import ConfigRecord, RecordDict
 
 from ..errors import RefusedError
 from ..mechanism.identity import is_hash
 from .heads import LINK, MOST_LINKS
+from .metrics import merged, number_of
 from .statements import Head, Measured, Moment, check
 
 __all__ = [
@@ -86,10 +87,7 @@ def measured(content: RecordDict, metric: str) -> Measured | None:
     The standard error is what is called as the metric with `-stderr` after it, and the number of
     cases is `num-examples`.
     """
-    found: dict[str, object] = {}
-    for record in content.values():
-        if isinstance(record, MetricRecord):
-            found.update(record)
+    found = merged(content)
     value, error, cases = found.get(metric), found.get(f"{metric}-stderr"), found.get(_CASES)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -106,13 +104,8 @@ _CASES = "num-examples"
 
 def _finite(value: object) -> float | None:
     """A number as a float; None where it is none, or none that a float can be."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None
+    number = number_of(value)
+    return number if number is not None and math.isfinite(number) else None
 
 
 def metric_named(config: ConfigRecord) -> str | None:
