@@ -17,6 +17,7 @@ from flower_relay import InMemoryGrid, RelayObserver
 from flower_relay.federation.record import RoundRow, RunRecord
 from flower_relay.node.keys import name_of_partition
 from flower_relay.report.outcome import fate
+from flower_relay.rules.outcomes import Outcome
 
 __all__ = ["Sybils"]
 
@@ -60,7 +61,7 @@ class Sybils(RelayObserver):
         caught = {
             record.participants[hop.trainer].name
             for hop in record.hops
-            if hop.round == row.round and fate(hop) == "rejected"
+            if hop.round == row.round and fate(hop) == Outcome.REJECTED
         }
         for number in list(self._nodes):
             if name_of_partition(number, self._keys_dir) in caught:

@@ -13,14 +13,15 @@ from flower_relay import HopRow, ParticipantRow
 from flower_relay.comparison.figures import last_of_forty
 from flower_relay.mechanism.blocks import Block, Settlement
 from flower_relay.report.outcome import fate
-from flower_relay.rules.coins import to_coins
+from flower_relay.rules.coins import PaymentRule, to_coins
+from flower_relay.rules.outcomes import Outcome
 
 __all__ = ["final_of", "hops_of", "participants_of"]
 
 _SHOWN = 12
 """Characters of a model's hash that are kept: enough to tell a run's models apart."""
 
-_REWARDS = frozenset({"vesting", "royalty", "examining"})
+_REWARDS = frozenset({PaymentRule.VESTING, PaymentRule.ROYALTY, PaymentRule.EXAMINING})
 """Payments that are rewards, once they can be spent; refunds and compensations give back."""
 
 
@@ -73,7 +74,7 @@ def participants_of(
             for n, accuracy in own.items()
         ]
     earned = _earned(blocks)
-    voided = Counter(hop.trainer for hop in hops if fate(hop) == "voided")
+    voided = Counter(hop.trainer for hop in hops if fate(hop) == Outcome.VOIDED)
     return [
         {
             "name": row.name,

@@ -33,8 +33,12 @@ from flower_relay.mechanism.publication import decide_publication
 from flower_relay.mechanism.settlement import decide_settlement
 from flower_relay.mechanism.state import begin
 from flower_relay.mechanism.testing import audit_terms, decide_tests
+from flower_relay.rules.outcomes import Fault
 
-_FAULTS = (None, "timeout", "error", "left", "non-finite", "mis-shaped", "unchanged", "copied")
+_FAULTS = (
+    None, Fault.TIMEOUT, Fault.ERROR, Fault.LEFT, Fault.NON_FINITE, Fault.MIS_SHAPED,
+    Fault.UNCHANGED, Fault.COPIED,
+)  # fmt: skip
 _ODDS = (0.86, *[0.02] * 7)
 
 
@@ -122,7 +126,7 @@ class ImaginedRun:
             for trainer in terms.trainers:
                 fault = self._rng.choice(np.array(_FAULTS, dtype=object), p=_ODDS)
                 model = self._trained(base) if fault is None else None
-                model = self.genesis.model if fault == "copied" else model
+                model = self.genesis.model if fault == Fault.COPIED else model
                 shortened = fault is None and self.progress.state.stride(trainer) < 1
                 sent = self._trained(base) if shortened else None
                 claims.append(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import is_dataclass
+from enum import StrEnum
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -28,6 +29,8 @@ from flower_relay.mechanism.blocks import (
     body,
     parse,
 )
+from flower_relay.rules.coins import PaymentRule
+from flower_relay.rules.outcomes import Fault, Outcome
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 whole = st.integers(1 - 2**63, 2**63 - 1)
@@ -36,6 +39,7 @@ SIMPLE: dict[Any, st.SearchStrategy[Any]] = {
     int: whole,
     bool: st.booleans(),
     float: finite,
+    type(None): st.none(),
     dict[str, Any]: st.dictionaries(
         st.text(), st.none() | st.booleans() | whole | finite | st.text()
     ),
@@ -52,17 +56,24 @@ def anything(hint: Any) -> st.SearchStrategy[Any]:
     if get_origin(hint) is tuple:
         return st.lists(anything(get_args(hint)[0]), max_size=3).map(tuple)
     if get_origin(hint) is UnionType:
-        return st.none() | anything(get_args(hint)[0])
+        return st.one_of(*map(anything, get_args(hint)))
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return st.sampled_from(hint)
     return SIMPLE[hint]
 
 
+SILENT = HopClaim(trainer=0, base="a", model=None, fault=Fault.TIMEOUT)
 SETTLEMENT = Settlement(
     round=3,
     lanes=(
         LaneResult(
             hops=(
-                HopResult(trainer=1, base="a", model="b", outcome="accepted", vote=0.5, gain=None),
-                HopResult(trainer=2, base="b", model=None, outcome="timeout", vote=None, gain=None),
+                HopResult(
+                    trainer=1, base="a", model="b", outcome=Outcome.ACCEPTED, vote=0.5, gain=None
+                ),
+                HopResult(
+                    trainer=2, base="b", model=None, outcome=Fault.TIMEOUT, vote=None, gain=None
+                ),
             ),
             baton="b",
             leg=2,
@@ -72,7 +83,7 @@ SETTLEMENT = Settlement(
     ),
     recognised=("b",),
     restart_from=(0,),
-    payments=(Payment(participant=1, units=10, rule="refund"),),
+    payments=(Payment(participant=1, units=10, rule=PaymentRule.REFUND),),
     standings=(Standing(participant=1, bond=1.0, debt=0.0, waits_until=0, examined=2),),
     standings_root="00",
 )
@@ -98,9 +109,25 @@ def test_a_block_comes_back_from_its_json_as_it_was(kind: type[Block]) -> None:
     comes_back()
 
 
+def test_outcomes_faults_and_rules_are_spelled_as_plain_texts() -> None:
+    fields = body(SETTLEMENT)
+    [lane], [payment] = fields["lanes"], fields["payments"]
+    words = [*(hop["outcome"] for hop in lane["hops"]), payment["rule"]]
+    assert [type(word) for word in words] == [str] * 3
+    assert words == ["accepted", "timeout", "refund"]
+
+
+@pytest.mark.parametrize("word", ["grumpy", "accepted", "TIMEOUT", "", 3, ["timeout"]])
+def test_a_fault_that_nobody_knows_is_refused_with_those_that_there_are(word: Any) -> None:
+    fields = plain(Commitment(round=1, lanes=((SILENT,),)))
+    fields["lanes"][0][0]["fault"] = word
+    expected = r"commitment\.lanes\[0\]\[0\]\.fault: expected one of timeout, error, left"
+    with pytest.raises(LedgerError, match=expected):
+        parse(fields)
+
+
 def test_nested_tuples_and_absent_values_come_back_as_such() -> None:
-    claim = HopClaim(trainer=0, base="a", model=None, fault="timeout")
-    commitment = Commitment(round=1, lanes=((claim,), ()))
+    commitment = Commitment(round=1, lanes=((SILENT,), ()))
     assert parse(plain(commitment)) == commitment
     testing = blocks.Testing(
         round=1, committee=(4, 5), audited=(), planted=None, models=("a", "b"),

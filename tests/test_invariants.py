@@ -21,9 +21,12 @@ from flower_relay.mechanism.settlement import decide_settlement
 from flower_relay.mechanism.state import State, begin
 from flower_relay.mechanism.testing import audit_terms, decide_tests
 from flower_relay.rules.coins import to_units
+from flower_relay.rules.outcomes import Fault
 from flower_relay.settings import RelaySettings
 
-FAULTS = (None, None, None, "timeout", "error", "left", "non-finite", "copied")
+FAULTS = (
+    None, None, None, Fault.TIMEOUT, Fault.ERROR, Fault.LEFT, Fault.NON_FINITE, Fault.COPIED,
+)  # fmt: skip
 
 
 class World:

@@ -17,6 +17,7 @@ from flower_relay.ledger import SealedBlock, open_ledger
 from flower_relay.ledger.forks import Fork, Receipts, compare, contradiction, proof_in, write_proof
 from flower_relay.ledger.receipts import Receipt, check_receipt, make_receipt, write_receipt
 from flower_relay.mechanism.blocks import Block, Commitment
+from flower_relay.rules.outcomes import Fault
 from tests.imagined import KEY, ImaginedRun, sealed
 from tests.ledgers import OTHER_KEY
 
@@ -32,7 +33,7 @@ def forked(run: list[Block]) -> tuple[list[Block], int]:
     at = next(i for i, block in enumerate(run) if isinstance(block, Commitment))
     block = run[at]
     assert isinstance(block, Commitment)
-    gone = tuple(replace(c, model=None, fault="timeout", sent=None) for c in block.lanes[0])
+    gone = tuple(replace(c, model=None, fault=Fault.TIMEOUT, sent=None) for c in block.lanes[0])
     changed = gone if gone != block.lanes[0] else ()
     return [*run[:at], replace(block, lanes=(changed,))], at
 

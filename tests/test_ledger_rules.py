@@ -27,6 +27,8 @@ from flower_relay.mechanism.blocks import (
     Settlement,
 )
 from flower_relay.mechanism.state import begin
+from flower_relay.rules.coins import PaymentRule
+from flower_relay.rules.outcomes import Fault
 from tests.forgeries import pay_more
 from tests.imagined import KEY, ImaginedRun, sealed
 
@@ -188,15 +190,12 @@ FORGERIES: dict[str, tuple[type, Change, Change, str]] = {
         Commitment, lambda b: b.lanes[0][0].sent,
         in_first_lane(sent=sha256(b"model 0").hexdigest()), "lanes[0][0].sent",
     ),
-    "unknown fault": (
-        Commitment, lambda b: True, in_first_lane(fault="grumpy"), "lanes[0][0].fault",
-    ),
     "a fault with a model": (
         Commitment, lambda b: b.lanes[0][0].model,
-        in_first_lane(fault="timeout"), "lanes[0][0].model",
+        in_first_lane(fault=Fault.TIMEOUT), "lanes[0][0].model",
     ),
     "no copy of anything": (
-        Commitment, lambda b: True, in_first_lane(fault="copied", way=None, model="fresh"),
+        Commitment, lambda b: True, in_first_lane(fault=Fault.COPIED, way=None, model="fresh"),
         "lanes[0][0].model",
     ),
     "a hop on another base": (
@@ -377,7 +376,7 @@ def test_the_replay_itself_lets_no_deposit_vanish_and_no_balance_fall_below_zero
     staked = place(run, Deposit, lambda b: any(b.lanes[0].deposits))
     settled = run[place(run[staked:], Settlement) + staked]
     assert isinstance(settled, Settlement)
-    debt = Payment(participant=0, units=-(10**12), rule="royalty")
+    debt = Payment(participant=0, units=-(10**12), rule=PaymentRule.ROYALTY)
     for payments, field in (((), "locked deposits"), ((*settled.payments, debt), "balances")):
         replay = Replay(genesis)
         for block in run[1 : run.index(settled)]:

@@ -12,6 +12,7 @@ import pytest
 
 from flower_relay import ConfigurationError, RelaySettings, RoundRow, RunRecord
 from flower_relay.federation.record import HopRow
+from flower_relay.rules.outcomes import Outcome
 from strategies.journal import Journal
 from strategies.run_folder import find_folder, new_folder, resumed_config
 from strategies.settings import parse
@@ -73,7 +74,7 @@ def played(journal: Journal, rounds: range, seconds: float, messages: int) -> Ru
         took = seconds if number in rounds else math.nan
         record.hops += [
             HopRow(round=number, lane=0, position=p, trainer=p, base="", model=None,
-                   outcome="accepted", vote=None, seconds=took / (p + 2))
+                   outcome=Outcome.ACCEPTED, vote=None, seconds=took / (p + 2))
             for p in (0, 1)
         ]  # fmt: skip
         row = RoundRow(round=number, hops=2 * number, accepted=0, rejected=0, utility=None,

@@ -24,6 +24,7 @@ from flower_relay.mechanism.blocks import (
     OpenedNonce,
 )
 from flower_relay.mechanism.blocks import Testing as Examined
+from flower_relay.rules.outcomes import Fault
 from flower_relay.wire.statements import Hop, Moment, Opening, nonce_hash, sign
 from tests.signers import (
     INVENTED,
@@ -81,7 +82,7 @@ def is_found_in_its_hop(at: int, blocks: list[Block]) -> bool:
         lambda claim, at: replace(claim, model=INVENTED, signature=None),
         lambda claim, at: replace(claim, signature="00" * 64),
         lambda claim, at: replace(claim, signature=str(claim.signature).upper()),
-        lambda claim, at: replace(claim, model=None, fault="timeout", way=None),
+        lambda claim, at: replace(claim, model=None, fault=Fault.TIMEOUT, way=None),
     ],
 )
 def test_an_invented_hop_is_found(
@@ -275,7 +276,7 @@ def test_a_commitment_cannot_be_exchanged_once_a_nonce_is_opened_for_it(
     block = ledger[at]
     assert isinstance(block, Commitment)
     last = block.lanes[0][-1]
-    denied = replace(last, model=None, fault="timeout", signature=None, way=None)
+    denied = replace(last, model=None, fault=Fault.TIMEOUT, signature=None, way=None)
     forged = replace(block, lanes=((*block.lanes[0][:-1], denied),))
     problem = found_in([*ledger[:at], forged, *ledger[at + 1 :]])
     assert problem == (at + 1, "testing.nonces[0].signature")
@@ -343,7 +344,7 @@ def test_only_nonces_that_were_committed_are_opened(
 def test_only_who_signs_can_be_blamed_for_not_signing(keys: Path) -> None:
     blocks = list(play(descending(()), keys, rounds=1).chain)
     at, forged = forged_hop(
-        blocks, lambda claim, at: replace(claim, model=None, fault="unsigned", way=None)
+        blocks, lambda claim, at: replace(claim, model=None, fault=Fault.UNSIGNED, way=None)
     )
     assert is_found_in_its_hop(at, forged)
 

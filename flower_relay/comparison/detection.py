@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..report.outcome import fate_of
+from ..rules.outcomes import JUDGED, Outcome
 from .contests import Contest
 from .statistics import Interval, median
 
@@ -30,16 +31,16 @@ def detection_row(contest: Contest, strategy: str) -> dict[str, Interval]:
 def figures_of_hops(found: Mapping[str, Any]) -> dict[str, float]:
     """Precision, recall and what honest participants lost; NaN for what there was none of."""
     fates = Counter((hop["hostile"], fate_of(hop["outcome"])) for hop in found["hops"])
-    hostile = {what: fates[True, what] for what in ("accepted", "rejected")}
+    hostile = {what: fates[True, what] for what in JUDGED}
     honest = sum(count for (bad, _), count in fates.items() if not bad)
-    rejected = hostile["rejected"] + fates[False, "rejected"]
+    rejected = hostile[Outcome.REJECTED] + fates[False, Outcome.REJECTED]
     any_hostile = any(person["hostile"] for person in found["participants"])
     return {
-        "precision": _share(hostile["rejected"], rejected) if any_hostile else math.nan,
-        "recall": _share(hostile["rejected"], sum(hostile.values())),
+        "precision": _share(hostile[Outcome.REJECTED], rejected) if any_hostile else math.nan,
+        "recall": _share(hostile[Outcome.REJECTED], sum(hostile.values())),
         "hostile hops": _share(len(found["hops"]) - honest, len(found["hops"])),
-        "honest hops rejected": _share(fates[False, "rejected"], honest),
-        "honest hops voided": _share(fates[False, "voided"], honest),
+        "honest hops rejected": _share(fates[False, Outcome.REJECTED], honest),
+        "honest hops voided": _share(fates[False, Outcome.VOIDED], honest),
     }
 
 

@@ -30,7 +30,8 @@ from ..mechanism.randomness import generator
 from ..mechanism.settlement import decide_settlement
 from ..mechanism.state import begin
 from ..mechanism.testing import AuditTerms, TestPlan, audit_terms, decide_tests
-from ..rules.coins import COIN
+from ..rules.coins import COIN, PaymentRule
+from ..rules.outcomes import Fault, Outcome
 from ..rules.settlement import rank
 from .policies import POLICIES
 from .population import accuracy
@@ -114,12 +115,12 @@ class ChainEconomy:
         apply(state, settled)
         self._publish()
         hops = [hop for lane in settled.lanes for hop in lane.hops]
-        self._rename({p.participant for p in settled.payments if p.rule == "forfeit"})
+        self._rename({p.participant for p in settled.payments if p.rule == PaymentRule.FORFEIT})
         self._satisfaction += accuracy(self._best)
         return RoundFlows(
             owners=len(deposit.lanes),
             hops=len(hops),
-            recognised=sum(hop.outcome == "accepted" for hop in hops),
+            recognised=sum(hop.outcome == Outcome.ACCEPTED for hop in hops),
             minted=sum(state.minted.values()) - minted,
             burned=sum(state.burned.values()) - burned,
         )
@@ -180,7 +181,8 @@ class ChainEconomy:
             self._hops[participant] += 1
             done, noise = rng.random() < self.settings.success, rng.standard_normal()
             if not done or training == _VANISHES:
-                claims.append(HopClaim(trainer=trainer, base=baton, model=None, fault="timeout"))
+                fault = Fault.TIMEOUT
+                claims.append(HopClaim(trainer=trainer, base=baton, model=None, fault=fault))
                 # Who vanishes keeps the base it was sent.
                 self._hold(participant, baton)
                 continue

@@ -17,6 +17,7 @@ from ..errors import RefusedError
 from ..mechanism.blocks import HopClaim
 from ..mechanism.identity import key_of
 from ..rules.candidates import Flaw, flaw_of, oversized, shortened, way_moved
+from ..rules.outcomes import Fault
 from ..transport.adapter import let_go_of_arrays
 from ..transport.courier import Arrival
 from ..wire.parcels import ONE_PIECE, PARCEL, WHOLE, only_step, taken
@@ -47,9 +48,9 @@ def claim(run: Run, trainer: int, base: str, arrival: Arrival, claimed: Collecti
     """
     turn = _Turn(run=run, trainer=trainer, base=base, claimed=claimed)
     if arrival.message is None:
-        return turn.faulty(Flaw(fault=arrival.fault or "error", reason=arrival.reason))
+        return turn.faulty(Flaw(fault=arrival.fault or Fault.ERROR, reason=arrival.reason))
     if (refused := refusal_told(arrival.message)) is not None:
-        return turn.faulty(Flaw(fault="left", reason=refused))
+        return turn.faulty(Flaw(fault=Fault.LEFT, reason=refused))
     arrays = run.store.get(base)
     candidate = _candidate(run, base, arrays, arrival.message)
     let_go_of_arrays(arrival.message.content)
@@ -74,9 +75,16 @@ class _Turn:
         """Whether a model was handed in before, by somebody or in this round."""
         return name in self.claimed or self.run.state.is_copy(name, self.trainer)
 
-    def hop(self, model: str | None, *, way: float | None = None, **more: str | None) -> HopClaim:
+    def hop(
+        self,
+        model: str | None,
+        *,
+        fault: Fault | None = None,
+        way: float | None = None,
+        **more: str | None,
+    ) -> HopClaim:
         return HopClaim(
-            trainer=self.trainer, base=self.base, model=model, fault=more.get("fault"),
+            trainer=self.trainer, base=self.base, model=model, fault=fault,
             sent=more.get("sent"), signature=more.get("signature"), way=way,
         )  # fmt: skip
 
@@ -94,7 +102,9 @@ def _candidate(
         return flaw
     weights, _ = run.hooks.aggregate_train(run.state.round, [reply])
     if weights is None or weights.keys() != arrays.keys():
-        return Flaw(fault="mis-shaped", reason="aggregate_train returned no model like the base")
+        return Flaw(
+            fault=Fault.MIS_SHAPED, reason="aggregate_train returned no model like the base"
+        )
     candidate: dict[str, NDArray[Any]] = {}
     for name, packed in weights.items():
         array = unpacked(name, packed, arrays[name])
@@ -115,7 +125,7 @@ def _open(run: Run, base: str, arrays: _Arrays, reply: Message) -> Flaw | None:
         most = ONE_PIECE if step.encoding == WHOLE else run.record_bytes
         found, _ = taken(step, {base: arrays}.get, most)
     except RefusedError as problem:
-        return Flaw(fault="mis-shaped", reason=str(problem))
+        return Flaw(fault=Fault.MIS_SHAPED, reason=str(problem))
     if step.encoding not in ("exact", WHOLE):
         run.forwarding.learn(step)
     reply.content[settings.arrayrecord_key] = to_record(found)
@@ -132,9 +142,11 @@ def _stored(
     hop = Hop(at=run.moment, parent=turn.base, model=name)
     signature = signature_of(reply, known_as, hop)
     if signature is None and key_of(known_as) is not None:
-        return turn.faulty(Flaw(fault="unsigned", reason="no signature of the trainer's under it"))
+        return turn.faulty(
+            Flaw(fault=Fault.UNSIGNED, reason="no signature of the trainer's under it")
+        )
     if turn.is_copy(name):
-        copied = turn.hop(name, fault="copied", signature=signature)
+        copied = turn.hop(name, fault=Fault.COPIED, signature=signature)
         return Claimed(claim=copied, reason=f"model {name[:12]} was handed in before")
     if (stride := run.state.stride(trainer)) == 1:
         return Claimed(claim=turn.hop(name, signature=signature, way=way))
@@ -143,5 +155,5 @@ def _stored(
     taken_on = run.store.put(part) if flaw is None else ""
     if flaw is not None or turn.is_copy(taken_on):
         reason = f"the part of the hop that is taken ({stride:g} of it) is nothing new"
-        return turn.faulty(Flaw(fault="unchanged", reason=reason))
+        return turn.faulty(Flaw(fault=Fault.UNCHANGED, reason=reason))
     return Claimed(claim=turn.hop(taken_on, sent=name, signature=signature, way=way))

@@ -13,29 +13,30 @@ from flwr.common import log
 
 from ..errors import RunFailedError
 from ..mechanism.blocks import Deposit
+from ..rules.outcomes import Fault, Outcome
 from .notices import Notice
 from .record import HopRow
 from .run import Run
 
 __all__ = ["check_end", "check_faults", "warn_of_cycle"]
 
-_JUDGED = ("accepted", "rejected", "voided", "untested")
+_TESTED = frozenset(Outcome) - {Outcome.UNTESTED}
 _MOST_SHOWN = 3
 
 _CAUSES = {
-    "error": "the ClientApp raises when it trains",
-    "timeout": "training takes longer than `timeout`, or the ClientApp hangs",
-    "left": "nodes go away or their processes crash (memory, a killed worker)",
-    "mis-shaped": (
+    Fault.ERROR: "the ClientApp raises when it trains",
+    Fault.TIMEOUT: "training takes longer than `timeout`, or the ClientApp hangs",
+    Fault.LEFT: "nodes go away or their processes crash (memory, a killed worker)",
+    Fault.MIS_SHAPED: (
         "the ClientApp returns another state dict than it was sent: a prefix such as `_orig_mod.` "
         "(torch.compile) or `module.` (DataParallel), a part of the model, another precision, or "
         "a second ArrayRecord"
     ),
-    "non-finite": "training diverges: the learning rate may be too high",
-    "unchanged": "the ClientApp returns the weights that it was sent, or trains on no data",
-    "oversized": "training moves the model far more than that of accepted hops",
-    "copied": "all trainers return the same model",
-    "unsigned": "the mod does not sign what the ClientApp returns",
+    Fault.NON_FINITE: "training diverges: the learning rate may be too high",
+    Fault.UNCHANGED: "the ClientApp returns the weights that it was sent, or trains on no data",
+    Fault.OVERSIZED: "training moves the model far more than that of accepted hops",
+    Fault.COPIED: "all trainers return the same model",
+    Fault.UNSIGNED: "the mod does not sign what the ClientApp returns",
 }
 
 
@@ -49,13 +50,13 @@ def check_faults(run: Run) -> None:
     """
     hops, trainers = run.record.hops, int((run.present() & run.state.who.trains).sum())
     kinds = {hop.outcome for hop in hops}
-    if len(hops) < max(trainers, 1) or len(kinds) != 1 or kinds & {*_JUDGED}:
+    kind = kinds.pop() if len(kinds) == 1 else None
+    if len(hops) < max(trainers, 1) or not isinstance(kind, Fault):
         return
-    kind = kinds.pop()
     raise RunFailedError(
         f"expected a trained model from {_counted(hops)}, and every hop so far ended as "
         f"'{kind}'. {_told(run.record.notices.of_kind(kind))} "
-        f"Most likely {_CAUSES.get(kind, 'the ClientApp is at fault')}. "
+        f"Most likely {_CAUSES[kind]}. "
         "The genesis model is unchanged; mend the ClientApp and start again."
     )
 
@@ -75,7 +76,7 @@ def check_end(run: Run) -> None:
     notices = [notice for kind in found for notice in run.record.notices.of_kind(kind)]
     parts = [f"the run is over and no hop counted: {counted or 'nobody trained'}."]
     parts += [_told(notices)] if notices else []
-    parts += [_voted_down(run)] if {"rejected", "voided"} & found.keys() else []
+    parts += [_voted_down(run)] if {Outcome.REJECTED, Outcome.VOIDED} & found.keys() else []
     raise RunFailedError(" ".join([*parts, "The champion is still the genesis model."]))
 
 
@@ -84,8 +85,8 @@ def warn_of_cycle(run: Run, following: Deposit) -> None:
     if following.cycle == run.state.cycle and run.state.settings.topology == "chain":
         return
     hops, run.cycle_began = run.record.hops[run.cycle_began :], len(run.record.hops)
-    judged = [hop for hop in hops if hop.outcome in ("accepted", "rejected", "voided")]
-    if judged and all(hop.outcome != "accepted" for hop in judged):
+    judged = [hop for hop in hops if hop.outcome in _TESTED]
+    if judged and all(hop.outcome != Outcome.ACCEPTED for hop in judged):
         log(
             WARNING,
             "Round %d: all %d hops that were tested since the last cycle were voted down. %s",

@@ -13,6 +13,7 @@ from ..mechanism.apply import Progress
 from ..mechanism.blocks import Settlement
 from ..mechanism.state import State
 from ..rules.coins import to_coins
+from ..rules.outcomes import Fault, Outcome
 from ..settings import RelaySettings
 from .notices import Notices
 
@@ -31,11 +32,8 @@ __all__ = [
 class HopRow:
     """One hop: who trained on what, and what became of it.
 
-    `outcome` is `accepted`, `rejected`, `voided` (undone by somebody else's hop),
-    `untested` (no examiner answered), or why there was no usable candidate:
-    `timeout`, `error`, `left`, `non-finite`, `mis-shaped`, `unchanged`, `oversized`, `copied`,
-    `unsigned`.
-    `reason` says more of the latter; a run that is resumed does not know it.
+    `outcome` is a fault where there was no usable candidate. `reason` then says more; a run that
+    is resumed does not know it.
     """
 
     round: int
@@ -44,7 +42,7 @@ class HopRow:
     trainer: int
     base: str
     model: str | None
-    outcome: str
+    outcome: Outcome | Fault
     vote: float | None
     seconds: float
     reason: str = ""

@@ -12,6 +12,7 @@ from flwr.app import Message, RecordDict
 
 from ..mechanism.blocks import Deposit, HopClaim, LaneTerms
 from ..mechanism.randomness import generator
+from ..rules.outcomes import Fault
 from ..transport.courier import Arrival
 from ..wire.replies import is_missing
 from .candidate import Claimed, claim
@@ -118,7 +119,7 @@ class Legs:
         run = self._run
         # After a restart, who had its turn in this round may not have come back.
         while not leg.done and leg.trainer not in run.node_of:
-            gone = HopClaim(trainer=leg.trainer, base=leg.baton, model=None, fault="left")
+            gone = HopClaim(trainer=leg.trainer, base=leg.baton, model=None, fault=Fault.LEFT)
             leg.add(_Hop(made=Claimed(claim=gone, reason="it has not come back")))
         if leg.done:
             return

@@ -14,6 +14,7 @@ from ..mechanism.blocks import Commitment, Deposit, Genesis, HopClaim, OpenedNon
 from ..mechanism.identity import is_hash, key_of, short_name
 from ..mechanism.state import State
 from ..mechanism.testing import may_bring_nonces
+from ..rules.outcomes import Fault
 from ..rules.votes import bounded_utility
 from ..wire.statements import Hop, Measured, Moment, Opening, Statement, attests, nonce_hash
 from ..wire.votes import vote_on
@@ -73,7 +74,7 @@ class ParticipantsWord:
         for lane, claims in enumerate(block.lanes):
             for place, claim in enumerate(claims):
                 path = f"commitment.lanes[{lane}][{place}].signature"
-                if claim.fault == "unsigned" and key_of(state.who.names[claim.trainer]) is None:
+                if claim.fault == Fault.UNSIGNED and key_of(state.who.names[claim.trainer]) is None:
                     raise Differs(path, "a trainer who signs, to be at fault", claim.trainer)
                 self.faults_attested += claim.model is None
                 self.hops_signed += self._signed(

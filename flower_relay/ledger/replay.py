@@ -32,6 +32,7 @@ from ..mechanism.settlement import decide_settlement
 from ..mechanism.state import begin
 from ..mechanism.testing import AuditTerms, audit_terms, decide_tests
 from ..rules.candidates import way_moved
+from ..rules.coins import PaymentRule
 from ..store import ModelStore
 from .attestation import ParticipantsWord
 from .differences import Differs, first_difference
@@ -47,6 +48,12 @@ __all__ = ["Replay"]
 
 _SAME_WAY = 1e-4
 """A way is stated to six digits, and the last bits of a sum differ between machines."""
+
+_MINTS = {PaymentRule.REFUND: 0, PaymentRule.VESTING: 0, PaymentRule.FORFEIT: -1}
+"""What a unit adds to all coins there are, where it is not 1."""
+
+_LOCKS = {PaymentRule.CONTRIBUTION: 1, PaymentRule.VESTING: -1}
+"""What it adds to pay that is not vested, where it is not 0."""
 
 
 class Replay:
@@ -266,9 +273,9 @@ class Replay:
         named = 0
         if isinstance(block, Settlement):
             for payment in block.payments:
-                sign = {"refund": 0, "vesting": 0, "forfeit": -1}.get(payment.rule, 1)
+                sign = _MINTS.get(payment.rule, 1)
                 named += sign * payment.units
-                sign = {"contribution": 1, "vesting": -1}.get(payment.rule, 0)
+                sign = _LOCKS.get(payment.rule, 0)
                 self._unvested += sign * payment.units
             if int(who.locked.sum()) != self._unvested:
                 expected = f"none after a settlement, and {self._unvested} units not vested"

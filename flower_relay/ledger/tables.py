@@ -20,7 +20,8 @@ from ..mechanism.blocks import (
     Testing,
 )
 from ..mechanism.identity import short_name
-from ..rules.coins import effect_of, to_coins
+from ..rules.coins import PaymentRule, effect_of, to_coins
+from ..rules.outcomes import Outcome
 from .reading import Step
 from .verify import Verdict
 
@@ -112,7 +113,7 @@ def _in_short(block: Block) -> str:
             return f"{len(block.models)} models by {len(block.committee)} examiners"
         case Settlement():
             hops = [hop for lane in block.lanes for hop in lane.hops]
-            kept = sum(hop.outcome == "accepted" for hop in hops)
+            kept = sum(hop.outcome == Outcome.ACCEPTED for hop in hops)
             return f"{kept} of {len(hops)} hops accepted, {len(block.payments)} payments"
         case Publication():
             return f"champion {block.champion[:12]}"
@@ -159,7 +160,7 @@ def statement_table(steps: Iterable[Step], participant: str) -> Table:
             to_balance, to_locked = effect_of(rule)
             balance += to_balance * units
             locked += to_locked * units
-            shown = -units if rule in ("deposit", "forfeit") else units
+            shown = -units if rule in (PaymentRule.DEPOSIT, PaymentRule.FORFEIT) else units
             cells = (_coins(shown), _coins(balance), _coins(locked))
             table.add_row(str(step.state.round), _cell(rule), *cells)
     if participant not in names:
@@ -168,7 +169,7 @@ def statement_table(steps: Iterable[Step], participant: str) -> Table:
     return table
 
 
-def _moves(block: Block, participant: int) -> Iterator[tuple[str, int]]:
+def _moves(block: Block, participant: int) -> Iterator[tuple[PaymentRule, int]]:
     """What a block moves for a participant: rules, and units under each."""
     match block:
         case Deposit():
@@ -176,7 +177,8 @@ def _moves(block: Block, participant: int) -> Iterator[tuple[str, int]]:
                 stakes = [*zip(terms.trainers, terms.deposits, strict=True)]
                 if terms.owner is not None:
                     stakes.append((terms.owner, terms.owner_deposit))
-                yield from (("deposit", u) for index, u in stakes if index == participant and u)
+                locked = [units for index, units in stakes if index == participant and units]
+                yield from ((PaymentRule.DEPOSIT, units) for units in locked)
         case Settlement():
             for payment in block.payments:
                 if payment.participant == participant:

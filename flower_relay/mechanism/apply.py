@@ -15,7 +15,8 @@ from itertools import chain
 from ..errors import LedgerError
 from ..rules.auction import version_in
 from ..rules.candidates import MOVES_KEPT
-from ..rules.coins import effect_of
+from ..rules.coins import PaymentRule, effect_of
+from ..rules.outcomes import JUDGED, Fault, Outcome
 from ..rules.rewards import POINTS_KEPT, VESTING_DELAY, faded
 from ..rules.roles import PROBATION_TRIES
 from ..rules.settlement import is_forgiven
@@ -120,7 +121,7 @@ def _apply_settlement(state: State, block: Settlement) -> None:
         state.margin(hop.trainer, hop.vote)
         for result in block.lanes
         for hop in result.hops
-        if hop.outcome in ("accepted", "rejected")
+        if hop.outcome in JUDGED
         and hop.vote is not None
         # What a shortened hop costs tells little of what a whole one does.
         and state.stride(hop.trainer) == 1
@@ -132,7 +133,7 @@ def _apply_settlement(state: State, block: Settlement) -> None:
     for result in block.lanes:
         for hop in result.hops:
             _apply_hop(state, hop.trainer, hop.outcome)
-            if hop.outcome == "accepted" and hop.model is not None:
+            if hop.outcome == Outcome.ACCEPTED and hop.model is not None:
                 gain = math.nan if hop.gain is None else hop.gain
                 state.lineage.add(hop.model, hop.base, hop.trainer, version=block.round, gain=gain)
                 state.mark = max(state.mark, state.lineage[hop.model].mark)
@@ -150,7 +151,7 @@ def _apply_settlement(state: State, block: Settlement) -> None:
     for lane, result in zip(state.lanes, block.lanes, strict=False):
         if not fan_out:
             lane.leg = result.leg
-            lane.accepted += sum(hop.outcome == "accepted" for hop in result.hops)
+            lane.accepted += sum(hop.outcome == Outcome.ACCEPTED for hop in result.hops)
     if fan_out:
         state.lanes[0].accepted += bool(block.recognised)
 
@@ -161,7 +162,7 @@ def _note_untested(state: State, block: Settlement) -> None:
     names_of = {claim.model: claim.names for claim in claims if claim.fault is None}
     for hop in chain.from_iterable(result.hops for result in block.lanes):
         for name in names_of.get(hop.model, ()):
-            if hop.outcome == "untested":
+            if hop.outcome == Outcome.UNTESTED:
                 state.untested[name] = hop.trainer
             else:
                 state.untested.pop(name, None)
@@ -172,7 +173,7 @@ def _note_ways(state: State, block: Settlement) -> None:
     claims = () if state.commitment is None else chain.from_iterable(state.commitment.lanes)
     way_of = {claim.model: claim.way for claim in claims if claim.fault is None}
     hops = chain.from_iterable(result.hops for result in block.lanes)
-    ways = [way_of.get(hop.model) for hop in hops if hop.outcome == "accepted"]
+    ways = [way_of.get(hop.model) for hop in hops if hop.outcome == Outcome.ACCEPTED]
     state.ways = [*state.ways, *(way for way in ways if way is not None)][-MOVES_KEPT:]
 
 
@@ -188,19 +189,19 @@ def _note_silences(state: State) -> None:
             who.rests_until[index] = max(int(who.rests_until[index]), state.cycle + turns)
 
 
-def _apply_hop(state: State, trainer: int, outcome: str) -> None:
+def _apply_hop(state: State, trainer: int, outcome: Outcome | Fault) -> None:
     who = state.who
-    if who.newcomer[trainer] and outcome in ("accepted", "rejected"):
+    if who.newcomer[trainer] and outcome in JUDGED:
         state.probation_left = 0  # it had the slot; who handed in nothing left it to the next
-    if outcome == "accepted":
+    if outcome == Outcome.ACCEPTED:
         who.accepted[trainer] += 1
         who.version[trainer] = _version_now(state)
         who.newcomer[trainer] = False
-    elif outcome == "voided":
+    elif outcome == Outcome.VOIDED:
         who.had_turn[trainer] = False  # somebody else's fault: it may go again
-    elif outcome != "untested" and not is_forgiven(outcome, int(who.lefts[trainer])):
+    elif outcome != Outcome.UNTESTED and not is_forgiven(outcome, int(who.lefts[trainer])):
         who.rejected[trainer] += 1
-    who.lefts[trainer] = who.lefts[trainer] + 1 if outcome == "left" else 0
+    who.lefts[trainer] = who.lefts[trainer] + 1 if outcome == Fault.LEFT else 0
 
 
 def _version_now(state: State) -> int:
@@ -218,11 +219,11 @@ def _pay(state: State, block: Settlement) -> None:
             state.burned[rule] += units
         elif to_balance + to_locked > 0:
             state.minted[rule] += units
-        if rule in ("contribution", "vesting"):
+        if rule in (PaymentRule.CONTRIBUTION, PaymentRule.VESTING):
             state.paid_in = state.cycle
-        if rule == "contribution" and state.settings.topology == "chain":
+        if rule == PaymentRule.CONTRIBUTION and state.settings.topology == "chain":
             state.fresh[0][index] += units
-        if rule != "refund":  # that was its own
+        if rule != PaymentRule.REFUND:  # that was its own
             who.income[index] += to_balance * units
     if (who.locked < 0).any():
         raise LedgerError(f"round {block.round}: more is unlocked than was locked.")

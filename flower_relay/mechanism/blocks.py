@@ -13,9 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, get_args
 
 from ..errors import LedgerError, LedgerVersionError
+from ..rules.coins import PaymentRule
+from ..rules.outcomes import Fault, Outcome
 from .parsing import Misfit, Reader, reader_of, shown
 
 __all__ = [
@@ -101,10 +104,9 @@ class Deposit:
 class HopClaim:
     """One hop as observed: the candidate's hash, or why there is none.
 
-    `fault` is None for a candidate that may be tested, else `timeout`, `error`, `left`,
-    `non-finite`, `mis-shaped`, `unchanged`, `oversized`, `unsigned` or `copied`. `way` is how far
-    what was handed in is from its base, for a candidate and for what is oversized. Of a trainer
-    in debt only a part of the way is taken; `sent` is then the model that it handed in.
+    `fault` is None for a candidate that may be tested. `way` is how far what was handed in is
+    from its base, for a candidate and for what is oversized. Of a trainer in debt only a part of
+    the way is taken; `sent` is then the model that it handed in.
     `signature` is that of a trainer who signs, for what it handed in. `turns` are the further
     ones that it used up by taking so long, and sits out.
     """
@@ -112,7 +114,7 @@ class HopClaim:
     trainer: int
     base: str
     model: str | None
-    fault: str | None
+    fault: Fault | None
     sent: str | None = None
     signature: str | None = None
     way: float | None = None
@@ -203,7 +205,7 @@ class HopResult:
     trainer: int
     base: str
     model: str | None
-    outcome: str
+    outcome: Outcome | Fault
     vote: float | None
     gain: float | None
     step: float | None = None
@@ -230,7 +232,7 @@ class Payment:
 
     participant: int
     units: int
-    rule: str
+    rule: PaymentRule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,7 +288,7 @@ def _plain(value: Any) -> Any:
         return tuple(map(_plain, value))
     if (names := getattr(type(value), "__dataclass_fields__", None)) is not None:
         return {name: _plain(getattr(value, name)) for name in names}
-    return value
+    return value.value if isinstance(value, StrEnum) else value
 
 
 def parse(body: Mapping[str, Any]) -> Block:

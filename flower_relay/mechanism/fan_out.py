@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from ..rules.coins import PaymentRule
+from ..rules.outcomes import Outcome
 from ..rules.settlement import num_recognised, rank
 from ..rules.votes import is_quorate, weighted_median
 from .blocks import Commitment, Deposit, HopClaim, HopResult, LaneResult, LaneTerms
@@ -59,10 +61,10 @@ def _settle_pair(
     stake = terms.deposits[0]
     if claim.fault is not None:
         hop = fault_result(tally, claim, stake)
-        _owner(tally, terms, "refund")
+        _owner(tally, terms, PaymentRule.REFUND)
     else:
         hop = _tested(state, terms, claim, score, recognised)
-        rule = "forfeit" if hop.outcome == "rejected" else "refund"
+        rule = PaymentRule.FORFEIT if hop.outcome == Outcome.REJECTED else PaymentRule.REFUND
         tally.pay(claim.trainer, stake, rule)
         _owner(tally, terms, rule)
         if recognised:
@@ -73,7 +75,7 @@ def _settle_pair(
     )
 
 
-def _owner(tally: Tally, terms: LaneTerms, rule: str) -> None:
+def _owner(tally: Tally, terms: LaneTerms, rule: PaymentRule) -> None:
     if terms.owner is not None:
         tally.pay(terms.owner, terms.owner_deposit, rule)
 
@@ -86,7 +88,8 @@ def _tested(
     weights = state.weights_of(committee)
     vote = weighted_median(rows[1] - rows[0], weights)
     level = level_of(state, rows[1], weights)
-    outcome = "untested" if np.isnan(score) else "accepted" if recognised else "rejected"
+    judged = Outcome.ACCEPTED if recognised else Outcome.REJECTED
+    outcome = Outcome.UNTESTED if np.isnan(score) else judged
     return HopResult(
         trainer=claim.trainer,
         base=claim.base,

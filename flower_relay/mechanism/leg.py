@@ -7,7 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from ..rules.coins import PaymentRule
 from ..rules.gate import LegVerdict, judge_leg
+from ..rules.outcomes import JUDGED, Fault, Outcome
 from ..rules.settlement import compensation
 from ..rules.votes import weighted_median
 from .blocks import HopClaim, HopResult, LaneResult, LaneTerms
@@ -35,7 +37,7 @@ def settle_lane(
     outcomes = _outcomes(verdict, len(leg))
     misled = _misled(claims, leg, outcomes)
     results = _faults(tally, claims, misled, stakes)
-    _move_deposits(tally, [*leg, *misled], [*outcomes, *["voided"] * len(misled)], stakes)
+    _move_deposits(tally, [*leg, *misled], [*outcomes, *[Outcome.VOIDED] * len(misled)], stakes)
     _judge(state, tally, leg, outcomes, verdict, rows, patience)
     for claim in claims:
         tally.sit_out(claim.trainer, claim.turns)
@@ -58,7 +60,7 @@ def _faults(
 ) -> dict[int, HopResult]:
     """What became of the hops without a candidate, by trainer."""
     return {
-        claim.trainer: _without_model(claim, "voided")
+        claim.trainer: _without_model(claim, Outcome.VOIDED)
         if claim in misled
         else fault_result(tally, claim, stakes[claim.trainer])
         for claim in claims
@@ -68,7 +70,7 @@ def _faults(
 
 def _judged(
     leg: list[HopClaim],
-    outcomes: list[str],
+    outcomes: list[Outcome],
     verdict: LegVerdict,
     gains: list[float],
     steps: dict[str, float],
@@ -81,7 +83,7 @@ def _judged(
             model=hop.model,
             outcome=outcome,
             vote=number(vote),
-            gain=number(gain) if outcome == "accepted" else None,
+            gain=number(gain) if outcome == Outcome.ACCEPTED else None,
             step=steps.get(hop.model or ""),
         )
         for hop, outcome, vote, gain in zip(leg, outcomes, verdict.votes, gains, strict=True)
@@ -90,15 +92,16 @@ def _judged(
 
 def fault_result(tally: Tally, claim: HopClaim, stake: int) -> HopResult:
     """A hop without a candidate: blamed and forfeited, unless its trainer left for once."""
-    if tally.forgives(claim.trainer, claim.fault or ""):
-        tally.pay(claim.trainer, stake, "refund")
+    assert claim.fault is not None
+    if tally.forgives(claim.trainer, claim.fault):
+        tally.pay(claim.trainer, stake, PaymentRule.REFUND)
     else:
-        tally.pay(claim.trainer, stake, "forfeit")
+        tally.pay(claim.trainer, stake, PaymentRule.FORFEIT)
         tally.judge_hop(claim.trainer, -math.inf, rejected=True)
-    return _without_model(claim, claim.fault or "")
+    return _without_model(claim, claim.fault)
 
 
-def _without_model(claim: HopClaim, outcome: str) -> HopResult:
+def _without_model(claim: HopClaim, outcome: Outcome | Fault) -> HopResult:
     return HopResult(
         trainer=claim.trainer,
         base=claim.base,
@@ -110,17 +113,17 @@ def _without_model(claim: HopClaim, outcome: str) -> HopResult:
 
 
 def _misled(
-    claims: tuple[HopClaim, ...], leg: list[HopClaim], outcomes: list[str]
+    claims: tuple[HopClaim, ...], leg: list[HopClaim], outcomes: list[Outcome]
 ) -> list[HopClaim]:
     """Faults of those who trained on a hop that is condemned: the base can be what failed.
 
     Finite weights on which whoever trains next gets no number are easily made; they cost who
     made them. Who left the federation was not asked for long enough to be misled.
     """
-    if "rejected" not in outcomes:
+    if Outcome.REJECTED not in outcomes:
         return []
-    condemned = claims.index(leg[outcomes.index("rejected")])
-    return [claim for claim in claims[condemned + 1 :] if claim.fault not in (None, "left")]
+    condemned = claims.index(leg[outcomes.index(Outcome.REJECTED)])
+    return [claim for claim in claims[condemned + 1 :] if claim.fault not in (None, Fault.LEFT)]
 
 
 def number(value: float) -> float | None:
@@ -143,48 +146,48 @@ def _verdict(
     return judge_leg(rows, weights, state.tolerance, patience)
 
 
-def _outcomes(verdict: LegVerdict, num_hops: int) -> list[str]:
+def _outcomes(verdict: LegVerdict, num_hops: int) -> list[Outcome]:
     if verdict.passed is None:
-        return ["untested"] * num_hops
+        return [Outcome.UNTESTED] * num_hops
     return [
-        "accepted"
+        Outcome.ACCEPTED
         if position < verdict.kept
-        else "rejected"
+        else Outcome.REJECTED
         if position in verdict.culprits
-        else "voided"
+        else Outcome.VOIDED
         for position in range(num_hops)
     ]
 
 
 def _move_deposits(
-    tally: Tally, leg: list[HopClaim], outcomes: list[str], stakes: dict[int, int]
+    tally: Tally, leg: list[HopClaim], outcomes: list[Outcome], stakes: dict[int, int]
 ) -> None:
     forfeited = 0
     for hop, outcome in zip(leg, outcomes, strict=True):
-        rule = "forfeit" if outcome == "rejected" else "refund"
-        forfeited += stakes[hop.trainer] if outcome == "rejected" else 0
+        rule = PaymentRule.FORFEIT if outcome == Outcome.REJECTED else PaymentRule.REFUND
+        forfeited += stakes[hop.trainer] if outcome == Outcome.REJECTED else 0
         tally.pay(hop.trainer, stakes[hop.trainer], rule)
-    voided = [hop.trainer for hop, out in zip(leg, outcomes, strict=True) if out == "voided"]
+    voided = [hop.trainer for hop, out in zip(leg, outcomes, strict=True) if out == Outcome.VOIDED]
     each, _ = compensation(forfeited, len(voided))
     for trainer in voided:
-        tally.pay(trainer, each, "compensation")
+        tally.pay(trainer, each, PaymentRule.COMPENSATION)
 
 
 def _judge(
     state: State,
     tally: Tally,
     leg: list[HopClaim],
-    outcomes: list[str],
+    outcomes: list[Outcome],
     verdict: LegVerdict,
     rows: NDArray[np.float64],
     patience: list[float],
 ) -> None:
     """Debts of those who hopped, bonds of those who voted."""
     for hop, outcome, vote in zip(leg, outcomes, verdict.votes, strict=True):
-        if outcome in ("accepted", "rejected") and not math.isnan(vote):
+        if outcome in JUDGED and not math.isnan(vote):
             margin = state.margin(hop.trainer, vote)
-            tally.judge_hop(hop.trainer, margin, rejected=outcome == "rejected")
-        if outcome == "accepted":
+            tally.judge_hop(hop.trainer, margin, rejected=outcome == Outcome.REJECTED)
+        if outcome == Outcome.ACCEPTED:
             tally.welcome(hop.trainer)
     committee = state.testing.committee if state.testing else ()
     tolerance = state.tolerance

@@ -1,9 +1,9 @@
 """Readers of plain values, made from the type hints of frozen dataclasses.
 
 They are strict: every field there, none besides, each of its own type. What they accept
-are the types that blocks are made of: texts, numbers, truths, dictionaries of such simple
-values, dataclasses, tuples of any length, and any of these or None. Numbers are no larger
-than what is calculated with, and texts are such as can be written down.
+are the types that blocks are made of: texts, members of enumerations, numbers, truths,
+dictionaries of such simple values, dataclasses, tuples of any length, and any of these or None.
+Numbers are no larger than what is calculated with, and texts are such as can be written down.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import math
 import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
+from enum import StrEnum
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -52,8 +53,11 @@ def reader_of(hint: Any) -> Reader:
     if get_origin(hint) is tuple:
         return _tuple_reader(reader_of(get_args(hint)[0]))
     if get_origin(hint) is UnionType:
-        [inner] = [each for each in get_args(hint) if each is not type(None)]
-        return _optional_reader(reader_of(inner))
+        inner = [each for each in get_args(hint) if each is not type(None)]
+        reader = reader_of(inner[0]) if len(inner) == 1 else _word_reader(*inner)
+        return _optional_reader(reader) if len(inner) < len(get_args(hint)) else reader
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return _word_reader(hint)
     return _SIMPLE[hint]
 
 
@@ -108,6 +112,19 @@ def _tuple_reader(inner: Reader) -> Reader:
 def _optional_reader(inner: Reader) -> Reader:
     def read(value: Any) -> Any:
         return None if value is None else inner(value)
+
+    return read
+
+
+def _word_reader(*kinds: type[StrEnum]) -> Reader:
+    """Texts as members of enumerations; what comes out of a block may be read again."""
+    words = {str(member): member for kind in kinds for member in kind}
+    expected = f"one of {', '.join(words)}"
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, str) or value not in words:
+            raise Misfit(expected, shown(value))
+        return words[value]
 
     return read
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..rules.coins import effect_of
+from ..rules.coins import PaymentRule, effect_of
 from ..rules.gate import usual_margin
+from ..rules.outcomes import Fault
 from ..rules.settlement import is_forgiven
 from ..rules.standing import NEWCOMER_BOND, new_bonds, new_debt, waiting_cycles
 from .blocks import (
@@ -34,7 +35,7 @@ class Tally:
         self.examined: Counter[int] = Counter()
         self.agreed: Counter[int] = Counter()
 
-    def pay(self, participant: int, units: int, rule: str) -> None:
+    def pay(self, participant: int, units: int, rule: PaymentRule) -> None:
         """Move units under a rule; nothing moves nothing."""
         if units:
             self.payments.append(Payment(participant=participant, units=units, rule=rule))
@@ -58,7 +59,7 @@ class Tally:
             before = self._waits_until.get(trainer, int(self._state.who.waits_until[trainer]))
             self._waits_until[trainer] = max(before, self._state.cycle + 1 + cycles)
 
-    def forgives(self, trainer: int, fault: str) -> bool:
+    def forgives(self, trainer: int, fault: Fault) -> bool:
         """Whether a fault of a trainer's is nobody's."""
         return is_forgiven(fault, int(self._state.who.lefts[trainer]))
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ..errors import LedgerError
+from ..rules.outcomes import Outcome
 from ..rules.settlement import rank
 from .blocks import LaneResult, Publication, Settlement
 from .state import State
@@ -103,7 +104,7 @@ def _averaged(state: State, settled: Settlement, averages: Averages) -> _Publish
 
 
 def _kept(lane: LaneResult) -> list[str]:
-    return [hop.model for hop in lane.hops if hop.outcome == "accepted" and hop.model]
+    return [hop.model for hop in lane.hops if hop.outcome == Outcome.ACCEPTED and hop.model]
 
 
 def _trail(state: State, averages: Averages, lane: int, batons: list[str], before: int) -> str:

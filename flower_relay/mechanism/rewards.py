@@ -13,7 +13,8 @@ from collections.abc import Collection, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..rules.coins import to_units
+from ..rules.coins import PaymentRule, to_units
+from ..rules.outcomes import JUDGED, Outcome
 from ..rules.rewards import VESTING, audit_probability, divide, point_shares, vested
 from ..rules.roles import turns_left
 from ..rules.votes import mean_step
@@ -25,9 +26,6 @@ from .payments import Tally
 from .state import Lane, State
 
 __all__ = ["audited_with", "points_of", "pay_cycle", "steps_of"]
-
-_TESTED = ("accepted", "rejected")
-"""Outcomes of a hop that a committee judged."""
 
 
 def steps_of(state: State, lane: Lane, trainers: Collection[int]) -> dict[str, float]:
@@ -63,13 +61,13 @@ def pay_cycle(state: State, tally: Tally, lanes: Sequence[LaneResult]) -> None:
     if not _cycle_over(state, lanes):
         return
     _vest(state, tally)
-    due = to_units(_mark(state, lanes) * settings.mint) - state.minted["contribution"]
+    due = to_units(_mark(state, lanes) * settings.mint) - state.minted[PaymentRule.CONTRIBUTION]
     shares = point_shares(points_of(state, lanes))
     if due <= 0 or not shares:
         return
     most = max(sorted(shares), key=lambda who: shares[who])
     for participant, amount in sorted(divide(due, shares, most).items()):
-        tally.pay(participant, amount, "contribution")
+        tally.pay(participant, amount, PaymentRule.CONTRIBUTION)
 
 
 def _vest(state: State, tally: Tally) -> None:
@@ -82,7 +80,7 @@ def _vest(state: State, tally: Tally) -> None:
         return
     for participant, held in enumerate(_unvested(state).tolist()):
         units = vested(held, tally.debt_of(participant), VESTING)
-        tally.pay(participant, units, "vesting")
+        tally.pay(participant, units, PaymentRule.VESTING)
 
 
 def _unvested(state: State) -> NDArray[np.int64]:
@@ -104,7 +102,7 @@ def _mark(state: State, lanes: Sequence[LaneResult]) -> float:
     lineage, mark = state.lineage.branch(), state.mark
     for result in lanes:
         for hop in result.hops:
-            if hop.outcome == "accepted" and hop.model is not None:
+            if hop.outcome == Outcome.ACCEPTED and hop.model is not None:
                 gain = np.nan if hop.gain is None else hop.gain
                 made = lineage.add(hop.model, hop.base, hop.trainer, version=state.round, gain=gain)
                 mark = max(mark, made.mark)
@@ -119,11 +117,10 @@ def _cycle_over(state: State, lanes: Sequence[LaneResult]) -> bool:
     present = np.zeros(state.num_participants, dtype=np.bool_)
     present[list(deposit.present)] = True
     had_turn = who.had_turn.copy()
-    had_turn[[hop.trainer for lane in lanes for hop in lane.hops if hop.outcome == "voided"]] = (
-        False
-    )
+    hops = [hop for lane in lanes for hop in lane.hops]
+    had_turn[[hop.trainer for hop in hops if hop.outcome == Outcome.VOIDED]] = False
     may = turns_left(present & who.trains, had_turn, who.waits_until, state.cycle)
-    tried = {hop.trainer for lane in lanes for hop in lane.hops if hop.outcome in _TESTED}
+    tried = {hop.trainer for hop in hops if hop.outcome in JUDGED}
     if state.probation_left <= 0 or who.newcomer[list(tried)].any():
         may &= ~who.newcomer
     return not may.any()
@@ -131,7 +128,7 @@ def _cycle_over(state: State, lanes: Sequence[LaneResult]) -> bool:
 
 def audited_with(state: State, deposit: Deposit) -> float:
     """The probability of an audit; until the first pay, when most is at stake, every hop's."""
-    if not state.minted["contribution"]:
+    if not state.minted[PaymentRule.CONTRIBUTION]:
         return 1.0
     return audit_probability(state.settings.audit, len(deposit.present))
 
@@ -144,6 +141,6 @@ def points_of(state: State, lanes: Iterable[LaneResult]) -> dict[int, float]:
     probability = audited_with(state, state.deposit)
     for result in lanes:
         for hop in result.hops:
-            if hop.outcome == "accepted" and hop.step is not None:
+            if hop.outcome == Outcome.ACCEPTED and hop.step is not None:
                 points[hop.trainer] = points.get(hop.trainer, 0.0) + hop.step / probability
     return points

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import LedgerError
-from ..rules.coins import EXAMINING_FEE, to_units
+from ..rules.coins import EXAMINING_FEE, PaymentRule, to_units
+from ..rules.outcomes import Outcome
 from ..rules.rewards import LINEAGE_DECAY, TRAINER_SHARE, contribution_credit, divide, royalties
 from ..rules.settlement import num_recognised, rank
 from .blocks import HopResult, LaneResult, Settlement
@@ -86,7 +87,7 @@ def _reward(state: State, tally: Tally, lanes: list[LaneResult]) -> None:
     lineage = state.lineage.branch()
     for result in lanes:
         for hop in result.hops:
-            if hop.outcome != "accepted" or hop.model is None:
+            if hop.outcome != Outcome.ACCEPTED or hop.model is None:
                 continue
             if state.settings.rewards == "royalty":
                 _pay_royalty(lineage, tally, hop)
@@ -108,8 +109,8 @@ def _pay_contribution(
     shares = lineage.shares(hop.base, hop.trainer, TRAINER_SHARE, LINEAGE_DECAY)
     units = to_units(credit * settings.mint)
     for participant, amount in sorted(divide(units, shares, hop.trainer).items()):
-        tally.pay(participant, amount, "contribution")
-        tally.pay(participant, amount, "vesting")  # no debts here: nothing to wait for
+        tally.pay(participant, amount, PaymentRule.CONTRIBUTION)
+        tally.pay(participant, amount, PaymentRule.VESTING)  # no debts here: nothing to wait for
 
 
 def _pay_royalty(lineage: Lineage, tally: Tally, hop: HopResult) -> None:
@@ -118,7 +119,7 @@ def _pay_royalty(lineage: Lineage, tally: Tally, hop: HopResult) -> None:
     if root is not None:
         owned[root] += 1
     for participant, units in sorted(royalties(lineage[hop.base].trainer, owned).items()):
-        tally.pay(participant, units, "royalty")
+        tally.pay(participant, units, PaymentRule.ROYALTY)
 
 
 def _pay_examiners(state: State, tally: Tally) -> None:
@@ -145,7 +146,8 @@ def _pay_examiners(state: State, tally: Tally) -> None:
     for examiner in sorted(testing.committee):
         if fan_out or tally.agreed[examiner]:
             weight = 1.0 if fan_out else float(state.who.bond[examiner])
-            tally.pay(examiner, int(fee * tally.examined[examiner] * weight), "examining")
+            units = int(fee * tally.examined[examiner] * weight)
+            tally.pay(examiner, units, PaymentRule.EXAMINING)
 
 
 def _judge_planted(state: State, tally: Tally) -> None:

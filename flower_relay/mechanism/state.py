@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..rules.candidates import farthest
-from ..rules.coins import to_units
+from ..rules.coins import PaymentRule, to_units
 from ..rules.gate import EXPECTED, leeway, patience_with, usual_margin
 from ..rules.roles import PROBATION_TRIES
 from ..rules.standing import NEWCOMER_BOND, earned_weights, stride_of, vote_weights
@@ -83,8 +83,8 @@ class State:
     round: int = 0
     cycle: int = 0
     probation_left: int = PROBATION_TRIES
-    minted: Counter[str] = field(default_factory=Counter)
-    burned: Counter[str] = field(default_factory=Counter)
+    minted: Counter[PaymentRule] = field(default_factory=Counter)
+    burned: Counter[PaymentRule] = field(default_factory=Counter)
     deposit: Deposit | None = None
     commitment: Commitment | None = None
     testing: Testing | None = None

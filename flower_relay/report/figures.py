@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ..federation.record import HopRow, RunRecord
 from ..mechanism.identity import short_name
+from ..rules.outcomes import Outcome
 from .outcome import RunOutcome, fate
 
 __all__ = ["learning_curve", "lineage_picture"]
@@ -54,7 +55,7 @@ def learning_curve(outcome: RunOutcome, path: Path) -> None:
             label=f"test accuracy ({accuracy[-1]:.3f} at the end)",
         )  # fmt: skip
     hops = outcome.record.hops if outcome.record else []
-    lost = [number for number, hop in enumerate(hops, start=1) if fate(hop) == "rejected"]
+    lost = [number for number, hop in enumerate(hops, start=1) if fate(hop) == Outcome.REJECTED]
     if lost:
         # Below zero, where no accuracy can be: ticks and curve never meet.
         axes.vlines(lost, -0.05, -0.01, color=_REJECTED, linewidth=1.0,
@@ -112,7 +113,7 @@ def _draw_accepted(axes: Axes, record: RunRecord) -> None:
     segments = _segments(record)
     kept: dict[int, list[_Point]] = {}
     for number, hop in enumerate(record.hops, start=1):
-        if fate(hop) == "accepted":
+        if fate(hop) == Outcome.ACCEPTED:
             kept.setdefault(_lane(record, hop), []).append((number, hop.trainer))
     for lane in sorted(kept):
         colour = _LANES[lane % len(_LANES)]
@@ -132,7 +133,7 @@ def _segments(record: RunRecord) -> dict[int, list[tuple[_Point, _Point]]]:
     last: dict[int, _Point] = {}
     segments: dict[int, list[tuple[_Point, _Point]]] = {}
     for number, hop in enumerate(record.hops, start=1):
-        if fate(hop) != "accepted":
+        if fate(hop) != Outcome.ACCEPTED:
             continue
         lane, here = _lane(record, hop), (float(number), float(hop.trainer))
         origin = None if hop.base == genesis else maker.get(hop.base, last.get(lane))
@@ -151,8 +152,8 @@ def _lane(record: RunRecord, hop: HopRow) -> int:
 
 def _draw_others(axes: Axes, hops: list[HopRow]) -> None:
     fates = [(number, hop.trainer, fate(hop)) for number, hop in enumerate(hops, start=1)]
-    rejected = [(x, y) for x, y, what in fates if what == "rejected"]
-    spared = [(x, y) for x, y, what in fates if what in ("voided", "untested")]
+    rejected = [(x, y) for x, y, what in fates if what == Outcome.REJECTED]
+    spared = [(x, y) for x, y, what in fates if what in (Outcome.VOIDED, Outcome.UNTESTED)]
     if rejected:
         x, y = zip(*rejected, strict=True)
         axes.scatter(x, y, s=34, marker="x", color=_REJECTED, linewidths=1.6, zorder=5,

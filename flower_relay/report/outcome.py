@@ -9,20 +9,19 @@ from typing import Any
 import numpy as np
 
 from ..federation.record import HopRow, RunRecord
+from ..rules.outcomes import Fault, Outcome
 
 __all__ = ["RunOutcome", "fate", "fate_of"]
 
 _RECORDS, _LAST = 40, 3
 
-_FATES = {"accepted": "accepted", "voided": "voided", "untested": "untested", "left": "untested"}
 
-
-def fate(hop: HopRow) -> str:
+def fate(hop: HopRow) -> Outcome:
     """What became of a hop, as the relay counts it.
 
     Returns
     -------
-    str
+    Outcome
         `accepted`; `voided` (undone by somebody else's hop); `untested` (no examiner
         answered, or the node left: nobody's fault); or `rejected` (all that is the
         trainer's own, from a harmful model to a missing one).
@@ -30,9 +29,11 @@ def fate(hop: HopRow) -> str:
     return fate_of(hop.outcome)
 
 
-def fate_of(outcome: str) -> str:
+def fate_of(outcome: str) -> Outcome:
     """The same, of an outcome as a record's file has it."""
-    return _FATES.get(outcome, "rejected")
+    if outcome == Fault.LEFT:
+        return Outcome.UNTESTED
+    return Outcome(outcome) if outcome in {*Outcome} else Outcome.REJECTED
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from typing import Any
 from ..federation.record import HopRow, ParticipantRow, RunRecord
 from ..legible import legible
 from ..mechanism.identity import short_name
+from ..rules.outcomes import Fault, Outcome
 from .outcome import fate
 
 __all__ = ["Phase", "RunView", "changes", "reason_of"]
@@ -23,17 +24,18 @@ _MOST = 5000
 """Hops that a page is given at first: the newest. It counts the others."""
 
 _REASONS = {
-    "rejected": "the committee saw the model get worse",
-    "voided": "undone by another hop of its leg",
-    "untested": "no examiner answered",
-    "timeout": "no answer before the deadline",
-    "error": "the client's own code failed",
-    "left": "the client lost its connection",
-    "non-finite": "the model held numbers that are not finite",
-    "mis-shaped": "the model had other shapes than its base",
-    "unchanged": "the model was its base, unchanged",
-    "unsigned": "the model was not signed by its trainer",
-    "copied": "the model was a copy of another",
+    Outcome.REJECTED: "the committee saw the model get worse",
+    Outcome.VOIDED: "undone by another hop of its leg",
+    Outcome.UNTESTED: "no examiner answered",
+    Fault.TIMEOUT: "no answer before the deadline",
+    Fault.ERROR: "the client's own code failed",
+    Fault.LEFT: "the client lost its connection",
+    Fault.NON_FINITE: "the model held numbers that are not finite",
+    Fault.MIS_SHAPED: "the model had other shapes than its base",
+    Fault.UNCHANGED: "the model was its base, unchanged",
+    Fault.OVERSIZED: "the model moved far more than those of accepted hops",
+    Fault.UNSIGNED: "the model was not signed by its trainer",
+    Fault.COPIED: "the model was a copy of another",
 }
 
 
@@ -110,7 +112,7 @@ def changes(view: RunView, hops: int = 0, rounds: int = 0) -> dict[str, Any]:
 
 def reason_of(hop: HopRow) -> str:
     """Why a hop did not count; empty where it did."""
-    if hop.outcome == "accepted":
+    if hop.outcome == Outcome.ACCEPTED:
         return ""
     known = _REASONS.get(hop.outcome, "")
     return ": ".join(part for part in (known, legible(hop.reason)) if part)
@@ -157,7 +159,7 @@ def _parents(hops: Sequence[HopRow], topology: str) -> list[int | None]:
     for index, hop in enumerate(hops):
         lane = 0 if topology == "fan-out" else hop.lane
         found.append(None if hop.base == genesis else maker.get(hop.base, last.get(lane)))
-        if hop.outcome == "accepted":
+        if hop.outcome == Outcome.ACCEPTED:
             last[lane] = index
         if hop.model is not None:
             maker.setdefault(hop.model, index)

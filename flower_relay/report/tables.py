@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..mechanism.identity import short_name
+from ..rules.outcomes import Outcome
 from .outcome import RunOutcome, fate
 
 __all__ = ["participants_table", "print_outcome", "summary", "summary_table"]
@@ -49,12 +50,12 @@ def summary(outcome: RunOutcome) -> dict[str, Any]:
 
 def _fates(outcome: RunOutcome) -> dict[str, int | None]:
     record = outcome.record
-    counts = Counter(fate(hop) for hop in record.hops) if record else Counter[str]()
+    counts = Counter(fate(hop) for hop in record.hops) if record else Counter[Outcome]()
     names = {
-        "hops accepted": "accepted",
-        "hops rejected or failed": "rejected",
-        "hops voided": "voided",
-        "hops untested or left": "untested",
+        "hops accepted": Outcome.ACCEPTED,
+        "hops rejected or failed": Outcome.REJECTED,
+        "hops voided": Outcome.VOIDED,
+        "hops untested or left": Outcome.UNTESTED,
     }
     return {name: counts[key] if record else None for name, key in names.items()}
 

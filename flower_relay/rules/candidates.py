@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .outcomes import Fault
+
 __all__ = [
     "MOVES_KEPT",
     "Flaw",
@@ -46,7 +48,7 @@ _DIGITS = 6
 class Flaw:
     """What is wrong with a candidate: the kind of fault, and where it was first seen."""
 
-    fault: str
+    fault: Fault
     reason: str
 
 
@@ -64,7 +66,7 @@ def flaw_of(candidate: Arrays, base: Arrays) -> Flaw | None:
         Copies of other models are found by their hash, not here.
     """
     if (reason := unlike(candidate, base)) is not None:
-        return Flaw(fault="mis-shaped", reason=reason)
+        return Flaw(fault=Fault.MIS_SHAPED, reason=reason)
     moved = False
     for name, array in candidate.items():
         for now, before in _differing(array, base[name]):
@@ -72,12 +74,14 @@ def flaw_of(candidate: Arrays, base: Arrays) -> Flaw | None:
                 moved = True
             elif not np.isfinite(now).all():
                 reason = f"array '{name}' holds NaN or infinity"
-                return Flaw(fault="non-finite", reason=reason)
+                return Flaw(fault=Fault.NON_FINITE, reason=reason)
             else:
                 moved = moved or _beyond_rounding(now, before)
     if moved:
         return None
-    return Flaw(fault="unchanged", reason="no array differs from the base by more than rounding")
+    return Flaw(
+        fault=Fault.UNCHANGED, reason="no array differs from the base by more than rounding"
+    )
 
 
 def _differing(
@@ -138,7 +142,9 @@ def oversized(way: float, most: float) -> Flaw | None:
     if way <= most:
         return None
     reason = f"it moves the model by {way:.3g}, and at most {most:.3g} is possible now"
-    return Flaw(fault="oversized", reason=f"{reason}: ten times what accepted hops moved of late")
+    return Flaw(
+        fault=Fault.OVERSIZED, reason=f"{reason}: ten times what accepted hops moved of late"
+    )
 
 
 def unlike(candidate: Arrays, base: Arrays) -> str | None:

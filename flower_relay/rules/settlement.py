@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from .outcomes import Fault, Outcome
+
 __all__ = ["compensation", "is_forgiven", "num_recognised", "rank"]
 
 
@@ -28,7 +30,7 @@ def num_recognised(candidates: int, share: float, *, at_least: int = 1) -> int:
     return min(candidates, max(int(share * candidates), at_least))
 
 
-def is_forgiven(fault: str, left_before: int) -> bool:
+def is_forgiven(fault: Fault | Outcome, left_before: int) -> bool:
     """Whether a hop without a candidate is nobody's fault: its trainer left, for once.
 
     Networks and machines fail. Who leaves at the next turn, too, may say so only; from then on it
@@ -36,12 +38,12 @@ def is_forgiven(fault: str, left_before: int) -> bool:
 
     Parameters
     ----------
-    fault : str
+    fault : Fault or Outcome
         What became of the hop.
     left_before : int
         Turns in a row before this one in which its trainer left.
     """
-    return fault == "left" and left_before == 0
+    return fault == Fault.LEFT and left_before == 0
 
 
 def compensation(forfeit: int, voided: int) -> tuple[int, int]:

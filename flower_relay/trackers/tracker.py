@@ -19,6 +19,7 @@ from ..errors import ConfigurationError
 from ..federation.record import HopRow, ParticipantRow, RelayObserver, RoundRow, RunRecord
 from ..mechanism.identity import short_name
 from ..report.outcome import fate
+from ..rules.outcomes import Outcome
 from ..store import ModelStore, canonical_bytes
 
 __all__ = ["CHAMPION", "Tracker", "module"]
@@ -74,8 +75,8 @@ class Tracker(RelayObserver):
     def on_hop(self, record: RunRecord, hop: HopRow) -> None:
         """A hop is a step."""
         what = fate(hop)
-        self._accepted += what == "accepted"
-        self._rejected += what == "rejected"
+        self._accepted += what == Outcome.ACCEPTED
+        self._rejected += what == Outcome.REJECTED
         found = {
             "hops/accepted": float(self._accepted),
             "hops/rejected": float(self._rejected),

@@ -17,6 +17,7 @@ from statistics import median
 from flwr.app import Message
 from flwr.serverapp import Grid
 
+from ..rules.outcomes import Fault
 from ..rules.roles import MOST_TURNS_TAKEN
 from .adapter import is_to_blame
 
@@ -56,7 +57,7 @@ class Arrival:
         What the sender called the message.
     message : flwr.app.Message or None
         A reply with content.
-    fault : str or None
+    fault : Fault or None
         `timeout`, `error` (the ClientApp raised) or `left` (infrastructure failed).
     reason : str
         What the reply said of the fault.
@@ -68,7 +69,7 @@ class Arrival:
 
     tag: Hashable
     message: Message | None
-    fault: str | None
+    fault: Fault | None
     reason: str
     seconds: float
     turns: int = 0
@@ -194,7 +195,9 @@ class Courier:
         """
         self.own_seconds += time.monotonic() - self._back
         began = time.monotonic()
-        found = [(ticket, _failed(ticket, "left", "could not be sent")) for ticket in self._lost]
+        found = [
+            (ticket, _failed(ticket, Fault.LEFT, "could not be sent")) for ticket in self._lost
+        ]
         self._lost.clear()
         while self._tickets and not found:
             found = self._answered() + self._expire()
@@ -270,7 +273,7 @@ class Courier:
         if ticket is None:  # answered twice, or after its deadline
             return None
         if reply.has_error():
-            fault = "error" if is_to_blame(reply.error.code) else "left"
+            fault = Fault.ERROR if is_to_blame(reply.error.code) else Fault.LEFT
             return ticket, self._timed(
                 _failed(ticket, fault, str(reply.error.reason or "")), ticket
             )
@@ -296,10 +299,10 @@ class Courier:
         late = [key for key, ticket in self._tickets.items() if now > self._until(ticket)]
         tickets = [self._tickets.pop(key) for key in late]
         why = "no answer before the deadline"
-        failed = [(ticket, _failed(ticket, "timeout", why)) for ticket in tickets]
+        failed = [(ticket, _failed(ticket, Fault.TIMEOUT, why)) for ticket in tickets]
         return [(ticket, self._timed(arrival, ticket)) for ticket, arrival in failed]
 
 
-def _failed(ticket: _Ticket, fault: str, reason: str) -> Arrival:
+def _failed(ticket: _Ticket, fault: Fault, reason: str) -> Arrival:
     seconds = time.monotonic() - ticket.sent
     return Arrival(tag=ticket.tag, message=None, fault=fault, reason=reason, seconds=seconds)

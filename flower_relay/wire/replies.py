@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from ..legible import legible
 from ..mechanism.identity import is_hash, key_of, participant_name
 from ..rules.candidates import Flaw, fitting
+from ..rules.outcomes import Fault
 from ..rules.roles import BOTH, ROLES
 from ..transport.adapter import aggregate_metricrecords
 from .arrays import array_of
@@ -119,7 +120,7 @@ def _names_differ(found: Sequence[str], expected: Sequence[str]) -> str:
 
 
 def _misshaped(reason: str) -> Flaw:
-    return Flaw(fault="mis-shaped", reason=reason)
+    return Flaw(fault=Fault.MIS_SHAPED, reason=reason)
 
 
 def averaged(contents: Iterable[RecordDict], weighted_by: str, told: Told) -> MetricRecord | None:

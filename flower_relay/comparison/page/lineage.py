@@ -7,6 +7,7 @@ from typing import Any
 
 from ...mechanism.identity import short_name
 from ...report.outcome import fate_of
+from ...rules.outcomes import Outcome
 from .panels import RELAY, Panel, attack_title, cells_of
 from .scale import signed
 
@@ -71,10 +72,7 @@ def _drawing(people: Sequence[Row], hops: Sequence[Row]) -> dict[str, Any]:
         "marks": [(_x(index), index + 1) for index in range(9, len(nodes), 10)],
         "strips": [_x(index) - _COLUMN // 2 for index in range(0, len(nodes), _STRIP)],
         "strip_width": _STRIP * _COLUMN,
-        "counts": {
-            fate: sum(node["fate"] == fate for node in nodes)
-            for fate in ("accepted", "rejected", "voided", "untested")
-        },
+        "counts": {fate: sum(node["fate"] == fate for node in nodes) for fate in Outcome},
     }
 
 
