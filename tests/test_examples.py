@@ -38,6 +38,13 @@ def test_batch_norm_is_relayed() -> None:
     assert example("batch_norm").main(nodes=4, hops=12) > 0.3
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_head_is_relayed_over_a_frozen_image_network() -> None:
+    pytest.importorskip("efficientnet_lite_pytorch", reason="see the example's first lines")
+    found = example("image_backbone").main(nodes=4, trainings=12)
+    assert found["RelayStrategy"] > 0.3
+
+
 @pytest.mark.skipif(
     "RELAY_LANGUAGE_MODEL" not in os.environ,
     reason="takes minutes and 1.5 GB: set RELAY_LANGUAGE_MODEL=1 to run it",
