@@ -102,7 +102,7 @@ def test_no_change_of_a_ledger_raises_and_nothing_of_it_reaches_the_terminal(
         ({"lanes": 10**9}, "genesis.settings"),
         ({"max_leg": 10**30}, "genesis"),
         ({"seed": 10**400}, "genesis"),
-        ({"mint": 10**400}, "genesis"),
+        ({"deposit_unit": 10**400}, "genesis"),
         ({"deposit_unit": 1e308}, "genesis.settings"),
         ({"deposit_unit": 1e300}, "genesis.settings"),
         ({"lanes": [1]}, "genesis"),
