@@ -65,7 +65,6 @@ class RelaySettings(CheckedSettings):
     recognised_share: float = setting(
         0.5, "top share of lanes or candidates that is recognised [s]", between(0.0, 1.0)
     )
-    slots: int = setting(4, "trainers that one owner may serve (fan-out)", whole(1))
     fraction_train: float = setting(
         0.5, "share of the participants who own or train in a fan-out round", between(0.05, 0.95)
     )
@@ -128,9 +127,6 @@ class RelaySettings(CheckedSettings):
         "`contribution` (pay for measured improvement) or `royalty` (the paper's coin per "
         "ancestor)",
         one_of("contribution", "royalty"),
-    )
-    mint: float = setting(
-        100.0, "coins for an improvement as large as the utility's bound", between(0.0, 1e6)
     )
     deposit_unit: float = setting(
         0.1, "deposit in coins until a median income per cycle is known", between(0.0, 1e6)

@@ -19,7 +19,7 @@ __all__ = ["RELAYS", "RELAY_KEYS", "STRATEGY_NAMES", "RunSettings", "parse", "re
 
 RELAY_KEYS = (
     "topology", "lanes", "lanes-meet", "max-leg", "trail", "examiners", "tolerance", "audit",
-    "nonces", "test-encoding", "hop-encoding", "rewards", "recognised-share", "slots",
+    "nonces", "test-encoding", "hop-encoding", "rewards", "recognised-share",
 )  # fmt: skip
 """Run-config keys that are settings of the relay, with the same names and defaults."""
 

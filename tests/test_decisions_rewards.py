@@ -22,7 +22,7 @@ from flower_relay.rules.coins import COIN, to_units
 from flower_relay.rules.gate import EXPECTED
 from tests.signers import descending
 
-SETTINGS = RelaySettings(max_leg=1, examiners=4, planted=0.0, deposit_unit=0.0, mint=100.0)
+SETTINGS = RelaySettings(max_leg=1, examiners=4, planted=0.0, deposit_unit=0.0)
 
 
 class ByHand:

@@ -22,6 +22,7 @@ from flower_relay.mechanism.state import State, begin
 from flower_relay.mechanism.testing import audit_terms, decide_tests
 from flower_relay.rules.coins import to_units
 from flower_relay.rules.outcomes import Fault
+from flower_relay.rules.rewards import MINT
 from flower_relay.settings import RelaySettings
 
 FAULTS = (
@@ -155,7 +156,7 @@ def test_a_chain_mints_no_more_than_its_rise(world: World, num_rounds: int) -> N
     for _ in range(num_rounds):
         world.round()
         if chosen.topology == "chain":
-            most = to_units(world.state.mark * chosen.mint)
+            most = to_units(world.state.mark * MINT)
             assert world.state.minted["contribution"] <= most
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from flower_relay.errors import KeyFileError
 from flower_relay.ledger.keys import OperatorKey
 from flower_relay.wire.parcels import PARCEL, steps_of
+from tests.nodes import a_node, ask, name_of, record, said, tiny_app, weights
 from tests.signers import Asking
-from tests.test_mods import a_node, ask, name_of, record, said, tiny_app, weights
 
 OTHER = OperatorKey(Ed25519PrivateKey.from_private_bytes(b"\3" * 32))
 

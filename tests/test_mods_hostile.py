@@ -18,7 +18,7 @@ from flower_relay.wire.arrays import arrays_in
 from flower_relay.wire.deltas import ENCODINGS, encode
 from flower_relay.wire.parcels import PARCEL, difference_to, parcel_of, steps_of, taken, whole
 from flower_relay.wire.statements import Hop, check
-from tests.test_mods import (
+from tests.nodes import (
     CHAIN,
     TRAIN,
     VOTE,

@@ -15,7 +15,7 @@ from flower_relay.errors import ConfigurationError, KeyFileError
 from flower_relay.node.keys import load_or_create
 from flower_relay.node.mod import make_relay_mod, relay_mod
 from flower_relay.wire.statements import public_hex
-from tests.test_mods import TRAIN, a_node, ask, said, tiny_app, weights
+from tests.nodes import TRAIN, a_node, ask, said, tiny_app, weights
 
 
 def signer(node: Context, mod: Any = relay_mod) -> str:

@@ -319,11 +319,11 @@ def test_a_run_of_another_release_is_not_gone_on_with() -> None:
     genesis, *later = disk.chain
     assert isinstance(genesis, Genesis)
     settings = {**genesis.settings, "old_setting": 1}
-    del settings["mint"]
+    del settings["audit"]
     disk.chain = MemoryChain(OPERATOR)
     for block in (replace(genesis, settings=settings), *later):
         disk.chain.append(block)
-    with pytest.raises(LedgerVersionError, match="lacks mint, and holds old_setting"):
+    with pytest.raises(LedgerVersionError, match="lacks audit, and holds old_setting"):
         resumed(disk, LateGrid(disk, 9, 0))
     assert len(disk.chain) == 1 + len(later)
 

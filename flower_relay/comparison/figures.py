@@ -7,14 +7,14 @@ record, and the accuracy there.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 __all__ = [
-    "AXES", "NOTHING", "TARGET_SHARE", "accuracy_within", "along", "has_learned", "last_of_forty",
-    "nothing_learned", "share_learned", "share_target", "spent_to", "total",
+    "AXES", "FAIRNESS", "NOTHING", "TARGET_SHARE", "accuracy_within", "along", "has_learned",
+    "last_of_forty", "nothing_learned", "share_learned", "share_target", "spent_to", "total",
 ]  # fmt: skip
 
 _RECORDS, _LAST = 40, 3
@@ -102,3 +102,25 @@ def accuracy_within(records: Sequence[Mapping[str, Any]], axis: str, budget: flo
     if not np.isfinite(spent).all():
         return float("nan")
     return last_of_forty(spent, [record["accuracy"] for record in records], budget)
+
+
+def _at_the_end(key: str, inner: str = "") -> Callable[[Mapping[str, Any]], float]:
+    """Reads a figure that a cell has of its end; NaN where it has none."""
+
+    def of(found: Mapping[str, Any]) -> float:
+        value = found["final"].get(key)
+        value = (value or {}).get(inner) if inner else value
+        return math.nan if value is None else float(value)
+
+    return of
+
+
+FAIRNESS = {
+    "own data, worst": _at_the_end("own_worst"),
+    "own data, median": _at_the_end("own_median"),
+    "rounds stale, median": _at_the_end("staleness", "median"),
+    "rounds stale, worst": _at_the_end("staleness", "worst"),
+    "client-epochs stale, median": _at_the_end("staleness_epochs", "median"),
+    "client-epochs stale, worst": _at_the_end("staleness_epochs", "worst"),
+}
+"""What participants get: accuracy on their own data, and how stale their newest model is."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from .contests import Contest, best_rival, contests, target_of
 from .detection import detection_row, is_relay
-from .figures import AXES
+from .figures import AXES, FAIRNESS
 from .files import Results
 from .statistics import difference, median, ratio, worst
 from .table import SHARE, Table, Value, write_tables
@@ -208,28 +208,12 @@ def _detection(found: Sequence[Contest]) -> Table:
 
 
 def _fairness(found: Sequence[Contest]) -> Table:
-    def final(key: str, inner: str | None = None) -> Any:
-        def of(cell: Mapping[str, Any]) -> float:
-            value = cell["final"].get(key)
-            value = value.get(inner) if inner and value else value
-            return float("nan") if value is None else float(value)
-
-        return of
-
-    figures = {
-        "own data, worst": final("own_worst"),
-        "own data, median": final("own_median"),
-        "rounds stale, median": final("staleness", "median"),
-        "rounds stale, worst": final("staleness", "worst"),
-        "client-epochs stale, median": final("staleness_epochs", "median"),
-        "client-epochs stale, worst": final("staleness_epochs", "worst"),
-    }
     rows: list[dict[str, Value]] = [
         {
             **contest.where,
             "attack": contest.threat,
             "strategy": strategy,
-            **{name: median(contest.of(strategy, figure)) for name, figure in figures.items()},
+            **{name: median(contest.of(strategy, figure)) for name, figure in FAIRNESS.items()},
         }
         for contest in found
         for strategy in contest.cells
@@ -240,5 +224,5 @@ def _fairness(found: Sequence[Contest]) -> Table:
         note="The result's accuracy on the cases that each honest participant kept for "
         "examining, and how long ago, at the end, each participant was last sent a model.",
         rows=rows,
-        spelling={name: ".3f" if "own" in name else ".1f" for name in figures},
+        spelling={name: ".3f" if "own" in name else ".1f" for name in FAIRNESS},
     )

@@ -12,7 +12,8 @@ from typing import Any
 
 from ..errors import ConfigurationError
 from ..options import CheckedSettings, at_least, between, key, number, optional, setting, whole
-from ..rules.rewards import LINEAGE_DECAY, TRAINER_SHARE
+from ..rules.auction import SLOTS
+from ..rules.rewards import LINEAGE_DECAY, MINT, TRAINER_SHARE
 from ..settings import RelaySettings
 from .policies import parse_mix
 
@@ -21,10 +22,13 @@ __all__ = ["EconomySettings"]
 _MOST_COINS = 1000.0
 """Coins a setting may name: with the largest populations, balances still fit 64 bits."""
 
+_MOST_MINT = 1e6
+"""Coins for an improvement as large as the utility's bound."""
+
 _FAN_OUT_ONLY = (
     "least_recognised", "slots", "fraction_train", "testers", "owner_budget", "deposit_fee",
-    "hash_fee", "cases", "case_fee", "tested_fee", "settled_fee", "test_fee", "trainer_share",
-    "lineage_decay",
+    "hash_fee", "cases", "case_fee", "tested_fee", "settled_fee", "test_fee", "mint",
+    "trainer_share", "lineage_decay",
 )  # fmt: skip
 _CHAIN_ONLY = (
     "lanes", "max_leg", "examiners", "examiner_noise", "tolerance", "audit", "planted",
@@ -67,7 +71,7 @@ class EconomySettings(CheckedSettings):
         "trains again after a round that recognises nobody",
         whole(0),
     )
-    slots: int = _as_in_relay("slots")
+    slots: int = setting(SLOTS, "trainers that one owner may serve", whole(1))
     fraction_train: float = _as_in_relay("fraction_train")
     testers: int = setting(
         1,
@@ -111,7 +115,11 @@ class EconomySettings(CheckedSettings):
         "coins to the settlement block's miner, per model and case",
         between(0.0, _MOST_COINS),
     )
-    mint: float = _as_in_relay("mint")
+    mint: float = setting(
+        MINT,
+        "coins for an improvement as large as the utility's bound",
+        between(0.0, _MOST_MINT),
+    )
     trainer_share: float = setting(
         TRAINER_SHARE,
         "part of a credit that its trainer keeps; the rest goes to its lineage",

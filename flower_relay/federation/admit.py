@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from logging import WARNING
 
+import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, RecordDict
 from flwr.common import log
 from flwr.serverapp import Grid
@@ -44,6 +45,7 @@ from .run import Run, addressed
 __all__ = [
     "admit",
     "answers",
+    "assembled",
     "distinct_names",
     "first_contact",
     "genesis_of",
@@ -52,7 +54,6 @@ __all__ = [
     "recognised",
     "roles_of",
     "wait_for_nodes",
-    "wait_to_be_joined",
 ]
 
 _FIRST_CONTACT_SECONDS = 120.0
@@ -161,7 +162,19 @@ def admit(run: Run) -> None:
     note_answers(run, found)
 
 
-def wait_to_be_joined(run: Run) -> None:
+def assembled(run: Run) -> list[int]:
+    """Who is here, after letting in who came; where nobody is, who comes back is waited for.
+
+    Nodes leave one by one; all at once they are gone when the SuperLink is in trouble.
+    """
+    admit(run)
+    if not run.present().any():
+        log(WARNING, "Nobody is connected; waiting up to %.0f s.", run.timeout)
+        _wait_to_be_joined(run)
+    return np.flatnonzero(run.present()).tolist()
+
+
+def _wait_to_be_joined(run: Run) -> None:
     """Wait until a participant is connected, at most the timeout."""
     end = time.monotonic() + run.timeout
     while not run.present().any() and time.monotonic() < end:

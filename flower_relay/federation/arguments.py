@@ -10,9 +10,11 @@ import math
 import numbers
 import secrets
 from collections.abc import Mapping
+from logging import WARNING
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
+from flwr.common import log
 
 from ..errors import ConfigurationError
 from ..mechanism.identity import is_hash
@@ -20,7 +22,7 @@ from ..mechanism.parsing import shown
 from ..settings import RelaySettings
 from ..wire.arrays import RESERVED, array_of
 
-__all__ = ["check_arguments", "check_lanes", "checked_run_id", "chosen_settings"]
+__all__ = ["check_arguments", "check_lanes", "checked_run_id", "chosen_settings", "warn_if_short"]
 
 _NOT_STARTED = "Nothing was sent."
 
@@ -113,6 +115,18 @@ def check_lanes(settings: RelaySettings, nodes: int) -> None:
             f"lanes = {lanes}: expected at most as many lanes as nodes, found {nodes} nodes "
             f"connected. {_NOT_STARTED} Take lanes = {nodes} or fewer; where more nodes are "
             f"still to connect, set min_available_nodes = {lanes}, and the run waits for them."
+        )
+
+
+def warn_if_short(settings: RelaySettings, num_rounds: int, participants: int) -> None:
+    """A round of Flower's strategies trains many; a round of a relay trains one leg a lane."""
+    if settings.topology == "chain" and num_rounds < participants:
+        log(
+            WARNING,
+            "num_rounds = %d with %d participants: a round of a relay is one leg of one to %d "
+            "hops in each lane, so not everybody will train. For as many trainings as three "
+            "rounds of FedAvg set budget = %d and num_rounds to the same.",
+            *(num_rounds, participants, settings.max_leg, 3 * participants),
         )
 
 

@@ -15,7 +15,6 @@ from dataclasses import asdict
 from logging import INFO, WARNING
 from typing import Any
 
-import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.common import log
 from flwr.serverapp import Grid
@@ -29,36 +28,21 @@ from ..mechanism.settlement import decide_settlement
 from ..mechanism.state import State
 from ..settings import RelaySettings
 from ..store import MemoryStore, ModelStore
-from ..transport.courier import GRACE, Courier
-from ..transport.proxies import MeteredGrid, PatientGrid
+from ..transport.courier import GRACE
 from ..wire.replies import averaged
-from .admit import (
-    admit,
-    first_contact,
-    genesis_of,
-    nonces_of,
-    note_answers,
-    wait_for_nodes,
-    wait_to_be_joined,
-)
-from .arguments import check_arguments, check_lanes, checked_run_id, chosen_settings
+from .admit import assembled
+from .arguments import check_arguments, chosen_settings, warn_if_short
+from .beginning import Beginning
 from .examine import examine
 from .failures import check_end, check_faults, warn_of_cycle
-from .heads import Heads
-from .holdings import Forwarding
 from .nonces import nonces_to_commit
 from .progress import ProgressDisplay
 from .publish import publish
 from .record import RelayObserver, RunRecord
-from .resume import check_chain, rejoin, replay
-from .run import Run, to_arrays, to_record
-from .scale import bound_of, check_utility
-from .train import Travelled, relay
+from .run import Run, to_record
+from .train import NOWHERE, Travelled, relay
 
 __all__ = ["RelayStrategy"]
-
-_LARGE = 16_000_000
-"""Bytes of a model from which on replies are pulled one by one, to hold one at a time."""
 
 
 class RelayStrategy(Strategy):
@@ -244,7 +228,6 @@ class RelayStrategy(Strategy):
         self.summary()
         result = Result()
         self._begin(grid, initial_arrays, num_rounds, timeout, train_config, evaluate_config)
-        self._warn_if_short(num_rounds)
         progress = self.running.progress
         self._evaluate(result, evaluate_fn)
         while progress.state.round < num_rounds or not progress.between_rounds:
@@ -258,17 +241,92 @@ class RelayStrategy(Strategy):
         log(INFO, "Relay finished in %.1f s.", self.record.seconds)
         return result
 
-    def _warn_if_short(self, num_rounds: int) -> None:
-        """A round of Flower's strategies trains many; a round of a relay trains one leg a lane."""
-        participants = self.running.state.num_participants
-        if self.settings.topology == "chain" and num_rounds < participants:
-            log(
-                WARNING,
-                "num_rounds = %d with %d participants: a round of a relay is one leg of one to %d "
-                "hops in each lane, so not everybody will train. For as many trainings as three "
-                "rounds of FedAvg set budget = %d and num_rounds to the same.",
-                *(num_rounds, participants, self.settings.max_leg, 3 * participants),
-            )
+    # The paper's round.
+
+    def _round(self, result: Result) -> bool:
+        """One round of the paper, or the rest of one; False when the run is over before it.
+
+        Each step is taken up where the last block on the record says, so that a run goes
+        on after any of them.
+        """
+        run = self.running
+        began = time.monotonic() if run.progress.between_rounds else math.nan
+        if run.progress.between_rounds and not self._deposit():
+            return False
+        travelled, replies = NOWHERE, list[Message]()
+        if isinstance(run.last, Deposit):
+            travelled = relay(run, run.last)
+            self._commit(run.last, travelled)
+        if isinstance(run.last, Commitment) and self.settings.examiners:
+            replies = examine(run, run.last)
+        if not isinstance(run.last, Settlement):
+            run.record_block(decide_settlement(run.state))
+        settled = run.last
+        publish(run)
+        self._report(result, travelled, replies)
+        if isinstance(settled, Settlement):
+            took = time.monotonic() - began
+            run.tell_settled(settled, travelled.seconds, took, travelled.reasons)
+        return True
+
+    def _deposit(self) -> bool:
+        """Roles, auction and deposits of a new round; False when there will be none."""
+        run, hops = self.running, self.running.progress.hops
+        if hops_left(self.settings, hops) <= 0:
+            log(INFO, "Stopping: the budget is used.")
+            return False
+        deposit = self.decide_deposit(run.state, assembled(run), hops)
+        if deposit is None:
+            log(WARNING, "Stopping: nobody who trains is here.")
+            return False
+        warn_of_cycle(run, deposit)
+        run.record_block(deposit)
+        return True
+
+    def decide_deposit(self, state: State, present: list[int], hops: int) -> Deposit | None:
+        """The next deposit block by the rules of the run; an experiment may decide another.
+
+        `verify` knows the rules only.
+        """
+        return decide_next_deposit(state, present, hops)
+
+    def _commit(self, deposit: Deposit, travelled: Travelled) -> None:
+        """The hashes of all candidates, before anybody knows the tests."""
+        run = self.running
+        hashes = nonces_to_commit(run, deposit)
+        number = run.state.round
+        run.record_block(Commitment(round=number, lanes=travelled.claims, nonce_hashes=hashes))
+
+    def _report(self, result: Result, travelled: Travelled, replies: list[Message]) -> None:
+        """The round's metrics, as Flower's result has them."""
+        number = self.running.state.round
+        if (metrics := self._averaged(travelled.contents)) is not None:
+            result.train_metrics_clientapp[number] = metrics
+        if (metrics := self.aggregate_evaluate(number, replies)) is not None:
+            result.evaluate_metrics_clientapp[number] = metrics
+
+    # What surrounds the rounds.
+
+    def _begin(
+        self,
+        grid: Grid,
+        initial_arrays: ArrayRecord,
+        num_rounds: int,
+        timeout: float,
+        train_config: ConfigRecord | None,
+        evaluate_config: ConfigRecord | None,
+    ) -> None:
+        """Genesis, or the last block of the run to resume; who is here."""
+        self.chain = self._new_chain()
+        self.record = RunRecord(settings=self.settings, num_rounds=num_rounds)
+        beginning = Beginning(
+            hooks=self, chain=self.chain, store=self._new_store(), record=self.record,
+            observers=self._observers, resume=self._resume, run_id=self._run_id, timeout=timeout,
+            train_config=train_config, evaluate_config=evaluate_config,
+        )  # fmt: skip
+        self._running = beginning.run(grid, initial_arrays)
+        self.running.tell_start()
+        warn_if_short(self.settings, num_rounds, self.running.state.num_participants)
 
     def _judge_run(self, check: Callable[[Run], None]) -> None:
         """Let who watches see the end of a run that has failed, too."""
@@ -294,128 +352,6 @@ class RelayStrategy(Strategy):
             return
         if (metrics := evaluate_fn(number, self._champion())) is not None:
             result.evaluate_metrics_serverapp[number] = metrics
-
-    def _round(self, result: Result) -> bool:
-        """One round of the paper, or the rest of one; False when the run is over before it.
-
-        Each step is taken up where the last block on the record says, so that a run goes
-        on after any of them.
-        """
-        run, settings = self.running, self.settings
-        began = time.monotonic() if run.progress.between_rounds else math.nan
-        if run.progress.between_rounds and not self._deposit():
-            return False
-        travelled = Travelled(claims=(), seconds={}, reasons={}, contents=[])
-        replies: list[Message] = []
-        if isinstance(run.last, Deposit):
-            travelled = relay(run, run.last)
-            nonces, claims = nonces_to_commit(run, run.last), travelled.claims
-            run.record_block(Commitment(round=run.state.round, lanes=claims, nonce_hashes=nonces))
-        if isinstance(run.last, Commitment) and settings.examiners:
-            replies = examine(run, run.last)
-        if not isinstance(run.last, Settlement):
-            run.record_block(decide_settlement(run.state))
-        settled = run.last
-        publish(run)
-        if (metrics := self._averaged(travelled.contents)) is not None:
-            result.train_metrics_clientapp[run.state.round] = metrics
-        if (metrics := self.aggregate_evaluate(run.state.round, replies)) is not None:
-            result.evaluate_metrics_clientapp[run.state.round] = metrics
-        if isinstance(settled, Settlement):
-            took = time.monotonic() - began
-            run.tell_settled(settled, travelled.seconds, took, travelled.reasons)
-        return True
-
-    def _deposit(self) -> bool:
-        """Roles, auction and deposits of a new round; False when there will be none."""
-        run, hops = self.running, self.running.progress.hops
-        if hops_left(self.settings, hops) <= 0:
-            log(INFO, "Stopping: the budget is used.")
-            return False
-        deposit = self.decide_deposit(run.state, self._here(), hops)
-        if deposit is None:
-            log(WARNING, "Stopping: nobody who trains is here.")
-            return False
-        warn_of_cycle(run, deposit)
-        run.record_block(deposit)
-        return True
-
-    def decide_deposit(self, state: State, present: list[int], hops: int) -> Deposit | None:
-        """The next deposit block by the rules of the run; an experiment may decide another.
-
-        `verify` knows the rules only.
-        """
-        return decide_next_deposit(state, present, hops)
-
-    def _here(self) -> list[int]:
-        """Who is here, after letting in who came; where nobody is, who comes back is waited for.
-
-        Nodes leave one by one; all at once they are gone when the SuperLink is in trouble.
-        """
-        run = self.running
-        admit(run)
-        present = run.present()
-        if not present.any():
-            log(WARNING, "Nobody is connected; waiting up to %.0f s.", run.timeout)
-            wait_to_be_joined(run)
-            present = run.present()
-        return np.flatnonzero(present).tolist()
-
-    def _begin(
-        self,
-        grid: Grid,
-        initial_arrays: ArrayRecord,
-        num_rounds: int,
-        timeout: float,
-        train_config: ConfigRecord | None,
-        evaluate_config: ConfigRecord | None,
-    ) -> None:
-        """Genesis, or the last block of the run to resume; who is here."""
-        settings, metered = self.settings, MeteredGrid(PatientGrid(grid))
-        self.chain = self._new_chain()
-        store = self._new_store()
-        self.record = RunRecord(settings=settings, num_rounds=num_rounds)
-        check_chain(self.chain, self._resume)
-        begins = len(self.chain) == 0
-        courier = Courier(metered, one_by_one=initial_arrays.count_bytes() > _LARGE)
-        configs = [ConfigRecord(dict(c or {})) for c in (train_config, evaluate_config)]
-        if begins:
-            nodes = wait_for_nodes(metered, settings.min_available_nodes, timeout)
-            check_lanes(settings, len(nodes))
-            model = store.put(to_arrays(initial_arrays))
-            beginning = Heads(key=self.chain.key, run=checked_run_id(self._run_id))
-            found = first_contact(
-                courier, nodes, initial_arrays, configs[1], settings, timeout, beginning, 0
-            )
-            if settings.examiners:
-                check_utility(found, settings)
-            bound = bound_of(found, settings)
-            self.chain.append(genesis_of(settings, model, bound, found, beginning))
-        progress, heads = replay(self.chain, self.record)
-        run = self._running = Run(
-            hooks=self,
-            grid=metered,
-            courier=courier,
-            chain=self.chain,
-            store=store,
-            progress=progress,
-            record=self.record,
-            observers=self._observers,
-            timeout=timeout,
-            train_config=configs[0],
-            evaluate_config=configs[1],
-            order=tuple(initial_arrays),
-            record_bytes=initial_arrays.count_bytes(),
-            heads=heads,
-            forwarding=Forwarding(store=store),
-        )
-        if begins:
-            run.node_of = {index: answer.node_id for index, answer in enumerate(found)}
-            note_answers(run, found)
-            run.nonces = nonces_of(found, run.node_of)
-        else:
-            rejoin(run, settings, initial_arrays)
-        run.tell_start()
 
     def _messages(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid, kind: str

@@ -19,7 +19,7 @@ from .candidate import Claimed, claim
 from .holdings import packed
 from .run import Run, addressed
 
-__all__ = ["Claims", "Legs", "Travelled", "relay"]
+__all__ = ["NOWHERE", "Claims", "Legs", "Travelled", "relay"]
 
 Claims = tuple[tuple[HopClaim, ...], ...]
 """One tuple of claims a lane."""
@@ -41,6 +41,10 @@ class Travelled:
     seconds: dict[int, float]
     reasons: dict[int, str]
     contents: list[RecordDict]
+
+
+NOWHERE = Travelled(claims=(), seconds={}, reasons={}, contents=[])
+"""What is known of legs that were over before a run was resumed."""
 
 
 @dataclass(frozen=True, kw_only=True)

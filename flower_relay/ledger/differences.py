@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import LedgerError
 from ..legible import legible
 
-__all__ = ["Differs", "Problem", "first_difference"]
+__all__ = ["Differs", "Problem", "first_difference", "problem_at", "problem_of"]
 
 _MOST_SHOWN = 200
 """Characters of a value that a message shows."""
@@ -51,6 +51,21 @@ class Differs(LedgerError):
     def __init__(self, field: str, expected: object, found: object) -> None:
         super().__init__(f"{field}: expected {expected}, found {found}.")
         self.field, self.expected, self.found = field, str(expected), str(found)
+
+
+def problem_at(
+    kind: str, field: str, expected: str, found: str, block: int | None = None
+) -> Problem:
+    """A problem with a field, of a block where that is given."""
+    return Problem(block=block, kind=kind, field=field, expected=expected, found=found)
+
+
+def problem_of(index: int, kind: str, error: Exception) -> Problem:
+    """What checking a block came to, as a problem with that block."""
+    if isinstance(error, Differs):
+        return problem_at(kind, error.field, error.expected, error.found, index)
+    found = str(error) if isinstance(error, LedgerError) else f"{type(error).__name__}: {error}"
+    return problem_at(kind, kind, "a block that can follow those before it", found, index)
 
 
 def first_difference(expected: Any, found: Any, path: str) -> Differs | None:

@@ -9,25 +9,15 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
 
-from ..durable import make_folder, write_new
 from ..errors import KeyFileError
+from ..key_files import read_key, write_new_key
 from ..mechanism.identity import is_public_key
-from ..regular_files import read_regular, seen_by_others
+from ..regular_files import seen_by_others
 
 __all__ = ["OperatorKey", "verify_signature"]
-
-
-_LONGEST = 2**16
-"""Bytes of a key's file; a key has about a hundred."""
 
 
 class OperatorKey:
@@ -82,13 +72,10 @@ class OperatorKey:
             When the file cannot be read, holds something else, or others may read it.
         """
         try:
-            data, mode = read_regular(path, most=_LONGEST), seen_by_others(path)
-            private = load_pem_private_key(data, password=None)
+            private, mode = read_key(path), seen_by_others(path)
         except OSError as problem:
             raise _unusable(path, problem) from problem
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            private = None
-        if not isinstance(private, Ed25519PrivateKey):
+        if private is None:
             raise KeyFileError(
                 f"{path} should hold an operator's key, an Ed25519 private key as PEM without "
                 "password, and holds something else. It was not changed, and no ledger was. "
@@ -127,11 +114,8 @@ def _public_key(public: str) -> Ed25519PublicKey:
 
 
 def _write_new_key(path: Path) -> bool:
-    private = Ed25519PrivateKey.generate()
-    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     try:
-        make_folder(path.parent)
-        return write_new(path, pem)
+        return write_new_key(path)
     except OSError as problem:
         raise _unusable(path, problem) from problem
 

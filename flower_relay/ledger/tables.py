@@ -23,7 +23,7 @@ from ..mechanism.identity import short_name
 from ..rules.coins import PaymentRule, effect_of, to_coins
 from ..rules.outcomes import Outcome
 from .reading import Step
-from .verify import Verdict
+from .verdict import Verdict
 
 __all__ = [
     "NOT_PROVED",

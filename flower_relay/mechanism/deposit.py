@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..rules.auction import auction_order, match, owner_bids, trainer_bids, version_in
+from ..rules.auction import SLOTS, auction_order, match, owner_bids, trainer_bids, version_in
 from ..rules.coins import COIN, EXAMINING_FEE, to_units
 from ..rules.roles import draw_trainers, next_cycle, next_on_probation, turns_left
 from ..rules.standing import deposit_due
@@ -60,7 +60,7 @@ def decide_next_deposit(
     if not (here & state.who.trains).any():
         return None
     rng = generator(settings.seed, state.round + 1, "deposits")
-    most = int(min(left, number * settings.slots))
+    most = int(min(left, number * SLOTS))
     return decide_deposits(state, here, rng, most_hops=most, turns=turns)
 
 
@@ -112,10 +112,10 @@ def _fan_out(
     trainers = draw_trainers(present, here, settings.fraction_train, rng, who.trains)
     bids = trainer_bids(purse[trainers], who.version[trainers], round, COIN)
     order = auction_order(bids, rng)
-    stakes = owner_bids(purse[owners], to_units(EXAMINING_FEE), settings.slots)
+    stakes = owner_bids(purse[owners], to_units(EXAMINING_FEE), SLOTS)
     stake_of = dict(zip(owners.tolist(), stakes.tolist(), strict=True))
     bid_of = dict(zip(trainers.tolist(), bids.tolist(), strict=True))
-    pairs = match(owners, trainers[order], settings.slots)[:most_hops]
+    pairs = match(owners, trainers[order], SLOTS)[:most_hops]
     lanes = tuple(
         LaneTerms(
             base=offers[owner],

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..rules.coins import PaymentRule, to_units
 from ..rules.outcomes import JUDGED, Outcome
-from ..rules.rewards import VESTING, audit_probability, divide, point_shares, vested
+from ..rules.rewards import MINT, VESTING, audit_probability, divide, point_shares, vested
 from ..rules.roles import turns_left
 from ..rules.votes import mean_step
 from .blocks import (
@@ -54,14 +54,13 @@ def steps_of(state: State, lane: Lane, trainers: Collection[int]) -> dict[str, f
 def pay_cycle(state: State, tally: Tally, lanes: Sequence[LaneResult]) -> None:
     """Once nobody here has a turn left, pay what the run rose to and was not paid for yet.
 
-    What is minted in all is never more than `mint` times the highest level reached; where no
+    What is minted in all is never more than `MINT` times the highest level reached; where no
     audited hop added anything, it waits for the next cycle. What was minted before vests.
     """
-    settings = state.settings
     if not _cycle_over(state, lanes):
         return
     _vest(state, tally)
-    due = to_units(_mark(state, lanes) * settings.mint) - state.minted[PaymentRule.CONTRIBUTION]
+    due = to_units(_mark(state, lanes) * MINT) - state.minted[PaymentRule.CONTRIBUTION]
     shares = point_shares(points_of(state, lanes))
     if due <= 0 or not shares:
         return

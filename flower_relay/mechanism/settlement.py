@@ -7,7 +7,14 @@ import numpy as np
 from ..errors import LedgerError
 from ..rules.coins import EXAMINING_FEE, PaymentRule, to_units
 from ..rules.outcomes import Outcome
-from ..rules.rewards import LINEAGE_DECAY, TRAINER_SHARE, contribution_credit, divide, royalties
+from ..rules.rewards import (
+    LINEAGE_DECAY,
+    MINT,
+    TRAINER_SHARE,
+    contribution_credit,
+    divide,
+    royalties,
+)
 from ..rules.settlement import num_recognised, rank
 from .blocks import HopResult, LaneResult, Settlement
 from .fan_out import settle_fan_out
@@ -104,10 +111,10 @@ def _pay_contribution(
     hop: HopResult,
     gain: float,
 ) -> None:
-    settings, base = state.settings, lineage[hop.base]
+    base = lineage[hop.base]
     credit = contribution_credit(base.level + gain, base.mark)
     shares = lineage.shares(hop.base, hop.trainer, TRAINER_SHARE, LINEAGE_DECAY)
-    units = to_units(credit * settings.mint)
+    units = to_units(credit * MINT)
     for participant, amount in sorted(divide(units, shares, hop.trainer).items()):
         tally.pay(participant, amount, PaymentRule.CONTRIBUTION)
         tally.pay(participant, amount, PaymentRule.VESTING)  # no debts here: nothing to wait for

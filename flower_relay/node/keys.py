@@ -10,19 +10,12 @@ from functools import cache
 from logging import WARNING
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
 from flwr.app import ConfigRecord, Context
 from flwr.common import log
 
-from ..durable import make_folder, write_new
 from ..errors import ConfigurationError, KeyFileError
+from ..key_files import read_key, write_new_key
 from ..mechanism.identity import participant_name
 from ..regular_files import seen_by_others
 from ..wire.statements import public_hex
@@ -88,16 +81,14 @@ def load_or_create(path: Path) -> Ed25519PrivateKey:
     """
     try:
         if not path.exists():
-            _create(path)
-        key = load_pem_private_key(path.read_bytes(), password=None)
+            write_new_key(path)
+        key = read_key(path)
     except OSError as problem:
         raise KeyFileError(
             f"the participant's key should be in {path}, but it can neither be read nor made: "
             f"{problem.strerror}. Nothing was signed; name a file that this process may write."
         ) from problem
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        key = None
-    if not isinstance(key, Ed25519PrivateKey):
+    if key is None:
         raise KeyFileError(
             f"{path} should hold a participant's key, an Ed25519 private key as PEM without "
             "password, and holds something else. It was not changed; name another file, or one "
@@ -118,14 +109,6 @@ def _warn(path: Path) -> None:
         path,
         path,
     )
-
-
-def _create(path: Path) -> None:
-    pem = Ed25519PrivateKey.generate().private_bytes(
-        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
-    )
-    make_folder(path.parent)
-    write_new(path, pem)
 
 
 def _remembered(context: Context) -> Ed25519PrivateKey:

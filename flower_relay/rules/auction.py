@@ -12,7 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["auction_order", "match", "owner_bids", "slots_filled", "trainer_bids", "version_in"]
+__all__ = [
+    "SLOTS",
+    "auction_order",
+    "match",
+    "owner_bids",
+    "slots_filled",
+    "trainer_bids",
+    "version_in",
+]
+
+SLOTS = 4
+"""Trainers that one owner may serve."""
 
 
 def trainer_bids(

@@ -19,6 +19,7 @@ from .coins import COIN
 
 __all__ = [
     "LINEAGE_DECAY",
+    "MINT",
     "POINTS_KEPT",
     "TRAINER_SHARE",
     "VESTING",
@@ -32,6 +33,9 @@ __all__ = [
     "royalties",
     "vested",
 ]
+
+MINT = 100.0
+"""Coins for an improvement as large as the utility's bound: what coins are counted in."""
 
 TRAINER_SHARE, LINEAGE_DECAY = 0.75, 0.9
 """Fan-out: the part of a credit that its trainer keeps, and what each generation back receives

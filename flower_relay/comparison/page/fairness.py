@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from ..contests import Found
+from ..figures import FAIRNESS
 from ..statistics import Interval, median
 from .panels import Panel, shown, title_of
 
 __all__ = ["fairness_tables"]
-
-
-def _final(key: str, inner: str = "") -> Callable[[Found], float]:
-    def of(found: Found) -> float:
-        value = found["final"].get(key)
-        value = (value or {}).get(inner) if inner else value
-        return math.nan if value is None else float(value)
-
-    return of
-
-
-_COLUMNS = {
-    "own data, worst participant": _final("own_worst"),
-    "own data, median participant": _final("own_median"),
-    "rounds stale, median": _final("staleness", "median"),
-    "rounds stale, worst": _final("staleness", "worst"),
-    "client-epochs stale, median": _final("staleness_epochs", "median"),
-    "client-epochs stale, worst": _final("staleness_epochs", "worst"),
-}
 
 
 def fairness_tables(panels: Sequence[Panel]) -> list[dict[str, Any]]:
@@ -41,7 +21,7 @@ def _table(panel: Panel) -> dict[str, Any]:
     contest = panel.clean
     found = {
         column: {name: median(contest.of(name, figure)) for name in shown(contest)}
-        for column, figure in _COLUMNS.items()
+        for column, figure in FAIRNESS.items()
     }
     columns = [name for name, column in found.items() if any(e.known for e in column.values())]
     return {

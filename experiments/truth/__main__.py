@@ -1,8 +1,8 @@
 """Hold rewards against the truth: Shapley values, and twins at fixed places.
 
-    python scripts/truth.py --out runs/comparison
-    python scripts/truth.py --only hostile
-    python scripts/truth.py --only twins --set max-leg=1 --set audit=1.0
+    python -m experiments.truth --out runs/comparison
+    python -m experiments.truth --only hostile
+    python -m experiments.truth --only twins --set max-leg=1 --set audit=1.0
 
 Writes `truth/shapley.json` and `truth/twins.json` under `--out`, as the report reads them.
 """
@@ -20,16 +20,14 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from flower_relay.durable import make_folder, write_whole
-from strategies.truth import (
+from experiments.truth.rewards import (
     correlations,
     federation_truth,
     hostile_share,
     pair_of_twins,
     ratio_interval,
 )
+from flower_relay.durable import make_folder, write_whole
 
 _RULE = "a cycle's rise, by what each audited hop's step adds to its lane's trail"
 

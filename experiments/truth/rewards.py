@@ -1,7 +1,7 @@
 """Rewards against the truth: exact Shapley values, and twins at fixed places.
 
 Real relays over an in-memory grid, with the line-up's own ClientApp. Called by
-`scripts/truth.py`; docs/contribution.md has the results.
+`python -m experiments.truth`; docs/contribution.md has the results.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from clients.client_app import app
 from clients.evaluation import initial_arrays
 from clients.hostile import is_hostile
+from experiments.truth.federations import Federation, coalition_values, draw_federation
 from flower_relay import InMemoryGrid, RelayStrategy
 from flower_relay.comparison.shapley import leave_one_out, rank_correlation, shapley_values
 from flower_relay.mechanism.blocks import Deposit, Settlement
 from flower_relay.mechanism.deposit import decide_next_deposit
 from flower_relay.mechanism.state import State
 from flower_relay.rules.coins import to_coins
-from strategies.federations import Federation, coalition_values, draw_federation
 
 __all__ = [
     "correlations",

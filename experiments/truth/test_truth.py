@@ -9,8 +9,8 @@ import pytest
 
 from clients.data import load_dataset
 from clients.partition import partition, split_held_out
-from strategies.federations import coalition_values, draw_federation
-from strategies.truth import correlations, ratio_interval
+from experiments.truth.federations import coalition_values, draw_federation
+from experiments.truth.rewards import correlations, ratio_interval
 
 
 def test_twins_hold_and_keep_the_very_same_cases(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Rewards against the truth: Shapley values, twins, and what hostile participants earn."""
