@@ -25,7 +25,8 @@ _MOST_SHOWN = 3
 _CAUSES = {
     "error": "the ClientApp raises when it trains",
     "timeout": "training takes longer than `timeout`, or the ClientApp hangs",
-    "left": "nodes go away or their processes crash (memory, a killed worker)",
+    "left": "nodes go away, their processes crash (memory, a killed worker), or they are far "
+    "slower than the others",
     "mis-shaped": (
         "the ClientApp returns another state dict than it was sent: a prefix such as `_orig_mod.` "
         "(torch.compile) or `module.` (DataParallel), a part of the model, another precision, or "
