@@ -157,13 +157,19 @@ def test_metrics_that_cannot_be_averaged_are_left_out_and_the_hop_counts(
 
 
 @pytest.mark.parametrize("kind", [np.float64, np.float16])
-def test_another_precision_is_cast_and_the_hop_counts(kind: type) -> None:
+def test_another_precision_is_cast_and_the_hop_counts_and_that_is_said_once(
+    kind: type, caplog: pytest.LogCaptureFixture
+) -> None:
     class Precise(Odd):
         def arrays(self, number: int, w: np.ndarray) -> ArrayRecord:
             return ArrayRecord({"w": Array((w + 0.25 * (1 - w)).astype(kind))})
 
-    strategy = play(Precise())
+    with caplog.at_level("WARNING", logger="flwr"):
+        strategy = play(Precise())
     assert {hop.outcome for hop in strategy.record.hops} == {"accepted"}
+    name = np.dtype(kind).name
+    assert caplog.text.count("cast") - caplog.text.count("precision: cast: ") == 1
+    assert f"array 'w': it is of type {name}, and is cast to the base's float32" in caplog.text
 
 
 def test_only_the_sender_pays_for_what_could_not_be_read() -> None:

@@ -7,11 +7,12 @@ from typing import Any
 
 import httpx
 import pytest
-from flwr.app import Message
+from flwr.app import Message, RecordDict
 
 from clients.client_app import app as lineup_app
 from flower_relay import InMemoryGrid, RelayStrategy
-from flower_relay.transport.courier import Pace
+from flower_relay.rules.settlement import is_forgiven
+from flower_relay.transport.courier import Courier, Pace
 from flower_relay.transport.proxies import patiently
 from tests.signers import same_run
 from tests.worlds import CONFIG, CountingGrid, first_model
@@ -166,17 +167,97 @@ def test_but_not_for_longer_than_the_timeout() -> None:
 def test_a_deadline_follows_the_first_answers_and_is_ten_medians_from_the_fifth_on() -> None:
     pace, found = Pace(), []
     for seconds in (10.0, 10.0, 10.0, 10.0, 10.0, 40.0):
-        found.append(pace.deadline("hop", 600.0))
-        pace.note("hop", seconds)
+        found.append(pace.deadline("hop", 1, 600.0))
+        pace.note("hop", 2, seconds)
     assert found == [600.0, 500.0, 250.0, pytest.approx(166.67, abs=0.01), 125.0, 100.0]
-    assert pace.deadline("test", 600.0) == 600.0  # of another kind nothing is known
+    assert pace.deadline("test", 1, 600.0) == 600.0  # of another kind nothing is known
+
+
+def test_who_missed_a_deadline_has_three_times_as_long_until_it_answers_as_others_do() -> None:
+    pace = Pace()
+    for _ in range(5):
+        pace.note("hop", 1, 10.0)
+    pace.miss("hop", 2)
+    assert pace.deadline("hop", 2, 600.0) == 300.0
+    assert pace.deadline("hop", 2, 200.0) == 200.0  # the user's timeout is the most there is
+    assert pace.deadline("hop", 1, 600.0) == pace.deadline("test", 1, 100.0) == 100.0
+    pace.note("hop", 2, 250.0)  # a slow device stays one
+    assert pace.deadline("hop", 2, 600.0) == 300.0
+    pace.note("hop", 2, 90.0)
+    assert pace.deadline("hop", 2, 600.0) == 100.0
+
+
+class Clock:
+    """Time that passes when somebody sleeps, and not otherwise."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Slow(InMemoryGrid):
+    """One node takes so long for what it is sent, the others ten seconds."""
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        super().__init__(answering, 3)
+        self._clock, self._seconds = clock, seconds
+        self._due: dict[str, float] = {}
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        sent = list(messages)
+        ids = list(super().push_messages(sent))
+        for message_id, message in zip(ids, sent, strict=True):
+            slow = message.metadata.dst_node_id == 1003
+            self._due[message_id] = self._clock.now + (self._seconds if slow else 10.0)
+        return ids
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        return super().pull_messages([i for i in message_ids if self._due[i] <= self._clock.now])
+
+
+def answering(message: Message, context: Any) -> Message:
+    return Message(RecordDict({}), reply_to=message)
+
+
+def asked_in_turn(clock: Clock, seconds: float, timeout: float) -> list[str | None]:
+    """What came of the slow node's four turns, between those of two others."""
+    courier = Courier(Slow(clock, seconds))
+    found: list[str | None] = []
+    for node in [1001, 1002] * 3 + [1003, 1001] * 4:
+        message = Message(RecordDict({}), node, "train", ttl=timeout)
+        [arrival] = courier.exchange([message], [node], timeout, "hop", hurries=False)
+        found += [arrival.fault] if node == 1003 else []
+    return found
+
+
+@pytest.mark.parametrize(
+    ("seconds", "timeout", "faults"),
+    [
+        (95.0, 3600.0, [None, None, None, None]),
+        (290.0, 3600.0, ["left", None, None, None]),
+        (310.0, 3600.0, ["left", "left", "left", "left"]),
+        (95.0, 60.0, ["timeout", "timeout", "timeout", "timeout"]),
+    ],
+)
+def test_a_device_up_to_thirty_times_slower_than_others_never_has_a_fault_that_costs(
+    seconds: float, timeout: float, faults: list[str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("flower_relay.transport.courier.time", clock)
+    assert asked_in_turn(clock, seconds, timeout) == faults
+    # A single "left" is a skip; two in a row cost what a fault costs.
+    assert is_forgiven("left", 0) and not is_forgiven("left", 1)
 
 
 def test_three_times_what_is_usual_uses_up_a_turn_and_a_few_seconds_never_do() -> None:
     pace = Pace()
     assert pace.turns_taken("hop", 599.0) == 0  # nobody knows yet what is usual
     for _ in range(5):
-        pace.note("hop", 10.0)
+        pace.note("hop", 1, 10.0)
     assert [pace.turns_taken("hop", s) for s in (10, 29, 30, 59, 60, 95, 599)] == [
         0,
         0,
@@ -187,5 +268,5 @@ def test_three_times_what_is_usual_uses_up_a_turn_and_a_few_seconds_never_do() -
         3,
     ]
     for _ in range(40):
-        pace.note("hop", 0.1)
+        pace.note("hop", 1, 0.1)
     assert pace.turns_taken("hop", 9.0) == 0

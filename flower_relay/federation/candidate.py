@@ -98,7 +98,8 @@ def _candidate(
     """A reply's model, checked; or what is wrong with it."""
     if (flaw := _open(run, base, arrays, reply)) is not None:
         return flaw
-    if (flaw := the_model(reply.content, arrays, run.state.settings.arrayrecord_key)) is not None:
+    key, cast = run.state.settings.arrayrecord_key, run.record.notices.tell_cast
+    if (flaw := the_model(reply.content, arrays, key, cast)) is not None:
         return flaw
     weights, _ = run.hooks.aggregate_train(run.state.round, [reply])
     if weights is None or weights.keys() != arrays.keys():

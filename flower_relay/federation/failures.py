@@ -26,7 +26,8 @@ _MOST_SHOWN = 3
 _CAUSES = {
     Fault.ERROR: "the ClientApp raises when it trains",
     Fault.TIMEOUT: "training takes longer than `timeout`, or the ClientApp hangs",
-    Fault.LEFT: "nodes go away or their processes crash (memory, a killed worker)",
+    Fault.LEFT: "nodes go away, their processes crash (memory, a killed worker), or they are far "
+    "slower than the others",
     Fault.MIS_SHAPED: (
         "the ClientApp returns another state dict than it was sent: a prefix such as `_orig_mod.` "
         "(torch.compile) or `module.` (DataParallel), a part of the model, another precision, or "

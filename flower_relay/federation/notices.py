@@ -41,6 +41,10 @@ class Notices:
         self.all[name, kind] = Notice(who=name, kind=kind, reason=said)
         log(WARNING, "%s: %s: %s (said once)", name, kind, said or "no reason given")
 
+    def tell_cast(self, array: str, how: str) -> None:
+        """Note that an array's precision was changed: it is no trouble, and said once a run."""
+        self.tell("precision", "cast", f"array '{legible(array, 80)}': {how}")
+
     def of_kind(self, kind: str) -> list[Notice]:
         """The notices of one kind, in the order in which they came."""
         return [notice for notice in self.all.values() if notice.kind == kind]

@@ -45,7 +45,8 @@ def vote_of(
             return vote_on(at, model, shown, metric, said)
 
         signed = signed_vote(reply, name, vote, place)
-        if signed is None:
+        if isinstance(signed, str):
+            run.notice(examiner, "no vote", signed)
             return None
         ballot, value = signed, signed.measured.value
         value = math.nan if value is None else value

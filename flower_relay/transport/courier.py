@@ -8,6 +8,7 @@ legs and the tests of a run may be on their way at once.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
@@ -42,6 +43,8 @@ what the fast half took."""
 _LEAST_DEADLINE, _MEDIANS, _ENOUGH, _KEPT = 30.0, 10.0, 5, 40
 """A deadline by what was seen: seconds at least, how many medians, of how many answers."""
 
+_SLOWER = 3.0
+"""Times the usual deadline for a node that missed it."""
 
 _A_TURN = 3.0
 """Medians of time that use up a further turn."""
@@ -58,7 +61,8 @@ class Arrival:
     message : flwr.app.Message or None
         A reply with content.
     fault : Fault or None
-        `timeout`, `error` (the ClientApp raised) or `left` (infrastructure failed).
+        `timeout`, `error` (the ClientApp raised) or `left` (infrastructure failed, or the node
+        was only too slow for the pace of the others, and had more time by the user's timeout).
     reason : str
         What the reply said of the fault.
     seconds : float
@@ -84,26 +88,38 @@ class Pace:
     """How long answers take of late, by the kind of what was asked, and the deadline for it.
 
     A participant that answers just before its deadline at every turn would else stretch
-    every round to the user's timeout.
+    every round to the user's timeout. A node that missed a deadline may be an honest device
+    that is slow. It has three times as long from then on, until it answers as quickly as is usual.
     """
 
     _seconds: dict[str, deque[float]] = field(default_factory=dict)
+    _slow: set[tuple[str, int]] = field(default_factory=set)
 
-    def note(self, kind: str, seconds: float) -> None:
+    def note(self, kind: str, node: int, seconds: float) -> None:
         """An answer came after so many seconds."""
+        if seconds <= self._usual(kind):
+            self._slow.discard((kind, node))
         self._seconds.setdefault(kind, deque(maxlen=_KEPT)).append(seconds)
 
-    def deadline(self, kind: str, timeout: float) -> float:
-        """Seconds for the next answer: ten times the median, at least 30, at most the timeout.
+    def miss(self, kind: str, node: int) -> None:
+        """No answer came before the deadline."""
+        self._slow.add((kind, node))
+
+    def deadline(self, kind: str, node: int, timeout: float) -> float:
+        """Seconds for a node's answer: ten times the median, at least 30, at most the timeout.
 
         Of one answer fifty times, of two twenty-five, and so on until there are five; of none
         the timeout.
         """
+        slower = _SLOWER if (kind, node) in self._slow else 1.0
+        return min(timeout, slower * self._usual(kind))
+
+    def _usual(self, kind: str) -> float:
         seen = self._seconds.get(kind, ())
         if not seen:
-            return timeout
+            return math.inf
         most = _MEDIANS * median(seen) * max(1.0, _ENOUGH / len(seen))
-        return min(timeout, max(_LEAST_DEADLINE, most))
+        return max(_LEAST_DEADLINE, most)
 
     def turns_taken(self, kind: str, seconds: float) -> int:
         """How many turns somebody used up who took so long: one for three times the median.
@@ -165,7 +181,8 @@ class Courier:
             Is given an arrival for each of them, as it comes, while somebody waits.
         kind : str
             What is asked. Of what was asked before, the deadline follows the pace of the
-            answers; without a kind it is the timeout.
+            answers; without a kind it is the timeout. Who misses it by the pace alone has
+            `left`: it may be an honest device that is slow.
 
         Returns
         -------
@@ -179,7 +196,7 @@ class Courier:
         # Flower answers None for a message it could not take, and nothing at all for a
         # batch that is too large.
         padded = message_ids + [""] * (len(messages) - len(message_ids))
-        end = now + (self._pace.deadline(kind, timeout) if kind else timeout)
+        end = now + timeout
         for message, tag, message_id in zip(messages, tags, padded, strict=True):
             ticket = _Ticket(tag, message.metadata.dst_node_id, kind, now, end, taker)
             if message_id:
@@ -280,7 +297,7 @@ class Courier:
         seconds = time.monotonic() - ticket.sent
         arrival = Arrival(tag=ticket.tag, message=reply, fault=None, reason="", seconds=seconds)
         timed = self._timed(arrival, ticket)
-        self._pace.note(ticket.kind, seconds)
+        self._pace.note(ticket.kind, ticket.node_id, seconds)
         return ticket, timed
 
     def _timed(self, arrival: Arrival, ticket: _Ticket) -> Arrival:
@@ -291,16 +308,27 @@ class Courier:
         """A ticket's deadline, by the answers that came since it was sent as well."""
         if not ticket.kind:
             return ticket.deadline
-        allowed = self._pace.deadline(ticket.kind, ticket.deadline - ticket.sent)
-        return min(ticket.deadline, ticket.sent + allowed)
+        most = ticket.deadline - ticket.sent
+        return ticket.sent + self._pace.deadline(ticket.kind, ticket.node_id, most)
 
     def _expire(self) -> list[_Taken]:
         now = time.monotonic()
         late = [key for key, ticket in self._tickets.items() if now > self._until(ticket)]
-        tickets = [self._tickets.pop(key) for key in late]
-        why = "no answer before the deadline"
-        failed = [(ticket, _failed(ticket, Fault.TIMEOUT, why)) for ticket in tickets]
-        return [(ticket, self._timed(arrival, ticket)) for ticket, arrival in failed]
+        return [self._expired(self._tickets.pop(key), now) for key in late]
+
+    def _expired(self, ticket: _Ticket, now: float) -> _Taken:
+        """What becomes of a message without an answer; by the pace alone it is no fault yet."""
+        waited, most = self._until(ticket) - ticket.sent, ticket.deadline - ticket.sent
+        failed = _failed(ticket, Fault.TIMEOUT, "no answer before the deadline")
+        if now <= ticket.deadline:
+            told = (
+                f"no answer in {waited:.0f} s, far more than is usual (the timeout is {most:.0f} "
+                f"s); from now on it has {_SLOWER:g} times as long"
+            )
+            failed = _failed(ticket, Fault.LEFT, told)
+        timed = self._timed(failed, ticket)
+        self._pace.miss(ticket.kind, ticket.node_id)
+        return ticket, timed
 
 
 def _failed(ticket: _Ticket, fault: Fault, reason: str) -> Arrival:

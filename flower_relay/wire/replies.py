@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from flwr.app import (
     Array,
     ArrayRecord,
@@ -54,14 +55,16 @@ __all__ = [
 ]
 
 Told = Callable[[str, str], None]
-"""Takes the name of a metric and why it cannot be averaged."""
+"""Takes the name of a metric or an array, and what is odd about it."""
 
 
-def the_model(content: RecordDict, base: Mapping[str, NDArray[Any]], key: str) -> Flaw | None:
+def the_model(
+    content: RecordDict, base: Mapping[str, NDArray[Any]], key: str, told: Told
+) -> Flaw | None:
     """See to it that a content holds one model which can be read, under `key`.
 
     Arrays of another precision are cast to the base's type where that loses nothing that
-    training could see.
+    training could see, and that is told.
 
     Returns
     -------
@@ -79,8 +82,9 @@ def the_model(content: RecordDict, base: Mapping[str, NDArray[Any]], key: str) -
         opened = _opened(name, packed, base[name])
         if isinstance(opened, Flaw):
             return opened
-        array, cast = opened
-        if cast:
+        array, cast_from = opened
+        if cast_from is not None:
+            told(name, f"it is of type {cast_from}, and is cast to the base's {array.dtype}")
             record[name] = Array(array)
     if found[0] != key:
         del content[found[0]]
@@ -94,8 +98,10 @@ def unpacked(name: str, packed: Array, like: NDArray[Any]) -> NDArray[Any] | Fla
     return opened if isinstance(opened, Flaw) else opened[0]
 
 
-def _opened(name: str, packed: Array, like: NDArray[Any]) -> tuple[NDArray[Any], bool] | Flaw:
-    """The same, and whether its type had to be changed."""
+def _opened(
+    name: str, packed: Array, like: NDArray[Any]
+) -> tuple[NDArray[Any], np.dtype[Any] | None] | Flaw:
+    """The same, and its own type where that had to be changed."""
     try:
         found = array_of(packed)
     except (TypeError, ValueError) as problem:
@@ -105,7 +111,7 @@ def _opened(name: str, packed: Array, like: NDArray[Any]) -> tuple[NDArray[Any],
     array = fitting(found, like.dtype)
     if array is None:
         return _misshaped(f"array '{name}': expected type {like.dtype}, found {found.dtype}")
-    return array, array is not found
+    return array, None if array is found else found.dtype
 
 
 def _names_differ(found: Sequence[str], expected: Sequence[str]) -> str:
@@ -201,8 +207,8 @@ class Ballot:
 
 def signed_vote(
     reply: Message, name: str, vote: Callable[[Measured], Vote], place: int | None
-) -> Ballot | None:
-    """What a node with the mod measured, signed if it signs; None where it gave no vote.
+) -> Ballot | str:
+    """What a node with the mod measured, signed if it signs; or why that is no vote.
 
     Parameters
     ----------
@@ -211,12 +217,12 @@ def signed_vote(
     """
     measured = _measured(reply, place)
     if measured is None:
-        return None
+        return "its mod told no number that it measured"
     if key_of(name) is None:
         return Ballot(measured=measured)
     signature = _told(reply, "signatures", place)
     if not attests(name, vote(measured), signature):
-        return None
+        return "there is no signature of the examiner's under what it measured"
     return Ballot(measured=measured, signature=str(signature))
 
 
