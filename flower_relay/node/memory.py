@@ -5,13 +5,16 @@ that it was shown, and what it signed in the last round. It signs one hop a roun
 model, and one opening a round; asked the same again it gives the same answer. It follows the
 chain only forward, by links from the head that it was shown last.
 
-A key in a file has its memory in a file beside it, which outlasts restarts. Else the memory is
-in the node's state, like the key. Both are bounded.
+A key in a file has its memory in a file beside it, which outlasts restarts and the power: what is
+signed is on the disk before the signature leaves the node. Else the memory is in the node's
+state, like the key. Both are bounded. A hop's result lies beside the memory and is not waited
+for: where a power cut takes it, the same question has the node train once more.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from logging import INFO, WARNING
 from pathlib import Path
@@ -20,11 +23,11 @@ from typing import Any
 from flwr.app import ConfigRecord, Context
 from flwr.common import log
 
-from ..durable import write_whole
 from ..errors import ContradictionError, KeyFileError
 from ..wire.heads import grown
 from ..wire.requests import Shown
 from ..wire.statements import Measured, Moment
+from .journal import Journal, OvertakenError
 
 __all__ = ["Memory", "memory_of"]
 
@@ -54,6 +57,19 @@ class _OfRun:
     votes: dict[str, dict[str, Any]] = field(default_factory=dict)
     said: dict[str, list[Any]] = field(default_factory=dict)
 
+    def begin(self, round: int) -> None:
+        """What was signed in rounds before does not bind in this one."""
+        if round > self.round:
+            self.round, self.votes, self.hop, self.opening = round, {}, {}, {}
+
+    def voted(self, model: str, vote: dict[str, Any]) -> None:
+        """A vote was signed; what it says of the model that was shown is known from now on."""
+        self.votes[model] = vote
+        self.said.pop(vote["shown"], None)
+        self.said[vote["shown"]] = [vote[part] for part in ("metric", "value", "error", "cases")]
+        while len(self.said) > _MOST_SAID:
+            del self.said[next(iter(self.said))]
+
 
 class Memory:
     """A participant's memory; `keep` makes it last.
@@ -66,12 +82,14 @@ class Memory:
 
     def __init__(self, context: Context, path: Path | None) -> None:
         self._context, self._path = context, path
-        found = self._load()
-        self._operator: str = found.get("operator", "")
-        self._runs = {run: _OfRun(**kept) for run, kept in found.get("runs", {}).items()}
-        self.nonces: list[str] = found.get("nonces", [])
-        self._run = _OfRun()
-        self._shown: Shown | None = None
+        self._journal: Journal | None = None
+        self._operator = ""
+        self._runs: dict[str, _OfRun] = {}
+        self.nonces: list[str] = []
+        self._load()
+        self._before = frozenset(self.nonces)
+        self._run, self._of = _OfRun(), ""
+        self._votes: dict[str, dict[str, Any]] = {}
 
     @property
     def seen(self) -> int:
@@ -99,12 +117,15 @@ class Memory:
             )
         run = self._runs.pop(at.run, None) or _OfRun(height=shown.height, head=at.head)
         self._runs[at.run] = self._run = run
+        self._of = at.run
         self._grow(run, shown)
-        if at.round > run.round:
-            run.round, run.votes, run.hop, run.opening = at.round, {}, {}, {}
-        self._shown = shown
+        run.begin(at.round)
+        self._forget_the_oldest()
+
+    def _forget_the_oldest(self) -> None:
         while len(self._runs) > _MOST_RUNS:
             del self._runs[next(iter(self._runs))]
+        self.nonces = self.nonces[-_MOST_NONCES:]
 
     def _grow(self, run: _OfRun, shown: Shown) -> None:
         more = shown.height - run.height
@@ -179,20 +200,17 @@ class Memory:
         self, at: Moment, model: str, shown: str, metric: str, said: Measured, signature: str
     ) -> None:
         """Remember a vote, and what was measured."""
-        self._run.votes[model] = {
+        vote = {
             "head": at.head, "shown": shown, "metric": metric, "signature": signature,
             "value": said.value, "error": said.error, "cases": said.cases,
         }  # fmt: skip
+        self._votes[model] = vote
+        self._run.voted(model, vote)
         if len(self._run.votes) > _MOST_VOTES:
             raise ContradictionError(
                 f"this participant was asked to vote on more than {_MOST_VOTES} models in round "
                 f"{at.round}. No more votes were signed; a test is of some twenty."
             )
-        kept = self._run.said
-        kept.pop(shown, None)
-        kept[shown] = [metric, said.value, said.error, said.cases]
-        while len(kept) > _MOST_SAID:
-            del kept[next(iter(kept))]
 
     def said(self, shown: str, metric: str) -> Measured | None:
         """What was measured of a model that was evaluated before: it is said again."""
@@ -206,7 +224,7 @@ class Memory:
         self._run.opening = {
             "head": at.head, "hash": hash, "nonce": nonce, "signature": signature,
         }  # fmt: skip
-        self.nonces = [other for other in self.nonces if other != nonce]
+        self._spend(nonce)
 
     def keep(self, result: bytes | None = None) -> None:
         """Make all of it last before anything is answered; a hop's result with it.
@@ -215,28 +233,72 @@ class Memory:
         ------
         KeyFileError
             When the file cannot be written.
+        ContradictionError
+            When another process of the participant answered in the meantime.
         """
-        self.nonces = self.nonces[-_MOST_NONCES:]
-        runs = {run: vars(kept) for run, kept in self._runs.items()}
-        text = json.dumps({
-            "version": _VERSION, "operator": self._operator, "nonces": self.nonces, "runs": runs,
-        })  # fmt: skip
+        self._forget_the_oldest()
         if result is not None and len(result) > _LARGEST_MODEL:
             result = b""
         if self._path is None:
             before = self._record()
             kept = result if result is not None else before.get("result", b"")
+            text = json.dumps(self._whole())
             self._context.state[_STATE] = ConfigRecord({"memory": text, "result": kept})
             return
         try:
             if result is not None:
-                write_whole(self._path.with_suffix(".result"), result)
-            write_whole(self._path, text.encode())
+                _write_soon(self._path.with_suffix(".result"), result)
+            self._write(self._path)
+        except OvertakenError:
+            raise ContradictionError(
+                f"another process wrote to {self._path} while this one was at work. Nothing was "
+                "signed; a participant answers one message after the other."
+            ) from None
         except OSError as problem:
             raise KeyFileError(
                 f"what this participant signs should be remembered in {self._path}, but: "
                 f"{problem.strerror}. Nothing was signed; let this process write there."
             ) from problem
+
+    def _write(self, path: Path) -> None:
+        """Add what is new to the file; where it has no more room, or is not there, all of it."""
+        journal = self._journal = self._journal or Journal(path)
+        if not journal.add(self._change()):
+            journal.write(self._whole())
+        self._before, self._votes = frozenset(self.nonces), {}
+
+    def _whole(self) -> dict[str, Any]:
+        runs = {run: vars(kept) for run, kept in self._runs.items()}
+        return {
+            "version": _VERSION, "operator": self._operator, "nonces": self.nonces, "runs": runs,
+        }  # fmt: skip
+
+    def _change(self) -> dict[str, Any]:
+        """What is new since the last time: of one run, for a message is of one."""
+        run = self._run
+        return {
+            "operator": self._operator, "run": self._of, "round": run.round,
+            "height": run.height, "head": run.head, "signature": run.signature,
+            "hop": run.hop, "opening": run.opening, "votes": self._votes,
+            "nonces": [nonce for nonce in self.nonces if nonce not in self._before],
+        }  # fmt: skip
+
+    def _add(self, change: Mapping[str, Any]) -> None:
+        """Take up a change that was written before."""
+        self._operator = change["operator"]
+        run = self._runs.pop(change["run"], None) or _OfRun()
+        self._runs[change["run"]] = run
+        run.begin(change["round"])
+        run.height, run.head = change["height"], change["head"]
+        run.signature, run.hop, run.opening = change["signature"], change["hop"], change["opening"]
+        for model, vote in change["votes"].items():
+            run.voted(model, vote)
+        self.nonces += change["nonces"]
+        self._spend(run.opening.get("nonce", ""))
+        self._forget_the_oldest()
+
+    def _spend(self, nonce: str) -> None:
+        self.nonces = [other for other in self.nonces if other != nonce]
 
     def result(self) -> bytes:
         """What the last hop led to; nothing where it was too large or is lost."""
@@ -252,17 +314,20 @@ class Memory:
         record = self._context.state.get(_STATE)
         return dict(record) if isinstance(record, ConfigRecord) else {}
 
-    def _load(self) -> dict[str, Any]:
-        if self._path is None:
-            text = str(self._record().get("memory", "{}"))
-        elif not self._path.exists():
-            return {}
-        else:
-            text = self._text_in(self._path)
+    def _load(self) -> None:
         try:
-            found = json.loads(text)
-            assert found.get("version", _VERSION) == _VERSION
-            {run: _OfRun(**kept) for run, kept in found.get("runs", {}).items()}
+            for place, line in enumerate(self._lines()):
+                if place > 0:
+                    self._add(line)
+                    continue
+                assert line.get("version", _VERSION) == _VERSION
+                self._runs = {run: _OfRun(**kept) for run, kept in line.get("runs", {}).items()}
+                self._operator, self.nonces = line.get("operator", ""), line.get("nonces", [])
+        except OSError as problem:
+            raise KeyFileError(
+                f"{self._path} holds what this participant has signed, and cannot be read: "
+                f"{problem}. Nothing was signed; let this process read it."
+            ) from problem
         except Exception as problem:
             log(WARNING, "The memory in %s cannot be read: %r", self._path, problem)
             raise KeyFileError(
@@ -270,16 +335,19 @@ class Memory:
                 "signed, and holds something else. Nothing was signed: it could contradict itself. "
                 "Restore the file, or use another key; remove it only if all runs are over."
             ) from problem
-        return dict(found)
 
-    def _text_in(self, path: Path) -> str:
-        try:
-            return path.read_text(encoding="utf-8")
-        except (OSError, ValueError) as problem:
-            raise KeyFileError(
-                f"{path} holds what this participant has signed, and cannot be read: {problem}. "
-                "Nothing was signed; let this process read it."
-            ) from problem
+    def _lines(self) -> list[dict[str, Any]]:
+        if self._path is None:
+            return [json.loads(str(self._record().get("memory", "{}")))]
+        self._journal = Journal(self._path)
+        return self._journal.lines
+
+
+def _write_soon(path: Path, data: bytes) -> None:
+    """Write a file whole, and leave it to the system when it is on the disk."""
+    unfinished = path.with_name(path.name + ".part")
+    unfinished.write_bytes(data)
+    unfinished.replace(path)
 
 
 def memory_of(context: Context, key: Path | None) -> Memory:
