@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from clients.worlds.dataset import Dataset, Task
-from clients.worlds.registry import WORLDS, load_dataset, model_for
+from clients.worlds.registry import WORLDS, is_world, load_dataset, model_for
 
-__all__ = ["DATASETS", "Dataset", "Task", "load_dataset", "model_for"]
+__all__ = ["DATASETS", "Dataset", "Task", "is_world", "load_dataset", "model_for"]
 
 DATASETS = tuple(WORLDS)

@@ -31,8 +31,9 @@ _MEANINGS = {
     "budget": "client-epochs after which the run ends, whatever the rounds; 0: `rounds` decides",
     "seed": "seed of the partition, the first model, every draw and every batch",
     "data": (
-        f"a world: {_names(DATASETS)}. Or a path: of an `.npz` (arrays `x`, `y`), of a folder with "
-        "a folder of images per class, or of a folder of idx files"
+        f"a world: {_names(DATASETS)}; `NAME:CASES` takes so many training cases of it. "
+        "Or a path: of an `.npz` (arrays `x`, `y`), of a folder with a folder of images per class, "
+        "or of a folder of idx files"
     ),
     "partition": "how cases are divided: `iid`, `dirichlet:ALPHA`, `labels:K`, `natural`",
     "model": f"{_names(MODELS)}; left empty, the one that suits the data",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clients.data import DATASETS
+from clients.data import DATASETS, is_world
 from clients.hostile import parse_behaviour
 from clients.models import MODELS
 from clients.partition import parse_scheme
@@ -134,10 +134,10 @@ def _check_clients(config: Mapping[str, Any]) -> None:
             "whole numbers that BatchNorm counts; take resnet18-gn."
         )
     data = str(config["data"])
-    if data not in DATASETS and not Path(data).expanduser().exists():
+    if not is_world(data) and not Path(data).expanduser().exists():
         raise ConfigurationError(
-            f"data = {data!r}: expected one of {', '.join(DATASETS)}, or the path of an .npz "
-            "file or of a folder of class folders."
+            f"data = {data!r}: expected one of {', '.join(DATASETS)}, alone or as NAME:CASES, or "
+            "the path of an .npz file or of a folder of class folders."
         )
     parse_scheme(str(config["partition"]))
     parse_behaviour(str(config["hostile"]))

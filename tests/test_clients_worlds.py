@@ -51,6 +51,26 @@ def world(name: str) -> Dataset:
         pytest.skip(str(missing))
 
 
+def test_a_world_with_fewer_cases_has_the_same_ones_each_time_and_the_same_tests() -> None:
+    whole, some, again = (load_dataset(name) for name in ("digits", "digits:500", "digits:500"))
+    assert len(some.y) == len(some.x) == 500
+    np.testing.assert_array_equal(some.x, again.x)
+    np.testing.assert_array_equal(some.x_test, whole.x_test)
+    rows = {row.tobytes() for row in whole.x}
+    assert all(row.tobytes() in rows for row in some.x)
+    assert model_for("heart:100", "") == WORLDS["heart"].model
+
+
+def test_more_cases_than_there_are_is_all_of_them() -> None:
+    assert len(load_dataset("digits:9999").y) == SIZES["digits"][0]
+
+
+@pytest.mark.parametrize("name", ["digits:", "digits:0", "digits:some", "letters:500"])
+def test_a_world_that_there_is_not_is_refused(name: str) -> None:
+    with pytest.raises(ConfigurationError, match="NAME:CASES"):
+        load_dataset(name)
+
+
 @pytest.mark.parametrize("name", SIZES)
 def test_a_world_holds_what_it_says(name: str) -> None:
     data = world(name)

@@ -64,6 +64,14 @@ class Dataset:
             return 1
         return int(max(self.y.max(), self.y_test.max())) + 1
 
+    def at_most(self, count: int) -> Dataset:
+        """The same world with so many training cases at most, drawn once for all processes."""
+        if count >= len(self.y):
+            return self
+        kept = np.sort(np.random.default_rng(_TEST_SEED).permutation(len(self.y))[:count])
+        group = None if self.group is None else self.group[kept]
+        return replace(self, x=self.x[kept], y=self.y[kept], group=group)
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one case."""

@@ -85,7 +85,7 @@ _FRAMES: dict[str, Callable[..., Any]] = {
 }
 
 _BAD = (OSError, EOFError, zlib.error, pickle.UnpicklingError, ValueError, TypeError, KeyError,
-        AttributeError, IndexError)  # fmt: skip
+        AttributeError, IndexError, OverflowError)  # fmt: skip
 
 
 def unpickled(path: Path, allowed: Mapping[str, Callable[..., Any]] = _ARRAYS) -> Any:

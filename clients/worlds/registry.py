@@ -20,7 +20,7 @@ from clients.worlds.plays import shakespeare
 from clients.worlds.tables import diabetes, letter, spambase
 from flower_relay.errors import ConfigurationError
 
-__all__ = ["WORLDS", "World", "load_dataset", "model_for"]
+__all__ = ["WORLDS", "World", "is_world", "load_dataset", "model_for"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,26 +123,36 @@ WORLDS: dict[str, World] = {
 def load_dataset(name: str) -> Dataset:
     """Load a world by name, or from an `.npz` file or a folder of class folders or idx files.
 
+    `mnist:6000` is a world with at most so many training cases, the same ones in every process.
+
     Raises
     ------
     ConfigurationError
         When there is no such data, or it cannot be had here.
     """
-    if name in WORLDS:
-        return WORLDS[name].load()
+    if is_world(name):
+        world, _, most = name.partition(":")
+        data = WORLDS[world].load()
+        return data.at_most(int(most)) if most else data
     path = Path(name).expanduser()
     if path.suffix == ".npz" and path.is_file():
         return from_npz(path)
     if path.is_dir():
         return from_folder(path)
     raise ConfigurationError(
-        f"data = {name!r}: expected one of {', '.join(WORLDS)}, the path of an .npz file "
-        "(arrays x and y) or of a folder with one folder of images per class."
+        f"data = {name!r}: expected one of {', '.join(WORLDS)}, alone or as NAME:CASES, the path "
+        "of an .npz file (arrays x and y) or of a folder with one folder of images per class."
     )
+
+
+def is_world(name: str) -> bool:
+    """Whether data are named as a world, with or without a number of cases behind a colon."""
+    world, colon, most = name.partition(":")
+    return world in WORLDS and (not colon or (most.isdecimal() and int(most) > 0))
 
 
 def model_for(data: str, model: str) -> str:
     """The model that a run config names; where it names none, the world's own."""
     if model:
         return model
-    return WORLDS[data].model if data in WORLDS else "mlp"
+    return WORLDS[data.partition(":")[0]].model if is_world(data) else "mlp"
