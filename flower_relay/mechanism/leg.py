@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from ..rules.gate import LegVerdict, judge_leg
 from ..rules.settlement import compensation
+from ..rules.standing import sat_out
 from ..rules.votes import weighted_median
 from .blocks import HopClaim, HopResult, LaneResult, LaneTerms
 from .payments import Tally
 from .rewards import steps_of
+from .silence import stalls_after
 from .state import Lane, State
 from .testing import candidates, leg_utilities
 
@@ -38,7 +40,7 @@ def settle_lane(
     _move_deposits(tally, [*leg, *misled], [*outcomes, *["voided"] * len(misled)], stakes)
     _judge(state, tally, leg, outcomes, verdict, rows, patience)
     for claim in claims:
-        tally.sit_out(claim.trainer, claim.turns)
+        tally.sit_out(claim.trainer, sat_out(claim.turns, stalls_after(state, claim)))
     gains = _gains(state, lane, rows, weights)
     steps = steps_of(state, lane, terms.trainers)
     results |= _judged(leg, outcomes, verdict, gains, steps)
