@@ -8,11 +8,12 @@ legs and the tests of a run may be on their way at once.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
-from statistics import median
+from statistics import median_low
 
 from flwr.app import Message
 from flwr.serverapp import Grid
@@ -98,21 +99,25 @@ class Pace:
         Of one answer fifty times, of two twenty-five, and so on until there are five; of none
         the timeout.
         """
-        seen = self._seconds.get(kind, ())
-        if not seen:
-            return timeout
-        most = _MEDIANS * median(seen) * max(1.0, _ENOUGH / len(seen))
-        return min(timeout, max(_LEAST_DEADLINE, most))
+        return min(timeout, max(_LEAST_DEADLINE, _MEDIANS * self._usual(kind)))
+
+    def _usual(self, kind: str) -> float:
+        """Seconds that are usual, with room while few have answered; infinity before anybody has.
+
+        Of an even number the lower of the two in the middle: of the first two answers one may be
+        meant to stretch what follows.
+        """
+        seen = self._seconds.get(kind)
+        return median_low(seen) * max(1.0, _ENOUGH / len(seen)) if seen else math.inf
 
     def turns_taken(self, kind: str, seconds: float) -> int:
         """How many turns somebody used up who took so long: one for three times the median.
 
-        None below ten seconds, and until five answers of the kind have come.
+        None below ten seconds; until five answers of the kind have come, there is more room.
         """
-        seen = self._seconds.get(kind, ())
-        if len(seen) < _ENOUGH or seconds < _LEAST_PATIENCE:
+        if seconds < _LEAST_PATIENCE:
             return 0
-        return min(MOST_TURNS_TAKEN, int(seconds / (_A_TURN * median(seen))))
+        return min(MOST_TURNS_TAKEN, int(seconds / (_A_TURN * self._usual(kind))))
 
 
 @dataclass(frozen=True)
