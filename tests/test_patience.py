@@ -253,11 +253,20 @@ def test_a_device_up_to_thirty_times_slower_than_others_never_has_a_fault_that_c
     assert is_forgiven("left", 0) and not is_forgiven("left", 1)
 
 
-def test_three_times_what_is_usual_uses_up_a_turn_and_a_few_seconds_never_do() -> None:
+def test_a_first_answer_that_was_stretched_is_not_the_pace_of_the_third() -> None:
     pace = Pace()
-    assert pace.turns_taken("hop", 599.0) == 0  # nobody knows yet what is usual
+    pace.note("hop", 1, 599.0)
+    assert pace.deadline("hop", 1, 600.0) == 600.0
+    pace.note("hop", 2, 10.0)
+    assert pace.deadline("hop", 1, 600.0) == 250.0  # of 10 and 599 s the lower counts
+
+
+def test_three_times_what_is_usual_uses_up_a_turn_and_a_few_seconds_never_do() -> None:
+    pace, found = Pace(), []
     for _ in range(5):
+        found.append(pace.turns_taken("hop", 250.0))
         pace.note("hop", 1, 10.0)
+    assert found == [0, 1, 3, 3, 3]  # of nothing, 150, 75, 50 and 37.5 s a turn
     assert [pace.turns_taken("hop", s) for s in (10, 29, 30, 59, 60, 95, 599)] == [
         0,
         0,

@@ -199,6 +199,38 @@ def test_a_turn_that_took_as_long_as_others_is_sat_out_afterwards() -> None:
     assert state.who.waits_until.tolist()[:3] == [3, 0, 0]  # cycles 1 and 2 go by without it
 
 
+def test_who_stalls_for_nothing_sits_out_twice_as_long_each_time_until_it_hands_in_a_hop() -> None:
+    state = federation()
+    out, paid = [], []
+    for number, end in enumerate(("left", "timeout", "timeout", None, "timeout")):
+        state.cycle = int(state.who.waits_until[0])
+        state.who.debt[0] = 0.0  # what a debt has it wait for is not counted here
+        (claim,) = leg(end, name=f"m{number}")
+        said = {} if end else {f"m{number}0": (0.6,) * 4}
+        block = settled(state, (replace(claim, turns=2),), said)
+        out.append(int(state.who.waits_until[0]) - state.cycle - 1)
+        paid.append(sum(p.units for p in block.payments if p.rule == "forfeit") // COIN)
+    assert out == [4, 8, 16, 2, 4]
+    assert paid == [0, 1, 1, 0, 1]
+
+
+def test_a_slow_device_that_hands_in_its_hops_pays_no_coin_and_sits_out_as_long_each_time() -> None:
+    state = federation()
+    for number in range(4):
+        state.cycle = int(state.who.waits_until[0])
+        (claim,) = leg(None, name=f"m{number}")
+        block = settled(state, (replace(claim, turns=3),), {f"m{number}0": (0.6,) * 4})
+        assert not [p for p in block.payments if p.rule == "forfeit"]
+        assert state.who.waits_until[0] - state.cycle == 4
+    assert state.who.stalls[0] == 0
+
+
+def test_a_fault_that_comes_at_once_is_no_stall() -> None:
+    state = federation()
+    settled(state, leg("error"), {})
+    assert state.who.stalls[0] == 0
+
+
 def test_an_examiner_who_takes_long_rests_and_sits_turns_out() -> None:
     state = federation()
     terms = blocks.LaneTerms(

@@ -35,7 +35,7 @@ from .blocks import (
 from .payments import move_units
 from .reports import added
 from .rewards import points_of
-from .silence import asked_in, silent_in
+from .silence import asked_in, silent_in, stalls_after
 from .state import State, _median
 
 __all__ = ["apply", "Progress"]
@@ -130,6 +130,7 @@ def _apply_settlement(state: State, block: Settlement) -> None:
     _note_untested(state, block)
     _note_ways(state, block)
     _note_silences(state)
+    _note_stalls(state)
     for result in block.lanes:
         for hop in result.hops:
             _apply_hop(state, hop.trainer, hop.outcome)
@@ -187,6 +188,13 @@ def _note_silences(state: State) -> None:
     if state.testing is not None:
         for index, turns in zip(state.testing.committee, state.testing.turns, strict=False):
             who.rests_until[index] = max(int(who.rests_until[index]), state.cycle + turns)
+
+
+def _note_stalls(state: State) -> None:
+    """Count the turns in a row that took long and brought nothing."""
+    claims = () if state.commitment is None else chain.from_iterable(state.commitment.lanes)
+    for claim in claims:
+        state.who.stalls[claim.trainer] = stalls_after(state, claim)
 
 
 def _apply_hop(state: State, trainer: int, outcome: Outcome | Fault) -> None:

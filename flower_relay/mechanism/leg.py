@@ -11,10 +11,12 @@ from ..rules.coins import PaymentRule
 from ..rules.gate import LegVerdict, judge_leg
 from ..rules.outcomes import JUDGED, Fault, Outcome
 from ..rules.settlement import compensation
+from ..rules.standing import sat_out
 from ..rules.votes import weighted_median
 from .blocks import HopClaim, HopResult, LaneResult, LaneTerms
 from .payments import Tally
 from .rewards import steps_of
+from .silence import stalls_after
 from .state import Lane, State
 from .testing import candidates, leg_utilities
 
@@ -40,7 +42,7 @@ def settle_lane(
     _move_deposits(tally, [*leg, *misled], [*outcomes, *[Outcome.VOIDED] * len(misled)], stakes)
     _judge(state, tally, leg, outcomes, verdict, rows, patience)
     for claim in claims:
-        tally.sit_out(claim.trainer, claim.turns)
+        tally.sit_out(claim.trainer, sat_out(claim.turns, stalls_after(state, claim)))
     gains = _gains(state, lane, rows, weights)
     steps = steps_of(state, lane, terms.trainers)
     results |= _judged(leg, outcomes, verdict, gains, steps)

@@ -2,14 +2,16 @@
 
 Examiners who report no utility of any candidate, and those who do not open their nonce. They
 are asked the less often the more often in a row they say nothing; those who had the others wait
-for it sit out turns as well (`Testing.turns`).
+for it sit out turns as well (`Testing.turns`). So do trainers (`HopClaim.turns`), and who brings
+nothing after a long wait twice as many each time.
 """
 
 from __future__ import annotations
 
+from .blocks import HopClaim
 from .state import State
 
-__all__ = ["asked_in", "silent_in"]
+__all__ = ["asked_in", "silent_in", "stalls_after"]
 
 
 def asked_in(state: State) -> set[int]:
@@ -42,3 +44,13 @@ def _candidates(state: State) -> set[str]:
     """The models that nobody can have judged before this round."""
     claims = () if state.commitment is None else state.commitment.lanes
     return {claim.model for lane in claims for claim in lane if claim.fault is None and claim.model}
+
+
+def stalls_after(state: State, claim: HopClaim) -> int:
+    """A trainer's turns in a row, with this one, that took long and brought no candidate.
+
+    What comes to nothing at once leaves them as they are; a candidate, however slow, ends them.
+    """
+    if claim.fault is None:
+        return 0
+    return int(state.who.stalls[claim.trainer]) + (claim.turns > 0)

@@ -22,6 +22,7 @@ __all__ = [
     "new_bonds",
     "new_debt",
     "resting_until",
+    "sat_out",
     "stride_of",
     "vote_weights",
     "waiting_cycles",
@@ -94,6 +95,22 @@ def resting_until(cycle: int, silences: int) -> int:
     It trains meanwhile: what it says nothing about is not what it can teach.
     """
     return cycle + int(2 ** min(silences, _MOST_DOUBLINGS) - 1)
+
+
+def sat_out(turns: int, stalls: int) -> int:
+    """Cycles to sit out for a turn that took long; twice as many each time that it brings nothing.
+
+    A device that is slow and hands in a hop costs what its time costs; who has the others wait for
+    nothing does so the less often the more it did. Nobody pays a coin for it.
+
+    Parameters
+    ----------
+    turns : int
+        Further turns that its time used up.
+    stalls : int
+        Such turns of its in a row, this one included; 0 where it handed in a hop.
+    """
+    return int(turns * 2 ** min(stalls, _MOST_DOUBLINGS))
 
 
 def deposit_due(debt: float, unit: int) -> int:

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
-from statistics import median
+from statistics import median_low
 
 from flwr.app import Message
 from flwr.serverapp import Grid
@@ -97,7 +97,7 @@ class Pace:
 
     def note(self, kind: str, node: int, seconds: float) -> None:
         """An answer came after so many seconds."""
-        if seconds <= self._usual(kind):
+        if seconds <= self._most(kind):
             self._slow.discard((kind, node))
         self._seconds.setdefault(kind, deque(maxlen=_KEPT)).append(seconds)
 
@@ -112,24 +112,28 @@ class Pace:
         the timeout.
         """
         slower = _SLOWER if (kind, node) in self._slow else 1.0
-        return min(timeout, slower * self._usual(kind))
+        return min(timeout, slower * self._most(kind))
+
+    def _most(self, kind: str) -> float:
+        return max(_LEAST_DEADLINE, _MEDIANS * self._usual(kind))
 
     def _usual(self, kind: str) -> float:
-        seen = self._seconds.get(kind, ())
-        if not seen:
-            return math.inf
-        most = _MEDIANS * median(seen) * max(1.0, _ENOUGH / len(seen))
-        return max(_LEAST_DEADLINE, most)
+        """Seconds that are usual, with room while few have answered; infinity before anybody has.
+
+        Of an even number the lower of the two in the middle: of the first two answers one may be
+        meant to stretch what follows.
+        """
+        seen = self._seconds.get(kind)
+        return median_low(seen) * max(1.0, _ENOUGH / len(seen)) if seen else math.inf
 
     def turns_taken(self, kind: str, seconds: float) -> int:
         """How many turns somebody used up who took so long: one for three times the median.
 
-        None below ten seconds, and until five answers of the kind have come.
+        None below ten seconds; until five answers of the kind have come, there is more room.
         """
-        seen = self._seconds.get(kind, ())
-        if len(seen) < _ENOUGH or seconds < _LEAST_PATIENCE:
+        if seconds < _LEAST_PATIENCE:
             return 0
-        return min(MOST_TURNS_TAKEN, int(seconds / (_A_TURN * median(seen))))
+        return min(MOST_TURNS_TAKEN, int(seconds / (_A_TURN * self._usual(kind))))
 
 
 @dataclass(frozen=True)
