@@ -118,6 +118,7 @@ def test_a_run_whose_hops_were_all_voted_down_goes_on_to_its_end_and_fails_then(
     ):
         play(Harming(), rounds=25, first_debt=0.0)
     assert "were voted down" in caplog.text
+    assert "its training gives the same again" in caplog.text  # not that it copied somebody
 
 
 def test_votes_that_tell_nothing_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:

@@ -182,7 +182,8 @@ def _check_arrays(record: object) -> None:
         found = f"{len(record)} arrays of no numbers" if record else "an empty one"
         raise ConfigurationError(
             f"initial_arrays: expected an ArrayRecord with at least one number, found {found}. "
-            f"{_NOT_STARTED} Write ArrayRecord(model.state_dict()) with the model to begin with."
+            f"{_NOT_STARTED} Write ArrayRecord(model.state_dict()) with the model to begin with. "
+            "A model that is empty at first and grows, as one of trees, cannot be relayed."
         )
 
 

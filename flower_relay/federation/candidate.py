@@ -133,6 +133,18 @@ def _open(run: Run, base: str, arrays: _Arrays, reply: Message) -> Flaw | None:
     return None
 
 
+def _handed_in(turn: _Turn, name: str) -> str:
+    """Why a model counts as copied; one's own often comes of training that repeats itself."""
+    before = f"model {name[:12]} was handed in before"
+    own = any(hop.model == name and hop.trainer == turn.trainer for hop in turn.run.record.hops)
+    if not own:
+        return before
+    return (
+        f"{before}, by itself: from the base that it had then, its training gives the same again. "
+        "Shuffle by server-round"
+    )
+
+
 def _stored(
     turn: _Turn, arrays: _Arrays, candidate: _Arrays, reply: Message, way: float
 ) -> Claimed:
@@ -148,7 +160,7 @@ def _stored(
         )
     if turn.is_copy(name):
         copied = turn.hop(name, fault=Fault.COPIED, signature=signature)
-        return Claimed(claim=copied, reason=f"model {name[:12]} was handed in before")
+        return Claimed(claim=copied, reason=_handed_in(turn, name))
     if (stride := run.state.stride(trainer)) == 1:
         return Claimed(claim=turn.hop(name, signature=signature, way=way))
     part = shortened(arrays, candidate, stride)
