@@ -41,13 +41,19 @@ from .admit import (
     wait_for_nodes,
     wait_to_be_joined,
 )
-from .arguments import check_arguments, check_lanes, checked_run_id, chosen_settings
+from .arguments import (
+    check_arguments,
+    check_lanes,
+    checked_metrics,
+    checked_run_id,
+    chosen_observers,
+    chosen_settings,
+)
 from .examine import examine
 from .failures import check_end, check_faults, warn_of_cycle
 from .heads import Heads
 from .holdings import Forwarding
 from .nonces import nonces_to_commit
-from .progress import ProgressDisplay
 from .publish import publish
 from .record import RelayObserver, RunRecord
 from .resume import check_chain, rejoin, replay
@@ -114,8 +120,7 @@ class RelayStrategy(Strategy):
         **options: Any,
     ) -> None:
         self.settings = chosen_settings(settings, options)
-        self._observers: tuple[RelayObserver, ...]
-        self._observers = (ProgressDisplay(),) if observers is None else tuple(observers)
+        self._observers = chosen_observers(observers)
         self._new_chain, self._new_store, self._resume = chain, store, resume
         self._run_id = run_id
         self._running: Run | None = None
@@ -239,7 +244,8 @@ class RelayStrategy(Strategy):
         seed, configs and deterministic clients, all of whom are back, its chain becomes
         what it would have been without the interruption, block for block.
         """
-        check_arguments(initial_arrays, num_rounds, timeout, train_config, evaluate_config)
+        configs = train_config, evaluate_config
+        check_arguments(initial_arrays, num_rounds, timeout, *configs, evaluate_fn)
         log(INFO, "Starting %s:", type(self).__name__)
         self.summary()
         result = Result()
@@ -292,7 +298,8 @@ class RelayStrategy(Strategy):
         number = run.progress.round_published
         if evaluate_fn is None:
             return
-        if (metrics := evaluate_fn(number, self._champion())) is not None:
+        metrics = checked_metrics("evaluate_fn", evaluate_fn(number, self._champion()))
+        if metrics is not None:
             result.evaluate_metrics_serverapp[number] = metrics
 
     def _round(self, result: Result) -> bool:
@@ -319,7 +326,8 @@ class RelayStrategy(Strategy):
         publish(run)
         if (metrics := self._averaged(travelled.contents)) is not None:
             result.train_metrics_clientapp[run.state.round] = metrics
-        if (metrics := self.aggregate_evaluate(run.state.round, replies)) is not None:
+        committees = self.aggregate_evaluate(run.state.round, replies)
+        if (metrics := checked_metrics("aggregate_evaluate", committees)) is not None:
             result.evaluate_metrics_clientapp[run.state.round] = metrics
         if isinstance(settled, Settlement):
             took = time.monotonic() - began
