@@ -245,6 +245,33 @@ def test_a_hook_that_returns_nothing_is_an_error_that_says_so() -> None:
         Nothing(observers=()).start(InMemoryGrid(app_of(Odd()), NODES), first, timeout=9)
 
 
+@pytest.mark.parametrize(
+    "hook", ["configure_train", "configure_evaluate", "aggregate_train", "aggregate_evaluate"]
+)
+@pytest.mark.parametrize("returned", [3, "text", [3], (3, 3), {"w": 1}], ids=str)
+def test_a_hook_that_returns_something_else_is_named_in_the_error(
+    hook: str, returned: object
+) -> None:
+    strategy = type("Odd", (RelayStrategy,), {hook: lambda *_: returned})(observers=())
+    first = ArrayRecord({"w": Array(np.zeros(4))})
+    with pytest.raises(ConfigurationError, match=hook):
+        strategy.start(InMemoryGrid(app_of(Odd()), NODES), first, num_rounds=6, timeout=9)
+
+
+@pytest.mark.parametrize("observers", [3, RelayObserver(), [RelayObserver], ["progress"]], ids=str)
+def test_observers_that_are_none_are_refused_by_name(observers: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"observers = .*expected a list of RelayObserver"):
+        RelayStrategy(observers=observers)
+
+
+@pytest.mark.parametrize("evaluate_fn", [3, lambda *_: {"accuracy": 1.0}, lambda *_: "good"])
+def test_a_server_evaluation_that_gives_no_metrics_is_refused(evaluate_fn: Any) -> None:
+    first = ArrayRecord({"w": Array(np.zeros(4))})
+    grid = InMemoryGrid(app_of(Odd()), NODES)
+    with pytest.raises(ConfigurationError, match="evaluate_fn"):
+        RelayStrategy(observers=()).start(grid, first, timeout=9, evaluate_fn=evaluate_fn)
+
+
 def test_a_subclass_that_asks_the_grid_for_nodes_finds_those_it_is_to_address() -> None:
     asked: list[int] = []
 

@@ -169,6 +169,32 @@ def test_nobody_gets_a_signed_vote_that_it_had_not_cast(keys: Path) -> None:
     assert found_in([*blocks[:at], forged]) == (at, f"testing.signatures[{row}][{column}]")
 
 
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        ({"signatures": ["00" * 64]}, "there is no signature of the examiner's under what it"),
+        ({"values": ["0.5"]}, "its mod told no number that it measured"),
+    ],
+)
+def test_an_examiner_whose_vote_does_not_count_is_named_once_with_the_reason(
+    spoil: dict[str, Any], reason: str, keys: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    inner = descending()
+
+    def app(message: Message, context: Context) -> Message:
+        reply = inner(message, context)
+        said = reply.content.get("relay")
+        if context.node_config["partition-id"] == 2 and said and "values" in said:
+            reply.content["relay"] = ConfigRecord({**said, **spoil})
+        return reply
+
+    with caplog.at_level("WARNING", logger="flwr"):
+        strategy = play(app, keys, examiners=NODES)
+    [notice] = strategy.record.notices.of_kind("no vote")
+    assert reason in notice.reason and notice.count > 1
+    assert caplog.text.count(": no vote: ") == 1
+
+
 def fresh_in(block: Block) -> list[str]:
     """The candidates of a commitment, in order."""
     assert isinstance(block, Commitment)

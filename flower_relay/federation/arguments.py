@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 import numbers
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from logging import WARNING
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from flwr.common import log
 
 from ..errors import ConfigurationError
@@ -21,8 +21,18 @@ from ..mechanism.identity import is_hash
 from ..mechanism.parsing import shown
 from ..settings import RelaySettings
 from ..wire.arrays import RESERVED, array_of
+from .progress import ProgressDisplay
+from .record import RelayObserver
 
-__all__ = ["check_arguments", "check_lanes", "checked_run_id", "chosen_settings", "warn_if_short"]
+__all__ = [
+    "check_arguments",
+    "check_lanes",
+    "checked_metrics",
+    "checked_run_id",
+    "chosen_observers",
+    "chosen_settings",
+    "warn_if_short",
+]
 
 _NOT_STARTED = "Nothing was sent."
 
@@ -57,6 +67,7 @@ def check_arguments(
     timeout: object,
     train_config: object = None,
     evaluate_config: object = None,
+    evaluate_fn: object = None,
 ) -> None:
     """Refuse what a run cannot begin with.
 
@@ -70,6 +81,8 @@ def check_arguments(
         Seconds, above 0.
     train_config, evaluate_config : flwr.app.ConfigRecord or mapping, optional
         What is sent along.
+    evaluate_fn : callable, optional
+        Evaluates the champion at the server.
 
     Raises
     ------
@@ -81,6 +94,48 @@ def check_arguments(
     _check_config("train_config", train_config)
     _check_config("evaluate_config", evaluate_config)
     _check_arrays(initial_arrays)
+    if evaluate_fn is not None and not callable(evaluate_fn):
+        raise ConfigurationError(
+            f"evaluate_fn = {shown(evaluate_fn)}: expected a function of a round's number and an "
+            f"ArrayRecord. {_NOT_STARTED} Leave it out where nothing is to be evaluated here."
+        )
+
+
+def chosen_observers(observers: object) -> tuple[RelayObserver, ...]:
+    """The observers of a strategy: as given, or the progress display.
+
+    Raises
+    ------
+    ConfigurationError
+        When they are no list of observers.
+    """
+    if observers is None:
+        return (ProgressDisplay(),)
+    found = tuple(observers) if isinstance(observers, Iterable) else (observers,)
+    for each in found:
+        if isinstance(observers, Iterable) and isinstance(each, RelayObserver):
+            continue
+        raise ConfigurationError(
+            f"observers = {shown(observers)}: expected a list of RelayObserver, found "
+            f"{_kind_of(each)}. Write observers=[MyObserver()] with a subclass of RelayObserver."
+        )
+    return found
+
+
+def checked_metrics(name: str, found: object) -> MetricRecord | None:
+    """What a function of the user's returned for metrics.
+
+    Raises
+    ------
+    ConfigurationError
+        When it is neither a MetricRecord nor None.
+    """
+    if found is None or isinstance(found, MetricRecord):
+        return found
+    raise ConfigurationError(
+        f"{name} returned {shown(found)}: expected a MetricRecord, or None for none. Write "
+        'MetricRecord({"accuracy": 0.9}).'
+    )
 
 
 def checked_run_id(run_id: object) -> str:

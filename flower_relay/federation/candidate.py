@@ -10,12 +10,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flwr.app import ConfigRecord, Message
+from flwr.app import ArrayRecord, ConfigRecord, Message
 from numpy.typing import NDArray
 
-from ..errors import RefusedError
+from ..errors import ConfigurationError, RefusedError
 from ..mechanism.blocks import HopClaim
 from ..mechanism.identity import key_of
+from ..mechanism.parsing import shown
 from ..rules.candidates import Flaw, flaw_of, oversized, shortened, way_moved
 from ..rules.outcomes import Fault
 from ..transport.adapter import let_go_of_arrays
@@ -101,7 +102,7 @@ def _candidate(
     key, cast = run.state.settings.arrayrecord_key, run.record.notices.tell_cast
     if (flaw := the_model(reply.content, arrays, key, cast)) is not None:
         return flaw
-    weights, _ = run.hooks.aggregate_train(run.state.round, [reply])
+    weights = _weights(run.hooks.aggregate_train(run.state.round, [reply]))
     if weights is None or weights.keys() != arrays.keys():
         return Flaw(
             fault=Fault.MIS_SHAPED, reason="aggregate_train returned no model like the base"
@@ -113,6 +114,24 @@ def _candidate(
             return array
         candidate[name] = array
     return flaw_of(candidate, arrays) or candidate
+
+
+def _weights(returned: object) -> ArrayRecord | None:
+    """The weights among what `aggregate_train` returned, which a subclass may have written.
+
+    Raises
+    ------
+    ConfigurationError
+        When it is no pair of weights and metrics.
+    """
+    if isinstance(returned, tuple) and len(returned) == 2:
+        weights = returned[0]
+        if weights is None or isinstance(weights, ArrayRecord):
+            return weights
+    raise ConfigurationError(
+        "aggregate_train should return a pair: an ArrayRecord or None, and a MetricRecord or "
+        f"None; it returned {shown(returned)}."
+    )
 
 
 def _open(run: Run, base: str, arrays: _Arrays, reply: Message) -> Flaw | None:

@@ -279,16 +279,20 @@ def _plant(run: Run, plan: TestPlan) -> str | None:
     if not plan.plants or not plan.models:
         return None
     rng = generator(run.state.settings.seed, run.state.round, "planted")
-    arrays = run.store.get(plan.models[0])
-    noised = {
-        name: _drowned(array, rng) if np.issubdtype(array.dtype, np.floating) else array
-        for name, array in sorted(arrays.items())  # safetensors loads in any order
+    arrays = dict(sorted(run.store.get(plan.models[0]).items()))  # safetensors loads in any order
+    weights = [name for name, array in arrays.items() if array.dtype.kind in "fc" and array.size]
+    # Counters and tables stay as they are, unless the model has nothing else: a booster's bytes.
+    noised = {name: _drowned(arrays[name], rng) for name in weights} or {
+        name: _redrawn(array, rng) for name, array in arrays.items()
     }
-    return run.store.put(noised)
+    return run.store.put(arrays | noised)
 
 
 def _drowned(array: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
     """An array with noise three times its own spread; what is infinite stays so."""
+    if array.dtype.kind == "c":
+        parts = np.stack([array.real, array.imag], axis=-1)
+        return np.ascontiguousarray(_drowned(parts, rng)).view(array.dtype)[..., 0]
     finite = array if np.isfinite(array).all() else array[np.isfinite(array)]
     with np.errstate(over="ignore"):
         spread = 3 * finite.std() if finite.size else 0.0
@@ -296,3 +300,17 @@ def _drowned(array: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
             spread = np.abs(finite.astype(np.float64)).max()
         noised = array + rng.normal(0, spread + 1e-3, array.shape).astype(array.dtype)
     return np.asarray(np.where(np.isfinite(noised), noised, array), array.dtype)
+
+
+def _redrawn(array: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+    """Whole numbers drawn anew: none stays what it was, and all are between those there were."""
+    if not array.size:
+        return array
+    if array.dtype.kind == "b":
+        return ~array
+    least, most = int(array.min()), int(array.max())
+    if least == most:
+        return np.full_like(array, most - 1 if most > 0 else 1)
+    drawn = rng.integers(least, most, array.shape, array.dtype.type, endpoint=True)
+    other = np.where(array == least, most, least).astype(array.dtype)
+    return np.where(drawn == array, other, drawn)

@@ -23,6 +23,7 @@ from ..ledger.chain import Chain
 from ..mechanism.apply import Progress
 from ..mechanism.blocks import Block, Settlement
 from ..mechanism.identity import key_of, short_name
+from ..mechanism.parsing import shown
 from ..mechanism.state import State
 from ..store import ModelStore
 from ..transport.courier import Courier
@@ -252,10 +253,16 @@ def addressed(
     train = configure == run.hooks.configure_train
     config = ConfigRecord({**(run.train_config if train else run.evaluate_config), **terms})
     grid = _AddressedGrid(run.grid, nodes)
-    made = list(configure(run.state.round, run.model(model), config, grid) or ())  # None is none
+    returned = configure(run.state.round, run.model(model), config, grid)
+    made = list(returned) if isinstance(returned, Iterable) else []  # None is none
+    name = "configure_train" if train else "configure_evaluate"
+    if (odd := next((one for one in made if not isinstance(one, Message)), None)) is not None:
+        raise ConfigurationError(
+            f"{name} should make messages; it made {shown(odd)}. Give Message(content, node, "
+            "kind) for each node of the grid that it is given."
+        )
     found = {message.metadata.dst_node_id: message for message in made}
     if len(made) != len(nodes) or found.keys() != set(nodes):
-        name = "configure_train" if train else "configure_evaluate"
         raise ConfigurationError(
             f"{name} should make one message for each node of the grid that it is given, "
             f"{sorted(nodes)}; it made {len(made)}, for {sorted(found)}. A relay asks nobody "

@@ -31,12 +31,17 @@ from ..store import MemoryStore, ModelStore
 from ..transport.courier import GRACE
 from ..wire.replies import averaged
 from .admit import assembled
-from .arguments import check_arguments, chosen_settings, warn_if_short
+from .arguments import (
+    check_arguments,
+    checked_metrics,
+    chosen_observers,
+    chosen_settings,
+    warn_if_short,
+)
 from .beginning import Beginning
 from .examine import examine
 from .failures import check_end, check_faults, warn_of_cycle
 from .nonces import nonces_to_commit
-from .progress import ProgressDisplay
 from .publish import publish
 from .record import RelayObserver, RunRecord
 from .run import Run, to_record
@@ -98,8 +103,7 @@ class RelayStrategy(Strategy):
         **options: Any,
     ) -> None:
         self.settings = chosen_settings(settings, options)
-        self._observers: tuple[RelayObserver, ...]
-        self._observers = (ProgressDisplay(),) if observers is None else tuple(observers)
+        self._observers = chosen_observers(observers)
         self._new_chain, self._new_store, self._resume = chain, store, resume
         self._run_id = run_id
         self._running: Run | None = None
@@ -223,7 +227,8 @@ class RelayStrategy(Strategy):
         seed, configs and deterministic clients, all of whom are back, its chain becomes
         what it would have been without the interruption, block for block.
         """
-        check_arguments(initial_arrays, num_rounds, timeout, train_config, evaluate_config)
+        configs = train_config, evaluate_config
+        check_arguments(initial_arrays, num_rounds, timeout, *configs, evaluate_fn)
         log(INFO, "Starting %s:", type(self).__name__)
         self.summary()
         result = Result()
@@ -302,7 +307,8 @@ class RelayStrategy(Strategy):
         number = self.running.state.round
         if (metrics := self._averaged(travelled.contents)) is not None:
             result.train_metrics_clientapp[number] = metrics
-        if (metrics := self.aggregate_evaluate(number, replies)) is not None:
+        committees = self.aggregate_evaluate(number, replies)
+        if (metrics := checked_metrics("aggregate_evaluate", committees)) is not None:
             result.evaluate_metrics_clientapp[number] = metrics
 
     # What surrounds the rounds.
@@ -350,7 +356,8 @@ class RelayStrategy(Strategy):
         number = run.progress.round_published
         if evaluate_fn is None:
             return
-        if (metrics := evaluate_fn(number, self._champion())) is not None:
+        metrics = checked_metrics("evaluate_fn", evaluate_fn(number, self._champion()))
+        if metrics is not None:
             result.evaluate_metrics_serverapp[number] = metrics
 
     def _messages(
