@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 
 from flower_relay.destinations import check_folder  # noqa: E402
 from flower_relay.errors import ConfigurationError  # noqa: E402
-from strategies.run_folder import CLIENT_KEYS, MAY_CHANGE, find_folder, resumed_config  # noqa: E402
+from strategies.config_file import CLIENT_KEYS, MAY_CHANGE, find_folder, resumed_config  # noqa: E402
 from strategies.settings import RELAYS, RunSettings, parse, refuse_sybils  # noqa: E402
 
 __all__ = ["Launch", "how_to_go_on", "number_of_nodes", "prepare"]

@@ -20,8 +20,9 @@ from flwr.serverapp.strategy import (
     Strategy,
 )
 
-from flower_relay import FolderStore, MemoryChain, RelayObserver, RelaySettings, RelayStrategy
-from flower_relay.ledger import OperatorKey, SqlChain, open_ledger
+from flower_relay import MemoryChain, RelayObserver, RelaySettings, RelayStrategy
+from flower_relay.ledger import OperatorKey
+from flower_relay.run_folder import RunFolder
 from strategies.rivals import DaisyChain, Scaffold
 from strategies.settings import RunSettings
 
@@ -48,21 +49,14 @@ def _of(
         return RelayStrategy(
             settings, observers=observers, run_id=run_id, chain=lambda: MemoryChain(key)
         )
+    kept = RunFolder(folder)
     return RelayStrategy(
         settings,
         observers=observers,
-        chain=lambda: _ledger(folder),
-        store=lambda: FolderStore(folder / "models"),
+        chain=kept.chain,
+        store=kept.store,
         resume=bool(run.resume),
     )
-
-
-def _ledger(folder: Path) -> SqlChain:
-    """The ledger in a run's folder; its operator's key is beside the runs, in none of them."""
-    path, key_file = folder / "ledger.db", folder.parent / "operator.key"
-    # A new key could not go on with a ledger that is there.
-    key = OperatorKey.load(key_file) if path.exists() else OperatorKey.load_or_create(key_file)
-    return open_ledger(path, key=key)
 
 
 def _relay(run: RunSettings, observers: Observers, folder: Path | None) -> Strategy:

@@ -16,14 +16,13 @@ from rich.console import Console
 from clients.evaluation import initial_arrays, test_metrics
 from flower_relay import FolderStore, MeteredGrid, RelayObserver, RelayStrategy
 from flower_relay.federation.progress import ProgressDisplay
-from flower_relay.federation.run import to_arrays
 from flower_relay.report import RunOutcome, print_outcome, write_report
-from flower_relay.store import canonical_bytes
+from flower_relay.run_folder import RunFolder
 from flower_relay.trackers import tracker_named
+from strategies.config_file import find_folder, new_folder, resumed_config
 from strategies.journal import Journal
 from strategies.lineup import build_strategy
 from strategies.measures import clients_per_round, hostile_names, num_rounds, own_accuracy
-from strategies.run_folder import find_folder, new_folder, resumed_config
 from strategies.settings import RunSettings, parse, refuse_sybils
 
 __all__ = ["app"]
@@ -56,10 +55,10 @@ def main(grid: Grid, context: Context) -> None:
     )
     seconds = journal.before.seconds + time.monotonic() - began
     outcome = _outcome(run, strategy, result, metered, journal, seconds)
-    (folder / "champion.safetensors").write_bytes(canonical_bytes(to_arrays(result.arrays)))
+    RunFolder(folder).save_champion(result)
     write_report(folder, outcome)
     print_outcome(outcome, console)
-    console.print(f"Table, pictures and the champion's weights are in {folder}", soft_wrap=True)
+    console.print(f"Table and pictures are in {folder}", soft_wrap=True)
     if (page := folder / "report.html").exists():
         console.print(f"To look at: {page}", soft_wrap=True)
 

@@ -13,8 +13,8 @@ import pytest
 from flower_relay import ConfigurationError, RelaySettings, RoundRow, RunRecord
 from flower_relay.federation.record import HopRow
 from flower_relay.rules.outcomes import Outcome
+from strategies.config_file import find_folder, new_folder, resumed_config
 from strategies.journal import Journal
-from strategies.run_folder import find_folder, new_folder, resumed_config
 from strategies.settings import parse
 from tests.test_strategies_lineup import CONFIG
 

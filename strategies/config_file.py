@@ -1,7 +1,7 @@
-"""A run's folder: made for a new run, found again for one that is resumed.
+"""The run config in a run's folder: written for a new run, read again for one that is resumed.
 
-`config.json` in it is the run config that the run began with. A run goes on under that
-config, whatever the defaults are by then.
+`config.json` is the run config that the run began with. A run goes on under that config,
+whatever the defaults are by then. What else is in the folder: `flower_relay.run_folder`.
 """
 
 from __future__ import annotations
