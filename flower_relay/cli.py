@@ -16,15 +16,9 @@ from rich.markup import escape
 
 from . import __version__
 from .bundle import extra_of, make_importable
-from .comparison.cli import app as comparison_app
-from .demo import demo
-from .economy.cli import app as economy_app
+from .commands import Commands
 from .errors import RelayError
-from .forecast.cli import plan
-from .ledger.cli import app as ledger_app
 from .legible import legible
-from .report.cli import report, watch
-from .scaffold.cli import new
 
 __all__ = ["app", "main"]
 
@@ -32,16 +26,12 @@ _PIPED = {"COLUMNS": "200", "TERMINAL_WIDTH": "100"}
 """Where no terminal says how wide it is: tables whole (rich would take 80), help as read."""
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Relay learning for Flower: begin a project, watch its runs, compare it with "
     "averaging, simulate its economy, and read its ledgers.",
 )
-for command in (new, demo, watch, report, plan):
-    app.command()(command)
-app.add_typer(comparison_app, name="compare")
-app.add_typer(economy_app, name="economy")
-app.add_typer(ledger_app, name="ledger")
 
 
 def _tell_version(asked: bool) -> None:

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 import torch
+import typer
 from torch import nn
 from torch.nn import functional
 
 import flower_relay
 from clients.training import train_locally
+from flower_relay.cli import app
+from flower_relay.commands import COMMANDS
 
 _SERVERS = (
     "flower_relay.federation flower_relay.mechanism.state flower_relay.mechanism.apply "
@@ -28,6 +31,23 @@ def test_a_node_loads_nothing_that_only_the_server_needs(module: str) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert loaded.stdout.strip() == "[]"
+
+
+def test_the_list_of_commands_is_shown_without_loading_any_of_them() -> None:
+    loaded = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "flower_relay.cli", "--help"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    names = {line.rpartition("|")[2].strip() for line in loaded.stderr.splitlines()}
+    assert "flower_relay.commands" in names
+    assert not names & {*_SERVERS.split(), "flwr", "numpy", "sqlalchemy", "cryptography"}
+    assert all(name in loaded.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_says_of_itself_what_the_list_says(name: str) -> None:
+    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    assert command.name == name and command.help.split("\n\n")[0] == COMMANDS[name][1]
 
 
 def test_training_does_not_load_pytorchs_compiler() -> None:
