@@ -5,17 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from flwr.app import Context, Message
+from flwr.app import Array, ArrayRecord, Context, Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flower_relay.errors import KeyFileError
+from flower_relay import InMemoryGrid, RelayStrategy
+from flower_relay.errors import KeyFileError, NotEnoughParticipantsError
+from flower_relay.ledger.chain import MemoryChain
 from flower_relay.ledger.keys import OperatorKey
 from flower_relay.wire.parcels import PARCEL, steps_of
 from tests.nodes import a_node, ask, name_of, record, said, tiny_app, weights
-from tests.signers import Asking
+from tests.signers import Asking, descending, verify
 
 OTHER = OperatorKey(Ed25519PrivateKey.from_private_bytes(b"\3" * 32))
 
@@ -144,3 +147,32 @@ def test_whatever_is_asked_in_whatever_order_nothing_contradictory_is_signed(
         (hops if kind == "train" else votes).add((round, head, value))
     assert len({round for round, _, _ in hops}) == len(hops)
     assert len({(round, value) for round, _, value in votes}) == len(votes)
+
+
+def runs_in_memory(keys: Path, **options: Any) -> RelayStrategy:
+    """A run whose participants have keys in files, and whose ledger is in memory."""
+    grid = InMemoryGrid(descending(), 5, run_config={"relay-keys-dir": str(keys)})
+    strategy = RelayStrategy(seed=3, examiners=2, max_leg=1, **options)
+    strategy.start(grid, ArrayRecord({"w": Array(np.zeros(4))}), num_rounds=2, timeout=20)
+    return strategy
+
+
+def test_runs_in_memory_of_one_process_have_one_operator_that_participants_trust_again(
+    tmp_path: Path,
+) -> None:
+    first, second = runs_in_memory(tmp_path), runs_in_memory(tmp_path)
+    assert first.chain.key.public == second.chain.key.public
+    assert all(verify(strategy.chain).ok for strategy in (first, second))
+
+
+def test_another_process_is_told_to_keep_its_operators_key_and_is_trusted_once_it_does(
+    tmp_path: Path,
+) -> None:
+    def chain() -> MemoryChain:
+        return MemoryChain(OperatorKey.load_or_create(tmp_path / "operator.key"))
+
+    keys = tmp_path / "keys"
+    runs_in_memory(keys, chain=chain)
+    with pytest.raises(NotEnoughParticipantsError, match=r"MemoryChain\(OperatorKey\.load_or_cre"):
+        runs_in_memory(keys)  # as in another process, the key is not the one from the file
+    assert verify(runs_in_memory(keys, chain=chain).chain).ok

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from functools import wraps
+from functools import cache, wraps
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -71,17 +71,25 @@ class Chain(Protocol):
         ...
 
 
+@cache
+def _key_of_this_process() -> OperatorKey:
+    """One key for all runs of a process: participants with lasting keys trust one operator."""
+    return OperatorKey(Ed25519PrivateKey.generate())
+
+
 class MemoryChain:
     """A chain that lives as long as the process.
 
     Parameters
     ----------
     key : OperatorKey, optional
-        The operator's; by default one that was never used and is never kept.
+        The operator's; by default one that this process drew for all its chains, and never keeps.
+        Participants with lasting keys trust one operator. So who runs again in another process
+        names a file: `MemoryChain(OperatorKey.load_or_create(path))`.
     """
 
     def __init__(self, key: OperatorKey | None = None) -> None:
-        self.key = OperatorKey(Ed25519PrivateKey.generate()) if key is None else key
+        self.key = _key_of_this_process() if key is None else key
         self._blocks: list[Block] = []
         self._head = NOTHING_BEFORE
 

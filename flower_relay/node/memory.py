@@ -111,9 +111,11 @@ class Memory:
                 "other; compare it with what the operator says.", at.operator)  # fmt: skip
         if at.operator != self._operator:
             raise ContradictionError(
-                f"this participant trusts operator {self._operator}, and was asked by {at.operator}"
-                ". Nothing was signed. Use another key (relay-key) for another operator; where "
-                f"this one has a new key, remove {self._path or 'the state of the node'}."
+                f"this participant trusts operator {self._operator[:12]}, and was asked by "
+                f"{at.operator}. Nothing was signed. A ledger in memory has a new key in each "
+                "process, unless it is a MemoryChain(OperatorKey.load_or_create(path)). Use "
+                "another key (relay-key) for another operator; where this one has a new key, "
+                f"remove {self._path or 'the state of the node'}."
             )
         run = self._runs.pop(at.run, None) or _OfRun(height=shown.height, head=at.head)
         self._runs[at.run] = self._run = run
