@@ -16,9 +16,9 @@ from flower_relay.comparison.statistics import Standing, median
 from scripts.evidence import stored
 from scripts.evidence.__main__ import pages
 from scripts.evidence.blocks import BLOCK
-from scripts.evidence.clean import World
 from scripts.evidence.figures import Group, against, seeds_said, share_shown, shown, standing
 from scripts.evidence.stored import COLUMNS, Stored, merged
+from scripts.evidence.worlds import World
 
 ROOT = Path(__file__).parents[1]
 RESULTS = sorted(path.stem for path in stored.FOLDER.glob("*.json"))

@@ -207,14 +207,8 @@ def _world(share: float, world: str, found: Sequence[Attacked]) -> str:
     here = [each for each in found if (each.share, each.world) == (share, world)]
     names = [name for name in STRATEGIES if any(name in each.strategies for each in here)]
     head = ["what is left", *(NAMES[name] for name in names), "rewards, relay"]
-    left = [
-        [each.name, *(_left(each, name) for name in names), _paid(each)]
-        for each in here
-    ]  # fmt: skip
-    ends = [
-        [each.name, *(_final(each, name) for name in names)]
-        for each in here
-    ]  # fmt: skip
+    left = [[each.name, *(_left(each, name) for name in names), _paid(each)] for each in here]
+    ends = [[each.name, *(_final(each, name) for name in names)] for each in here]
     clean = ["nobody hostile", *(_clean_final(here[0], name) for name in names)]
     note = f"{seeds_said(group for each in here for group in each.strategies.values())}."
     return (

@@ -18,8 +18,9 @@ from collections.abc import Callable, Sequence
 from flower_relay.comparison.statistics import median
 
 from . import attacks, clean
-from .figures import shown, table
+from .figures import NAMES, shown, table
 from .stored import FOLDER, read_all
+from .worlds import MEASURES, Duel, World, worlds_of
 
 __all__ = ["BLOCK", "PAGES", "filled"]
 
@@ -46,7 +47,7 @@ def _earlier(page: str, name: str) -> str:
 
 def _headline() -> str:
     """What README says: the relay beside the best averaging strategy, and where it loses."""
-    worlds = clean.worlds_of(read_all(clean.COMPARISONS))
+    worlds = worlds_of(read_all(clean.COMPARISONS))
     epochs = [duel for world in worlds if (duel := world.duel("epochs")) is not None]
     costs = [duel.found.median for duel in epochs]
     head = ["world", "client-epochs", "bytes", "seconds", "final"]
@@ -65,21 +66,21 @@ def _narrow(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return table(head, rows).replace(" | ", "|").replace("| ", "|").replace(" |", "|")
 
 
-def _lost(worlds: Sequence[clean.World], measure: str) -> str:
+def _lost(worlds: Sequence[World], measure: str) -> str:
     duels = [duel for world in worlds if (duel := world.duel(measure)) is not None]
     return f"{sum(duel.verdict == 'loses' for duel in duels)} of {len(duels)}"
 
 
-def _headline_row(world: clean.World) -> Sequence[str]:
+def _headline_row(world: World) -> Sequence[str]:
     known = {duel.measure: duel for duel in world.duels()}
-    wanted = [clean.MEASURES[name] for name in ("epochs", "megabytes", "like")]
+    wanted = [MEASURES[name] for name in ("epochs", "megabytes", "like")]
     return [
         world.name.partition(",")[0],
         *(_short(known.get(name)) for name in (*wanted, "final accuracy")),
     ]
 
 
-def _short(duel: clean.Duel | None) -> str:
+def _short(duel: Duel | None) -> str:
     if duel is None:
         return "–"
     value = duel.found.median
@@ -98,7 +99,7 @@ def _hostile() -> str:
         rows.append(
             [f"{world.partition(',')[0]}, {share:.0%}", *(shown(value, ".2f") for value in least)]
         )
-    head = ["hostile", *(attacks.NAMES[name] for name in attacks.STRATEGIES)]
+    head = ["hostile", *(NAMES[name] for name in attacks.STRATEGIES)]
     return _narrow(head, rows)
 
 

@@ -177,15 +177,14 @@ def _short(value: Any) -> Any:
 
 def merged(before: Stored, again: Stored) -> Stored:
     """Results with the rows that were played again in the place of the former ones."""
-    place = lambda row: tuple(row[key] for key in ("strategy", *PLACE, "seed"))  # noqa: E731
-    fresh = {place(row) for row in again.rows}
-    kept = [row for row in before.rows if place(row) not in fresh]
+    fresh = {_place(row) for row in again.rows}
+    kept = [row for row in before.rows if _place(row) not in fresh]
     used = sorted({row["played"] for row in kept})
     played = [*(before.played[index] for index in used), *again.played]
     rows = [{**row, "played": used.index(row["played"])} for row in kept]
     rows += [{**row, "played": len(used)} for row in again.rows]
-    order = {place(row): number for number, row in enumerate(before.rows)}
-    rows.sort(key=lambda row: order.get(place(row), len(order)))
+    order = {_place(row): number for number, row in enumerate(before.rows)}
+    rows.sort(key=lambda row: order.get(_place(row), len(order)))
     return replace(
         again,
         played=played,
@@ -193,6 +192,11 @@ def merged(before: Stored, again: Stored) -> Stored:
         tuning={**before.tuning, **again.tuning},
         targets={**before.targets, **again.targets},
     )
+
+
+def _place(row: Row) -> tuple[Any, ...]:
+    """What tells a row from the others."""
+    return tuple(row[key] for key in ("strategy", *PLACE, "seed"))
 
 
 def write(stored: Stored, folder: Path = FOLDER) -> Path:
