@@ -5,6 +5,7 @@ PYTHON ?= python3
 # The CPU build where the index has one of its own; any torch >= 2.2 will do.
 TORCH ?= torch==2.13.0
 RUNS ?= $(CURDIR)/runs
+FILE ?= experiments/comparisons/tiny.toml
 NODES ?= 20
 DEMO ?= strategy="relay" budget=100
 FLEET_NODES ?= 8
@@ -12,7 +13,7 @@ FLEET ?= strategy="relay" budget=40
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo fleet test lint audit bench compare economy docs clean
+.PHONY: help demo fleet test lint audit bench compare measured economy docs clean
 
 help: ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -56,6 +57,9 @@ bench: $(READY) ## time a hop, Flower's bare round trip and plain training; peak
 
 compare: $(READY) ## should I use this instead of FedAvg? tuned, attacked, three seeds; tables
 	@$(BIN)/flower-relay compare run --nodes $(NODES) --out "$(RUNS)/comparison"
+
+measured: $(READY) ## play a published comparison and write its tables and pages: FILE=experiments/comparisons/NAME.toml
+	@$(BIN)/python scripts/measured.py "$(FILE)"
 
 economy: $(READY) ## the paper's economy: table and pictures, and its figures over 200 seeds
 	@$(BIN)/flower-relay economy run --out "$(RUNS)/economy"

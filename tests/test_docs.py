@@ -93,16 +93,3 @@ def test_the_site_lists_every_page() -> None:
     site, docs = (ROOT / "mkdocs.yml").read_text("utf-8"), ROOT / "docs"
     listed = set(re.findall(r": ([\w/-]+\.md)$", site, re.MULTILINE))
     assert listed == {path.relative_to(docs).as_posix() for path in docs.rglob("*.md")}
-
-
-def test_every_figure_of_the_readmes_table_stands_on_the_page_of_results() -> None:
-    readme = (ROOT / "README.md").read_text("utf-8").partition("## Results")[2]
-    table = re.findall(r"^\| .* \|$", readme.partition("```")[0], flags=re.MULTILINE)[1:]
-    page = (ROOT / "docs" / "evidence" / "comparison.md").read_text("utf-8")
-    assert len(table) == 6
-    for row in table:
-        name, *figures = [cell.strip(" *") for cell in row.strip("|").split("|")]
-        found = name.replace("relay without tests", "relay-untested")
-        rows = " ".join(re.findall(rf"^\| \**{found}\** \|.*$", page, flags=re.MULTILINE))
-        for figure in filter(None, figures):
-            assert re.search(rf"\| {re.escape(figure)}[ (]", rows), (name, figure)

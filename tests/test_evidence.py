@@ -1,0 +1,168 @@
+"""Pages of results say what the stored results say, and no figure of them is typed by hand."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flower_relay.comparison.statistics import Standing, median
+from scripts.evidence import stored
+from scripts.evidence.__main__ import pages
+from scripts.evidence.blocks import BLOCK
+from scripts.evidence.figures import Group, against, seeds_said, share_shown, shown, standing
+from scripts.evidence.stored import COLUMNS, Stored, merged
+from scripts.evidence.worlds import World
+
+ROOT = Path(__file__).parents[1]
+RESULTS = sorted(path.stem for path in stored.FOLDER.glob("*.json"))
+NUMBER = re.compile(r"\d[\d.,]*\d|\d")
+
+README_NUMBERS = {
+    "3.11": "requires-python of pyproject.toml",
+    "2025": "year of the paper",
+    "2605.02935": "the paper's number at arXiv",
+    "2023": "year of the other relay learning",
+    "2.0": "the licence's version",
+}
+"""Numbers of README that are no results, and where they come from."""
+
+
+def prose(text: str) -> str:
+    """A page without generated blocks, code, targets of links and comments."""
+    text = BLOCK.sub("", text)
+    text = re.sub(r"```.*?```|<!--.*?-->", "", text, flags=re.DOTALL)
+    return " ".join(re.sub(r"`[^`]*`|\]\([^)]*\)", "", text).split())
+
+
+@pytest.mark.parametrize("name", [name for name, _ in pages()])
+def test_a_page_is_what_the_stored_results_say(name: str) -> None:
+    """Otherwise run `python -m scripts.evidence`."""
+    assert (ROOT / name).read_text("utf-8") == dict(pages())[name]
+
+
+@pytest.mark.parametrize("name", ["clean", "attacks"])
+def test_a_page_of_results_begins_with_where_the_relay_loses(name: str) -> None:
+    page = (ROOT / "docs" / "evidence" / f"{name}.md").read_text("utf-8")
+    assert re.findall(r"^## (.*)$", page, re.MULTILINE)[0] == "Where the relay loses"
+
+
+def test_every_number_of_the_readme_is_a_stored_result_or_no_result() -> None:
+    found = set(NUMBER.findall(prose((ROOT / "README.md").read_text("utf-8"))))
+    assert found <= README_NUMBERS.keys()
+
+
+@pytest.mark.parametrize("name", ["economy", "ledger"])
+def test_every_number_of_an_older_page_is_noted_with_its_command(name: str) -> None:
+    page = prose((ROOT / "docs" / "evidence" / f"{name}.md").read_text("utf-8"))
+    noted = json.loads((stored.FOLDER / "earlier" / f"{name}.json").read_text("utf-8"))
+    for said, command in noted["in_text"].items():
+        assert said in page and command
+        page = page.replace(said, "")
+    assert NUMBER.findall(page) == []
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_stored_results_are_of_the_comparison_that_they_name(name: str) -> None:
+    found = stored.read(name)
+    file = tomllib.loads((ROOT / "experiments" / "comparisons" / f"{name}.toml").read_text())
+    assert (found.plan["nodes"], found.plan["budget"]) == (file["nodes"], file["budget"])
+    assert found.plan["tuning_seeds"] == file["tuning-seeds"]
+    assert {row["seed"] for row in found.rows} == set(range(file["seeds"]))
+    assert {row["strategy"] for row in found.rows} == set(file["strategy"])
+    assert {row["attack"] or "none" for row in found.rows} <= set(file["attack"])
+    assert all(len(found.played[row["played"]]["commit"]) == 40 for row in found.rows)
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_stored_results_have_every_cell_once(name: str) -> None:
+    rows = stored.read(name).rows
+    places = {tuple(row[key] for key in ("strategy", *stored.PLACE, "seed")) for row in rows}
+    assert len(places) == len(rows)
+    worlds = {(row["data"], row["partition"]) for row in rows}
+    threats = {(row["attack"], row["share"]) for row in rows}
+    seeds, strategies = ({row[key] for row in rows} for key in ("seed", "strategy"))
+    assert len(rows) == len(worlds) * len(threats) * len(seeds) * len(strategies)
+
+
+def row(strategy: str, seed: int, **values: Any) -> dict[str, Any]:
+    whole = dict.fromkeys(COLUMNS) | {
+        "strategy": strategy, "data": "digits", "partition": "iid", "attack": "", "share": 0.0,
+        "seed": seed, "played": 0, "final": 0.9, "nothing": 0.1, "reached": True, "to_epochs": 100,
+        "worst_own": 0.5,
+    }  # fmt: skip
+    return whole | values
+
+
+def results(*rows: dict[str, Any], commit: str = "a") -> Stored:
+    return Stored(
+        name="made-up", commands=[], plan={}, played=[{"commit": commit}],
+        targets={"digits|iid": 0.8}, tuning={}, rows=rows,
+    )  # fmt: skip
+
+
+def world(relay: list[float], rival: list[float], column: str) -> World:
+    names = {"relay": relay, "fedavg": rival}
+    groups = {
+        name: Group(tuple(row(name, seed, **{column: v}) for seed, v in enumerate(values)))
+        for name, values in names.items()
+    }
+    return World(data="digits", partition="iid", target=0.8, strategies=groups)
+
+
+def test_playing_one_strategy_again_leaves_the_others_as_they_were() -> None:
+    before = results(row("relay", 0), row("fedavg", 0, final=0.8))
+    found = merged(before, results(row("relay", 0, final=0.95), commit="b"))
+    assert [(r["strategy"], r["final"]) for r in found.rows] == [("relay", 0.95), ("fedavg", 0.8)]
+    commits = [found.played[r["played"]]["commit"] for r in found.rows]
+    assert commits == ["b", "a"] and found.targets == before.targets
+
+
+def test_a_commit_of_which_nothing_is_left_is_named_no_more() -> None:
+    found = merged(results(row("relay", 0)), results(row("relay", 0), commit="b"))
+    assert [played["commit"] for played in found.played] == ["b"]
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    kept = results(row("relay", 0), row("fedavg", 1, final=None))
+    stored.write(kept, tmp_path)
+    found = stored.read("made-up", tmp_path)
+    assert replace(found, rows=tuple(found.rows), played=list(found.played)) == kept
+
+
+def test_a_cost_above_the_rivals_in_every_seed_is_a_loss_and_below_a_win() -> None:
+    dear = world([200] * 5, [100] * 5, "to_epochs").duel("epochs")
+    cheap = world([50] * 5, [100] * 5, "to_epochs").duel("epochs")
+    assert dear is not None and (dear.verdict, dear.found.median) == ("loses", 2.0)
+    assert cheap is not None and (cheap.verdict, cheap.found.median) == ("wins", 0.5)
+
+
+def test_a_ratio_whose_interval_holds_one_is_a_tie() -> None:
+    found = world([50, 60, 100, 150, 160], [100] * 5, "to_epochs").duel("epochs")
+    assert found is not None and found.verdict == "tie"
+
+
+def test_an_end_half_a_point_apart_of_three_seeds_is_a_tie_and_a_point_is_none() -> None:
+    close = world([0.904] * 3, [0.9] * 3, "final").ends("final", "final accuracy")
+    apart = world([0.89] * 3, [0.9] * 3, "final").ends("final", "final accuracy")
+    assert close is not None and close.verdict == "tie"
+    assert apart is not None and apart.verdict == "loses"
+
+
+def test_an_interval_is_given_from_five_seeds_on() -> None:
+    assert shown(median([1.0, 2.0, 3.0, 4.0]), ".1f") == "2.5"
+    assert shown(median([2.0] * 5), ".1f") == "2.0 (2.0 to 2.0)"
+    found = against(dict.fromkeys(range(4), 2.0), dict.fromkeys(range(4), 1.0), as_ratio=True)
+    assert math.isnan(found.low) and standing(found, as_ratio=True) is Standing.ABOVE
+
+
+def test_few_seeds_are_said_and_nothing_is_called_nothing() -> None:
+    three = Group(tuple(row("relay", seed) for seed in range(3)))
+    assert seeds_said([three]) == "3 seeds, which are few: 5 are the least to rely on"
+    assert [share_shown(v) for v in (0.01, 0.5, math.nan)] == ["nothing", "0.50", "–"]
