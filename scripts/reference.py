@@ -1,6 +1,6 @@
-"""Write the reference pages of the documentation from the code.
+"""Write what follows from the code: the reference pages, and the keywords of `RelayStrategy`.
 
-python scripts/reference.py            # writes docs/reference/*.md
+python scripts/reference.py            # writes docs/reference/*.md and RelayKeywords
 python scripts/reference.py --check    # exit code 1 where a page is not what the code says
 """
 
@@ -11,6 +11,7 @@ import dataclasses
 import inspect
 import re
 import sys
+import textwrap
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,6 +30,7 @@ from flower_relay.wire import statements  # noqa: E402
 from strategies.meanings import meaning_of  # noqa: E402
 
 FOLDER = ROOT / "docs" / "reference"
+KEYWORDS = ROOT / "flower_relay" / "federation" / "keywords.py"
 NOTE = "<!-- Written by scripts/reference.py from the code. Change the code, then run it. -->\n"
 
 
@@ -159,6 +161,29 @@ def record_text(kind: Any) -> str:
     return f"### {kind.__name__}\n\n{about}\n\n{table}\n"
 
 
+def keywords_module() -> str:
+    """`RelaySettings` once more, as the keywords that an editor completes for `RelayStrategy`."""
+    lines = [
+        '"""The settings of a relay as keyword arguments: what an editor completes and checks.',
+        "",
+        "Written by scripts/reference.py from `RelaySettings`. Change that, then run it.",
+        '"""',
+        "",
+        "from typing import TypedDict",
+        "",
+        '__all__ = ["RelayKeywords"]',
+        "",
+        "",
+        "class RelayKeywords(TypedDict, total=False):",
+        '    """`RelaySettings` by name, as `RelayStrategy(lanes=2)` takes them."""',
+    ]
+    for item in dataclasses.fields(RelaySettings):
+        about = f"{item.metadata['help']}; by default {item.default!r}".replace('"', "'")
+        told = textwrap.wrap(f'"""{about[0].upper()}{about[1:]}."""', 94)
+        lines += ["", f"    {item.name}: {item.type}", *(f"    {each}" for each in told)]
+    return "\n".join(lines) + "\n"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "run-config.md": run_config_page,
@@ -172,15 +197,22 @@ def page(name: str) -> str:
     return NOTE + "\n" + re.sub(r"\n{3,}", "\n\n", PAGES[name]()).rstrip() + "\n"
 
 
+def written() -> dict[Path, str]:
+    """Every file that is written, and what the code says should be in it."""
+    return {**{FOLDER / name: page(name) for name in PAGES}, KEYWORDS: keywords_module()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; say what differs")
     check = parser.parse_args().check
     FOLDER.mkdir(parents=True, exist_ok=True)
-    stale = [n for n in PAGES if not (f := FOLDER / n).is_file() or f.read_text("utf-8") != page(n)]
-    for name in [] if check else stale:
-        (FOLDER / name).write_text(page(name), "utf-8")
-    print(f"{len(stale)} of {len(PAGES)} pages {'differ' if check else 'written'}: {stale}")
+    files = written()
+    stale = [f for f, text in files.items() if not f.is_file() or f.read_text("utf-8") != text]
+    for file in [] if check else stale:
+        file.write_text(files[file], "utf-8")
+    names = [file.name for file in stale]
+    print(f"{len(stale)} of {len(files)} files {'differ' if check else 'written'}: {names}")
     if check and stale:
         raise SystemExit(1)
 

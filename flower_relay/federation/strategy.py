@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from logging import INFO, WARNING
-from typing import Any
+from typing import Unpack
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.common import log
@@ -41,6 +41,7 @@ from .arguments import (
 from .beginning import Beginning
 from .examine import examine
 from .failures import check_end, check_faults, warn_of_cycle
+from .keywords import RelayKeywords
 from .nonces import nonces_to_commit
 from .publish import publish
 from .record import RelayObserver, RunRecord
@@ -100,7 +101,7 @@ class RelayStrategy(Strategy):
         store: Callable[[], ModelStore] = MemoryStore,
         resume: bool = False,
         run_id: str | None = None,
-        **options: Any,
+        **options: Unpack[RelayKeywords],
     ) -> None:
         self.settings = chosen_settings(settings, options)
         self._observers = chosen_observers(observers)
