@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,7 +135,7 @@ def _check_clients(config: Mapping[str, Any]) -> None:
             "whole numbers that BatchNorm counts; take resnet18-gn."
         )
     data = str(config["data"])
-    if not is_world(data) and not Path(data).expanduser().exists():
+    if not is_world(data) and not os.path.exists(os.path.expanduser(data)):  # of any text
         raise ConfigurationError(
             f"data = {data!r}: expected one of {', '.join(DATASETS)}, alone or as NAME:CASES, or "
             "the path of an .npz file or of a folder of class folders."

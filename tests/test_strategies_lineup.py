@@ -83,6 +83,8 @@ def test_averaging_may_train_everybody_at_once_and_a_fan_out_may_not() -> None:
         ({"hostile": "noise"}, "nobody would misbehave"),
         ({"hostile-share": 0.2}, "nobody would misbehave"),
         ({"run-name": "../elsewhere"}, "expected a folder's name"),
+        ({"data": "é" * 400}, "expected one of digits, "),
+        ({"data": "~nobody-of-that-name"}, "expected one of digits, "),
     ],
 )
 def test_what_would_fail_late_or_do_nothing_is_refused(change: dict[str, Any], said: str) -> None:
