@@ -42,6 +42,7 @@ def test_batch_norm_is_relayed() -> None:
     "RELAY_LANGUAGE_MODEL" not in os.environ,
     reason="takes minutes and 1.5 GB: set RELAY_LANGUAGE_MODEL=1 to run it",
 )
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_language_model_is_relayed_by_its_adapters() -> None:
     found = example("language_model").main(nodes=3, hops=3)
