@@ -15,11 +15,14 @@ from flower_relay import LedgerError, RelaySettings
 from flower_relay.cli import app
 from flower_relay.ledger import SealedBlock, open_ledger
 from flower_relay.ledger.forks import Fork, Receipts, compare, contradiction, proof_in, write_proof
+from flower_relay.ledger.heads import Heads, heads_in, parting
 from flower_relay.ledger.receipts import Receipt, check_receipt, make_receipt, write_receipt
 from flower_relay.mechanism.blocks import Block, Commitment
 from flower_relay.rules.outcomes import Fault
 from tests.imagined import KEY, ImaginedRun, sealed
 from tests.ledgers import OTHER_KEY
+from tests.nodes import a_node, ask, said, tiny_app, weights
+from tests.signers import Asking
 
 
 @pytest.fixture(scope="module")
@@ -170,3 +173,58 @@ def test_the_command_writes_the_proof_and_another_command_checks_it(
     assert call("compare", *files, "--out", out)[0] == 1
     assert call("proof", out)[0] == 0
     assert "the operator signed these words" in call("check-receipt", files[0])[1]
+
+
+def remembering(folder: Path, name: str, links: str) -> Path:
+    """The memory of a participant that was shown two blocks, and then others of its own."""
+    node, chain = a_node(relay_key=str(folder / f"{name}.key")), Asking().grow().grow()
+    for round, link in enumerate(links, start=1):
+        terms = chain.told(round, seen=max(0, len(chain.links) - 2)) | {"relay-up": "exact"}
+        assert "signature" in said(ask(tiny_app(), node, "train", terms, weights(round)))
+        chain.grow(link * 64)
+    return folder / f"{name}.memory"
+
+
+def test_two_participants_who_were_shown_two_ledgers_prove_it_by_what_they_remember(
+    tmp_path: Path,
+) -> None:
+    one, other, same = (
+        remembering(tmp_path, name, links)
+        for name, links in (("one", "123"), ("other", "143"), ("same", "12"))
+    )
+    found = parting(heads_in(one), heads_in(other))
+    assert found is not None and [head.height for head in found.heads] == [4, 4]
+    proved = found.proves()
+    assert proved is not None and "showed two ledgers" in proved
+    assert parting(heads_in(one), heads_in(same)) is None
+
+    def call(*words: str) -> tuple[int, str]:
+        done = CliRunner().invoke(app, ["ledger", *words])
+        return done.exit_code, " ".join(done.output.split())
+
+    taken, out = str(tmp_path / "a.heads"), str(tmp_path / "proof.json")
+    assert call("heads", str(other), "--out", taken)[0] == 0
+    assert "nonce" not in Path(taken).read_text() and heads_in(Path(taken)) == heads_in(other)
+    code, text = call("compare", str(one), taken, "--out", out)
+    assert code == 1 and "showed two ledgers" in text
+    assert call("proof", out)[0] == 0
+    assert call("compare", str(one), str(same))[0] == 0
+    assert call("compare", taken, str(tmp_path))[0] == 1  # heads and a run are not of a kind
+
+
+@pytest.mark.parametrize("change", [{"head": "5e" * 32}, {"height": 3}, {"run": "5e" * 32}])
+def test_heads_that_the_operator_did_not_sign_prove_nothing(
+    change: dict[str, Any], tmp_path: Path
+) -> None:
+    one = heads_in(remembering(tmp_path, "a", "12"))
+    changed = replace(one[-1], **change)
+    assert parting([changed], one) is None
+    assert Heads(heads=(changed, one[-1])).proves() is None
+    assert Heads(heads=(one[-1], one[-1])).proves() is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"operator": 1, "runs": {"a": 7}}', "\x00"])
+def test_a_file_that_is_no_memory_says_so(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.heads").write_text(text)
+    with pytest.raises(LedgerError, match="should hold what a participant remembers"):
+        heads_in(tmp_path / "a.heads")

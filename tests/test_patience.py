@@ -185,6 +185,11 @@ def test_who_missed_a_deadline_has_three_times_as_long_until_it_answers_as_other
     assert pace.deadline("hop", 2, 600.0) == 300.0
     pace.note("hop", 2, 90.0)
     assert pace.deadline("hop", 2, 600.0) == 100.0
+    found = []
+    for _ in range(3):  # who misses that as well is no slow device
+        pace.miss("hop", 3)
+        found.append(pace.deadline("hop", 3, 600.0))
+    assert found == [300.0, 100.0, 300.0]
 
 
 class Clock:

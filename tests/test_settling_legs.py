@@ -210,7 +210,7 @@ def test_who_stalls_for_nothing_sits_out_twice_as_long_each_time_until_it_hands_
         block = settled(state, (replace(claim, turns=2),), said)
         out.append(int(state.who.waits_until[0]) - state.cycle - 1)
         paid.append(sum(p.units for p in block.payments if p.rule == "forfeit") // COIN)
-    assert out == [4, 8, 16, 2, 4]
+    assert out == [6, 12, 24, 2, 6]
     assert paid == [0, 1, 1, 0, 1]
 
 

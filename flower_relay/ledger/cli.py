@@ -24,8 +24,9 @@ from ..errors import LedgerError, RelayError
 from ..legible import legible
 from .address import masked
 from .export import export_ledger
-from .forks import Fork, Receipts, proof_in, write_proof
+from .forks import Proof, Receipts, proof_in, write_proof
 from .forks import compare as compared
+from .heads import heads_in, is_of_heads, parting, write_heads
 from .keys import OperatorKey
 from .lineage_view import draw_family, family_tree, read_family
 from .reading import Step, steps
@@ -209,36 +210,19 @@ def check_receipt_(
 
 @_command
 def compare(
-    a: Annotated[str, typer.Argument(metavar="A", help="a run, or a receipt's file")],
-    b: Annotated[str, typer.Argument(metavar="B", help="another copy of it, or another receipt")],
+    a: Annotated[str, typer.Argument(metavar="A", help="a run, a receipt, or heads")],
+    b: Annotated[str, typer.Argument(metavar="B", help="another of that kind")],
     out: Annotated[
         Path, typer.Option(help="file for the proof, where they contradict each other")
     ] = Path("proof.json"),
 ) -> None:
-    """Compare two ledgers of a run, or two receipts; exit code 1 with a proof if they contradict.
+    """Compare two ledgers, two receipts, or what two participants were shown of a run.
 
-    The proof is a file that anyone can check: `flower-relay ledger proof FILE`.
+    Exit code 1 with a proof if they contradict each other. The proof is a file that anyone can
+    check: `flower-relay ledger proof FILE`.
     """
     console = _console()
-    receipts = [read_receipt(Path(each)) for each in (a, b) if each.endswith(".json")]
-    if len(receipts) == 2:
-        found: Receipts | Fork | None = Receipts(receipts=tuple(receipts))
-        said = "no contradiction: two receipts that can both be true"
-    elif receipts:
-        file, ledger = (a, b) if a.endswith(".json") else (b, a)
-        raise LedgerError(
-            f"{legible(file)} is a receipt and {masked(ledger)} a run: expected two of a kind. "
-            "Nothing was compared; `flower-relay ledger check-receipt FILE --run RUN` compares "
-            "these."
-        )
-    else:
-        comparison = compared(read_sealed(a), read_sealed(b))
-        found, lengths = comparison.fork, comparison.lengths
-        said = f"{comparison.common} blocks are the same"
-        if comparison.forked and found is None:
-            said = f"{said}, and then they are ledgers of two operators or two runs"
-        elif lengths[0] != lengths[1]:
-            said += ", and one goes on after them"
+    found, said = _compared(a, b)
     proved = None if found is None else found.proves()
     if found is None or proved is None:
         console.print(Text(f"✓ {said}", style="bold green"), soft_wrap=True)
@@ -257,6 +241,55 @@ def proof(file: Annotated[Path, typer.Argument(metavar="FILE", help="the proof")
         _console().print(Text("✗ this proves nothing", style="bold red"))
         raise typer.Exit(1)
     _console().print(Text(f"✓ it is proved: {proved}", style="bold green"), soft_wrap=True)
+
+
+def _compared(a: str, b: str) -> tuple[Proof | None, str]:
+    """A proof that two of a kind contradict each other, where they do; else what they are."""
+    kinds = [_kind(each) for each in (a, b)]
+    if kinds[0] != kinds[1]:
+        raise LedgerError(
+            f"{masked(a)} is {kinds[0]} and {masked(b)} {kinds[1]}: expected two of a kind. "
+            "Nothing was compared; `flower-relay ledger check-receipt FILE --run RUN` compares a "
+            "receipt and a run."
+        )
+    if kinds[0] == _HEADS:
+        shown = heads_in(Path(a)), heads_in(Path(b))
+        alike = len(set(shown[0]) & set(shown[1]))
+        return parting(*shown), f"{alike} heads are the same, and none contradicts another"
+    if kinds[0] == _RECEIPT:
+        pair = Receipts(receipts=(read_receipt(Path(a)), read_receipt(Path(b))))
+        return pair, "no contradiction: two receipts that can both be true"
+    comparison = compared(read_sealed(a), read_sealed(b))
+    said = f"{comparison.common} blocks are the same"
+    if comparison.forked and comparison.fork is None:
+        said = f"{said}, and then they are ledgers of two operators or two runs"
+    elif comparison.lengths[0] != comparison.lengths[1]:
+        said += ", and one goes on after them"
+    return comparison.fork, said
+
+
+_HEADS, _RECEIPT, _LEDGER = "what a participant was shown", "a receipt", "a run"
+
+
+def _kind(name: str) -> str:
+    if is_of_heads(name):
+        return _HEADS
+    return _RECEIPT if name.endswith(".json") else _LEDGER
+
+
+@_command
+def heads(
+    memory: Annotated[
+        Path, typer.Argument(metavar="MEMORY", help="the .memory file beside a participant's key")
+    ],
+    out: Annotated[Path, typer.Option(help="file for them")] = Path("shown.heads"),
+) -> None:
+    """Take from a participant's memory the heads that it was shown, to compare with another's.
+
+    Hand on this file, and never the memory: that one holds nonces which nobody may know yet.
+    """
+    write_heads(heads_in(memory), out)
+    _console().print(Text(legible(str(out))), soft_wrap=True)
 
 
 @_command

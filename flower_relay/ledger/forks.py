@@ -1,8 +1,9 @@
-"""Proof that an operator contradicts itself: two ledgers of one run, or two receipts.
+"""Proof that an operator contradicts itself: two ledgers of one run, two receipts, or two heads.
 
 A fork is two different blocks after the same block, both signed by the operator. Two receipts
 contradict each other where they name different blocks of one run, or different standings after
-one round. Either can be written to a file, which proves it to anybody without any ledger.
+one round. For heads see `flower_relay.ledger.heads`. Each can be written to a file, which proves
+it to anybody without any ledger.
 """
 
 from __future__ import annotations
@@ -20,12 +21,22 @@ from ..mechanism.blocks import Genesis
 from ..mechanism.identity import is_hash
 from ..mechanism.parsing import Misfit, reader_of
 from ..regular_files import read_regular
+from .heads import Heads
 from .keys import verify_signature
 from .receipts import Receipt, attested_hashes, check_receipt
 from .sealed import NOTHING_BEFORE, SealedBlock
 from .seals import check_link, check_signature
 
-__all__ = ["Comparison", "Fork", "Receipts", "compare", "contradiction", "proof_in", "write_proof"]
+__all__ = [
+    "Comparison",
+    "Fork",
+    "Proof",
+    "Receipts",
+    "compare",
+    "contradiction",
+    "proof_in",
+    "write_proof",
+]
 
 _LONGEST = 2**26
 
@@ -81,6 +92,9 @@ class Receipts:
     def proves(self) -> str | None:
         """What it proves; None where it proves nothing."""
         return contradiction(*self.receipts) if len(self.receipts) == 2 else None
+
+
+Proof = Fork | Receipts | Heads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +176,7 @@ def contradiction(one: Receipt, other: Receipt) -> str | None:
     return None
 
 
-def write_proof(proof: Fork | Receipts, path: Path) -> None:
+def write_proof(proof: Proof, path: Path) -> None:
     """Write a proof as JSON.
 
     Raises
@@ -180,7 +194,7 @@ def write_proof(proof: Fork | Receipts, path: Path) -> None:
         ) from problem
 
 
-def proof_in(path: Path) -> Fork | Receipts:
+def proof_in(path: Path) -> Proof:
     """Read a proof from JSON.
 
     Raises
@@ -191,7 +205,7 @@ def proof_in(path: Path) -> Fork | Receipts:
     try:
         values: Any = json.loads(read_regular(path, most=_LONGEST))
         kind = values.pop("kind")
-        found: Fork | Receipts = _READERS[kind](values)
+        found: Proof = _READERS[kind](values)
     except OSError as problem:
         raise LedgerError(f"{path} cannot be read: {problem.strerror}.") from problem
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError, Misfit) as problem:
@@ -201,4 +215,6 @@ def proof_in(path: Path) -> Fork | Receipts:
     return found
 
 
-_READERS = {"fork": reader_of(Fork), "receipts": reader_of(Receipts)}
+_READERS = {
+    "fork": reader_of(Fork), "receipts": reader_of(Receipts), "heads": reader_of(Heads),
+}  # fmt: skip

@@ -40,6 +40,9 @@ _MOST_SAID = 512
 """Models of which is known what was measured, so that nobody hears of two values."""
 
 _MOST_NONCES = 32
+_MOST_HEADS = 32
+"""Signed heads of a run that are kept: some ten rounds of them."""
+
 _LARGEST_MODEL = 64_000_000
 """Bytes of a result that is kept; a larger one is trained again when it is asked for again."""
 
@@ -56,6 +59,14 @@ class _OfRun:
     opening: dict[str, Any] = field(default_factory=dict)
     votes: dict[str, dict[str, Any]] = field(default_factory=dict)
     said: dict[str, list[Any]] = field(default_factory=dict)
+    heads: list[list[Any]] = field(default_factory=list)
+
+    def follow(self, height: int, head: str, signature: str) -> None:
+        """This head was shown last; the operator's signatures convict it where it keeps two."""
+        self.height, self.head, self.signature = height, head, signature
+        shown = [height, head, signature]
+        if shown not in self.heads[-1:]:
+            self.heads = [*self.heads, shown][-_MOST_HEADS:]
 
     def begin(self, round: int) -> None:
         """What was signed in rounds before does not bind in this one."""
@@ -146,7 +157,7 @@ class Memory:
                 f"{run.height - 1} ({run.head[:12]}), which this participant was shown: the "
                 "operator keeps two ledgers, or sent too few links. Nothing was signed."
             )
-        run.height, run.head, run.signature = shown.height, shown.at.head, shown.signature
+        run.follow(shown.height, shown.at.head, shown.signature)
 
     def hop(self, at: Moment, parent: str) -> dict[str, Any] | None:
         """The hop that was signed for this question, if it was asked before.
@@ -291,8 +302,8 @@ class Memory:
         run = self._runs.pop(change["run"], None) or _OfRun()
         self._runs[change["run"]] = run
         run.begin(change["round"])
-        run.height, run.head = change["height"], change["head"]
-        run.signature, run.hop, run.opening = change["signature"], change["hop"], change["opening"]
+        run.follow(change["height"], change["head"], change["signature"])
+        run.hop, run.opening = change["hop"], change["opening"]
         for model, vote in change["votes"].items():
             run.voted(model, vote)
         self.nonces += change["nonces"]

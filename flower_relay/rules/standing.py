@@ -45,6 +45,9 @@ the first."""
 _OF_THE_OTHERS = 0.5
 """What those who still earn weigh together, at most, as a part of what the others weigh."""
 
+_FOR_NOTHING = 3
+"""Hops that others could have trained in the time of a further turn."""
+
 _MOST_DOUBLINGS = 20  # 2²⁰ cycles is for ever, and keeps the integers small
 
 
@@ -98,10 +101,11 @@ def resting_until(cycle: int, silences: int) -> int:
 
 
 def sat_out(turns: int, stalls: int) -> int:
-    """Cycles to sit out for a turn that took long; twice as many each time that it brings nothing.
+    """Cycles to sit out for a turn that took long; more, and each time twice as many, for nothing.
 
-    A device that is slow and hands in a hop costs what its time costs; who has the others wait for
-    nothing does so the less often the more it did. Nobody pays a coin for it.
+    A device that is slow and hands in a hop sits out one cycle for three times what is usual. Who
+    has the others wait for nothing sits out one for each time that somebody could have trained,
+    and twice as many for each such turn in a row. Nobody pays a coin for it.
 
     Parameters
     ----------
@@ -110,7 +114,9 @@ def sat_out(turns: int, stalls: int) -> int:
     stalls : int
         Such turns of its in a row, this one included; 0 where it handed in a hop.
     """
-    return int(turns * 2 ** min(stalls, _MOST_DOUBLINGS))
+    if not stalls:
+        return turns
+    return turns * _FOR_NOTHING * int(2 ** min(stalls - 1, _MOST_DOUBLINGS))
 
 
 def deposit_due(debt: float, unit: int) -> int:

@@ -89,7 +89,8 @@ class Pace:
 
     A participant that answers just before its deadline at every turn would else stretch
     every round to the user's timeout. A node that missed a deadline may be an honest device
-    that is slow. It has three times as long from then on, until it answers as quickly as is usual.
+    that is slow. It has three times as long from then on, until it answers as quickly as is usual,
+    or misses that as well.
     """
 
     _seconds: dict[str, deque[float]] = field(default_factory=dict)
@@ -102,8 +103,8 @@ class Pace:
         self._seconds.setdefault(kind, deque(maxlen=_KEPT)).append(seconds)
 
     def miss(self, kind: str, node: int) -> None:
-        """No answer came before the deadline."""
-        self._slow.add((kind, node))
+        """No answer came before the deadline; who has had three times as long has no more of it."""
+        self._slow ^= {(kind, node)}
 
     def deadline(self, kind: str, node: int, timeout: float) -> float:
         """Seconds for a node's answer: ten times the median, at least 30, at most the timeout.
