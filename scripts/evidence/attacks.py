@@ -14,7 +14,7 @@ from .stored import Stored
 
 __all__ = ["COMPARISONS", "RELAY_ONLY", "Attacked", "attacked_in", "page"]
 
-COMPARISONS = ("attacks", "attacks-letter", "attacks-mnist")
+COMPARISONS = ("attacks", "attacks-more")
 """Stored results of the relay and the rules that out-vote the hostile."""
 RELAY_ONLY = ("examiners",)
 """Stored results of attacks by examiners, sleepers and crowds."""
