@@ -12,13 +12,16 @@ from typing import Any
 
 import pytest
 
+from flower_relay.comparison.files import read_results
 from flower_relay.comparison.statistics import Standing, median
 from scripts.evidence import stored
 from scripts.evidence.__main__ import pages
+from scripts.evidence.attacks import Attacked, attacked_in
 from scripts.evidence.blocks import BLOCK
 from scripts.evidence.figures import Group, against, seeds_said, share_shown, shown, standing
 from scripts.evidence.stored import COLUMNS, Stored, merged
 from scripts.evidence.worlds import World
+from tests.comparison_samples import write_sample
 
 ROOT = Path(__file__).parents[1]
 RESULTS = sorted(path.stem for path in stored.FOLDER.glob("*.json"))
@@ -134,6 +137,49 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     stored.write(kept, tmp_path)
     found = stored.read("made-up", tmp_path)
     assert replace(found, rows=tuple(found.rows), played=list(found.played)) == kept
+
+
+def test_a_row_has_the_cost_of_the_first_record_at_the_target(tmp_path: Path) -> None:
+    folder = write_sample(tmp_path / "sample", seeds=2, strategies=("relay", "fedavg"))
+    asked = {
+        "strategy": ["relay", "fedavg"], "data": ["digits"], "partition": ["dirichlet:0.3"],
+        "attack": ["none", "sign-flip"], "share": [0.2], "seeds": 2,
+    }  # fmt: skip
+    targets = {"digits|dirichlet:0.3": 0.8}
+    found = stored.distilled("sample", folder, asked, {"commit": "a"}, targets)
+    assert {(r["attack"], r["share"]) for r in found.rows} == {("", 0.0), ("sign-flip", 0.2)}
+    assert len(found.rows) == 8
+    for cell in read_results(folder).cells:
+        key, records = cell["cell"], cell["records"]
+        if (key["partition"], key["attack"]) == ("dirichlet:0.3", ""):
+            first = next(record for record in records if record["accuracy"] >= 0.8)
+            place = (key["strategy"], "", key["seed"])
+            [kept] = [r for r in found.rows if (r["strategy"], r["attack"], r["seed"]) == place]
+            assert kept["to_epochs"] == first["epochs"]
+            assert kept["to_megabytes"] == pytest.approx(38_000 * first["epochs"] / 1e6)
+
+
+def attacked(clean: list[float], hurt: list[float], rival: list[float]) -> Attacked:
+    alie = {"attack": "alie+liar", "share": 0.2}
+    rows = [
+        *(row("relay", seed, final=value) for seed, value in enumerate(clean)),
+        *(row("multikrum", seed, final=value) for seed, value in enumerate(clean)),
+        *(row("relay", seed, final=value, **alie) for seed, value in enumerate(hurt)),
+        *(row("multikrum", seed, final=value, **alie) for seed, value in enumerate(rival)),
+    ]
+    [found] = attacked_in([results(*rows)])
+    return found
+
+
+def test_what_is_left_is_a_share_of_the_own_rise_seed_by_seed() -> None:
+    found = attacked([0.9, 0.9, 0.5], [0.9, 0.5, 0.05], [0.5] * 3)
+    assert list(found.left("relay").values()) == pytest.approx([1.0, 0.5, 0.0])
+    assert found.name == "ALIE"
+
+
+def test_the_best_of_the_others_tells_how_far_the_relay_is_behind() -> None:
+    found = attacked([0.9] * 3, [0.7] * 3, [0.8] * 3)
+    assert found.best_rival == "multikrum" and found.lost_by == pytest.approx(0.1)
 
 
 def test_a_cost_above_the_rivals_in_every_seed_is_a_loss_and_below_a_win() -> None:

@@ -14,7 +14,7 @@ from .stored import Stored
 
 __all__ = ["COMPARISONS", "RELAY_ONLY", "Attacked", "attacked_in", "page"]
 
-COMPARISONS = ("attacks", "attacks-letter", "attacks-mnist")
+COMPARISONS = ("attacks", "attacks-more")
 """Stored results of the relay and the rules that out-vote the hostile."""
 RELAY_ONLY = ("examiners",)
 """Stored results of attacks by examiners, sleepers and crowds."""
@@ -23,6 +23,11 @@ STRATEGIES = ("relay", "multikrum", "fedtrimmedavg", "fedmedian", "fedavg")
 
 LEAST = 0.02
 """A rise that is smaller has nothing to lose: no share of it is given."""
+
+GOALS = {0.2: (0.95, 0.85), 0.4: (0.85, 0.0)}
+"""What is to be left in the median and in the worst seed, by the share of the hostile."""
+MOST_PAID = 0.25
+"""Of an honest share: what an attack may be paid."""
 
 ATTACKS = {
     "label-flip": "labels flipped", "sign-flip": "update reversed", "alie": "ALIE",
@@ -150,10 +155,17 @@ def page(results: Sequence[Stored], relay_only: Sequence[Stored]) -> str:
 
 
 def _losses(found: Sequence[Attacked], own: Sequence[Attacked]) -> str:
-    lines = [*_lost(found), *_little_left([*found, *own])]
+    every = [*found, *own]
+    lines = [*_lost(found), *_little_left(every), *_well_paid(every)]
     if not found:
         lines = ["- No results are stored yet."]
-    return "## Where the relay loses\n\n" + ("\n".join(lines) or "- Nowhere on this page.") + "\n"
+    return (
+        "## Where the relay loses\n\n"
+        "Listed are attacks under which another rule ends higher, under which less is left than "
+        "the goal, or which pay more than a quarter of an honest share. The goal is 0.95 in the "
+        "median and 0.85 in the worst seed with a fifth hostile. With two fifths it is 0.85 in the "
+        "median.\n\n" + ("\n".join(lines) or "- Nowhere on this page.") + "\n"
+    )
 
 
 def _lost(found: Sequence[Attacked]) -> Iterator[str]:
@@ -166,16 +178,26 @@ def _lost(found: Sequence[Attacked]) -> Iterator[str]:
 
 
 def _little_left(found: Sequence[Attacked]) -> Iterator[str]:
-    """Where little is left of the relay's own rise, whoever does better or worse."""
-    least = {0.2: 0.85, 0.4: 0.5}
-    worst: dict[tuple[str, float], list[tuple[str, float]]] = {}
+    """Where less is left of the relay's own rise than the goal, whoever does better or worse."""
     for each in found:
-        low = _worst(each, "relay")
-        if low < least.get(each.share, 0.5):
-            worst.setdefault((each.world, each.share), []).append((each.name, low))
-    for (world, share), names in worst.items():
-        said = "; ".join(f"{name} {low:.2f}" for name, low in names)
-        yield f"- **{world}, {share:.0%}**: its worst seed keeps little of the rise. {said}."
+        middle, worst = median(each.left("relay")).median, _worst(each, "relay")
+        least, least_worst = GOALS.get(each.share, (0.0, 0.0))
+        if middle < least or worst < least_worst:
+            yield (
+                f"- **{each.world}, {each.share:.0%}, {each.name}**: {middle:.2f} of the rise is "
+                f"left, and {worst:.2f} in the worst seed."
+            )
+
+
+def _well_paid(found: Sequence[Attacked]) -> Iterator[str]:
+    """Where attacking pays more than a quarter of what as many honest participants get."""
+    for each in found:
+        paid = each.strategies["relay"].median("hostile_pay").median
+        if paid > MOST_PAID:
+            yield (
+                f"- **{each.world}, {each.share:.0%}, {each.name}**: the hostile are paid "
+                f"{paid:.2f} of their share of the heads."
+            )
 
 
 def _worst(each: Attacked, strategy: str) -> float:

@@ -55,8 +55,9 @@ def _headline() -> str:
         f"Nobody hostile, {len(worlds)} worlds, everything tuned. Costs to a common target are "
         "divided by those of the cheapest averaging strategy, final accuracy is minus the best, in "
         f"points. The relay **loses {_lost(worlds, 'megabytes')} in bytes, "
-        f"{_lost(worlds, 'like')} on the clock, {_lost(worlds, 'epochs')} in client-epochs**. Ties "
-        f"are *slanted*. The median of client-epochs is {median(costs).median:.2f}.\n\n"
+        f"{_lost(worlds, 'like')} on the clock, {_lost(worlds, 'epochs')} in client-epochs**. In "
+        f"those it wins {_won(worlds, 'epochs')}; their median is {median(costs).median:.2f}. Ties "
+        "are *slanted*.\n\n"
         f"{_narrow(head, [_headline_row(world) for world in worlds])}"
     )
 
@@ -67,8 +68,16 @@ def _narrow(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _lost(worlds: Sequence[World], measure: str) -> str:
+    return _count(worlds, measure, "loses")
+
+
+def _won(worlds: Sequence[World], measure: str) -> str:
+    return _count(worlds, measure, "wins")
+
+
+def _count(worlds: Sequence[World], measure: str, verdict: str) -> str:
     duels = [duel for world in worlds if (duel := world.duel(measure)) is not None]
-    return f"{sum(duel.verdict == 'loses' for duel in duels)} of {len(duels)}"
+    return f"{sum(duel.verdict == verdict for duel in duels)} of {len(duels)}"
 
 
 def _headline_row(world: World) -> Sequence[str]:

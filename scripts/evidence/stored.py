@@ -130,7 +130,7 @@ def _asked_for(cell: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
 
 def _tuned(entry: Mapping[str, Any]) -> dict[str, Any]:
     chosen = {key: value for key, value in entry.items() if key not in TUNING_NOTES}
-    return {"chosen": chosen, **entry["cost"]}
+    return {"chosen": chosen, **entry.get("cost", {})}
 
 
 def _row(found: Mapping[str, Any], targets: Mapping[str, float | None]) -> dict[str, Any]:
