@@ -19,6 +19,9 @@ _REPEATED = {
 }  # fmt: skip
 """Options that are given once for each value of a plan."""
 
+_OF_APP = ("data", "partitions", "attacks", "shares")
+"""What an app of the user's brings itself."""
+
 _ONCE = ("nodes", "budget", "engine", "fleet", "target", "tuning_seeds", "player", "app")
 
 
@@ -40,12 +43,13 @@ def _stretches(seeds: list[int]) -> list[range]:
 
 def _command(plan: Mapping[str, Any], seeds: range) -> str:
     words = ["flower-relay", "compare", "run"]
+    own = plan.get("app")
     for key, option in _REPEATED.items():
-        for value in plan.get(key) or ():
+        for value in () if own and key in _OF_APP else plan.get(key) or ():
             words += [option, str(value or "none")]
     words += ["--first-seed", str(seeds.start), "--seeds", str(len(seeds))]
     for key in _ONCE:
-        if plan.get(key) not in (None, ""):
+        if plan.get(key) not in (None, "") and not (own and key == "player"):
             words += [f"--{key.replace('_', '-')}", str(plan[key])]
     if "tune" in plan:
         words.append("--tune" if plan["tune"] else "--no-tune")

@@ -93,7 +93,9 @@ class Plan(CheckedSettings):
     )
     data: tuple[str, ...] = setting(("digits",), "data; `digits@cnn` names a model", _NAMES)
     partitions: tuple[str, ...] = setting(
-        ("dirichlet:0.3",), "who holds which cases: iid, dirichlet:ALPHA, labels:K, natural", _NAMES
+        ("dirichlet:0.3",),
+        "who holds which cases: iid, dirichlet:ALPHA, labels:K, extended:K, natural",
+        _NAMES,
     )
     attacks: tuple[str, ...] = setting(
         ("", "label-flip+liar", "sign-flip+liar"), "hostile behaviours; empty for none", _ATTACKS

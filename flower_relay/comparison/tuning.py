@@ -12,6 +12,7 @@ by side, so that every core is busy.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,6 +78,7 @@ class _Search:
     partition: str
     nodes: int
     seeds: tuple[int, ...]
+    known: Mapping[str, Ladder]
     targets: tuple[float, ...] = ()
     tried: list[Tried] = field(default_factory=list)
     failed: list[Settings] = field(default_factory=list)
@@ -84,7 +86,7 @@ class _Search:
 
     @property
     def ladders(self) -> dict[str, Ladder]:
-        found = ladders_of(self.strategy)
+        found = dict(self.known)
         fractions = {k: v.among(self.nodes) for k, v in found.items() if k == "fraction-train"}
         return found | fractions
 
@@ -222,11 +224,12 @@ def tune(
     plan = dataclasses.replace(plan, engine="memory")  # both engines find the same
     known = read_tuning(folder)
     searches = [
-        _Search(strategy, data, partition, plan.nodes, seeds)
+        _Search(strategy, data, partition, plan.nodes, seeds, ladders)
         for data in plan.data
         for partition in plan.partitions
         for strategy in dict.fromkeys(map(plain, plan.strategies))
         if tuning_key(strategy, data, partition) not in known
+        and (ladders := _ladders(plan, player, strategy, data, partition))
     ]
     while wanted := [
         (search, settings, _cells(plan, search, settings))
@@ -245,6 +248,17 @@ def tune(
             _aim([s for s in searches if (s.data, s.partition) == places], plan.target)
     write_tuning(folder, {tuning_key(s.strategy, s.data, s.partition): s.entry() for s in searches})
     return read_tuning(folder)
+
+
+def _ladders(
+    plan: Plan, player: str, strategy: str, data: str, partition: str
+) -> dict[str, Ladder]:
+    """What can be tuned: as the player's module says (`ladders`), else the line-up's."""
+    own = getattr(importlib.import_module(player.partition(":")[0]), "ladders", None)
+    if own is None:
+        return ladders_of(strategy)
+    found: dict[str, Ladder] = own(plan.cell(strategy, data, partition, 0, {}).as_dict())
+    return found
 
 
 def _cells(plan: Plan, search: _Search, settings: Settings) -> list[Cell]:
