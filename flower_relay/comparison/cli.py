@@ -24,7 +24,7 @@ from .own_app import code_of, of_app
 from .plan import TUNING_NOTES, Cell, Plan
 from .playing import Failure, check_cells, play_cells, player_named
 from .tables import tables_of, write_tables
-from .tuning import tune
+from .tuning import check_seeds, tune
 
 __all__ = ["app"]
 
@@ -130,6 +130,8 @@ def run_command(
     """Play every strategy to the same budget; print the tables, write them beside the cells."""
     asked = _asked(ctx)
     plan, out, player = _plan(asked), Path(asked["out"]), str(asked["player"])
+    if asked["tuned"]:
+        check_seeds(plan)
     _find(player)
     check_cells(plan.cells(), player)
     check_folder(out)
@@ -227,7 +229,7 @@ def _plan(asked: Mapping[str, Any]) -> Plan:
         data=tuple(asked["data"]),
         partitions=tuple(asked["partition"]),
         attacks=tuple("" if attack == "none" else attack for attack in asked["attack"]),
-        shares=tuple(float(share) for share in asked["share"]),
+        shares=tuple(float(s) if isinstance(s, int) else s for s in asked["share"]),
         seeds=tuple(range(first, first + int(asked["seeds"]))),
         nodes=asked["nodes"],
         budget=asked["budget"],

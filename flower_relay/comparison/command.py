@@ -54,8 +54,17 @@ def _command(plan: Mapping[str, Any], seeds: range) -> str:
     if "tune" in plan:
         words.append("--tune" if plan["tune"] else "--no-tune")
     for key, value in (plan.get("settings") or {}).items():
-        words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
+        words += ["--set", f"{key}={_spelled(value)}"]
     return shlex.join(words)
+
+
+def _spelled(value: Any) -> str:
+    """A value that `--set` reads back as it was; a text that reads as a number is quoted."""
+    try:
+        plain = isinstance(value, str) and json.loads(value) is None
+    except ValueError:
+        plain = True
+    return str(value) if plain and value != "null" else json.dumps(value)
 
 
 def read_config(path: Path, known: Mapping[str, type]) -> dict[str, Any]:
@@ -86,6 +95,12 @@ def read_config(path: Path, known: Mapping[str, type]) -> dict[str, Any]:
         if not right or (isinstance(value, bool) and kind is not bool):
             raise ConfigurationError(
                 f"config {str(path)!r}: {key} = {value!r}: expected {_NAMED[kind]}."
+            )
+    for key, value in found.get("set", {}).items():
+        if not isinstance(value, str | int | float):
+            raise ConfigurationError(
+                f"config {str(path)!r}: set {key} = {value!r}: expected a text, a number, true or "
+                "false."
             )
     return found
 

@@ -28,7 +28,7 @@ from .ladders import Ladder, ladders_of
 from .plan import Cell, Plan, tuning_key
 from .playing import Failure, play_cells
 
-__all__ = ["TUNING_SEEDS", "Tried", "tune"]
+__all__ = ["TUNING_SEEDS", "Tried", "check_seeds", "tune"]
 
 TUNING_SEEDS = tuple(range(1000, 1006))
 
@@ -183,6 +183,21 @@ def _aim(searches: Sequence[_Search], asked: float) -> None:
         search.targets = targets
 
 
+def check_seeds(plan: Plan) -> None:
+    """Refuse to report what was tuned on.
+
+    Raises
+    ------
+    ConfigurationError
+        When a tuning seed is among the plan's.
+    """
+    if shared := sorted(set(TUNING_SEEDS) & set(plan.seeds)):
+        raise ConfigurationError(
+            f"seeds: {shared[0]} is a seed of the tuning ({', '.join(map(str, TUNING_SEEDS))}), "
+            "and what it gave must not be reported; take others."
+        )
+
+
 def tune(
     plan: Plan,
     folder: Path,
@@ -215,12 +230,8 @@ def tune(
     RelayError
         When a strategy cannot be run at all.
     """
+    check_seeds(plan)
     seeds = TUNING_SEEDS[: plan.tuning_seeds]
-    if shared := sorted(set(TUNING_SEEDS) & set(plan.seeds)):
-        raise ConfigurationError(
-            f"seeds: {shared[0]} is a seed of the tuning ({', '.join(map(str, TUNING_SEEDS))}), "
-            "and what it gave must not be reported; take others."
-        )
     plan = dataclasses.replace(plan, engine="memory")  # both engines find the same
     known = read_tuning(folder)
     searches = [
