@@ -108,7 +108,7 @@ def _train(
     """Train a model in place as a participant would; its loss, and the generator it left."""
     import torch
 
-    from clients.training import train_locally
+    from clients.training import steps_in, train_locally
 
     seed = hop_seed(
         node.seed, number, _number(config, "server-round", 0), _number(config, "hop-seed", 0)
@@ -117,6 +117,7 @@ def _train(
     lr = _number(config, "lr", node.config.get("learning-rate", 0.2))
     epochs = int(_number(config, "local-epochs", node.config.get("local-epochs", 1)))
     batch_size = int(node.config.get("batch-size", 16))
+    limit = int(node.config.get("local-steps", 0))
     train_once = functools.partial(
         train_locally,
         model,
@@ -125,11 +126,15 @@ def _train(
         epochs=epochs,
         batch_size=batch_size,
         generator=generator,
+        limit=limit,
+        decay=float(node.config.get("weight-decay", 0.0)),
+        clip=float(node.config.get("clip", 0.0)),
         proximal_mu=_number(config, "proximal-mu", 0.0),
     )
     if variates is None:
         return train_once(), generator
-    return variates.around(train_once, model, lr, len(cases[1]), batch_size, epochs), generator
+    steps = steps_in(len(cases[1]), batch_size, epochs, limit)
+    return variates.around(train_once, model, lr, steps), generator
 
 
 def _updates(

@@ -11,6 +11,7 @@ import torch
 from flwr.app import ArrayRecord
 from torch import Tensor, nn
 
+from clients.published import PUBLISHED
 from flower_relay.errors import ConfigurationError
 
 __all__ = ["MODELS", "build_model", "loaded_model", "scratch_model"]
@@ -131,9 +132,10 @@ MODELS: dict[str, Callable[[tuple[int, ...], int], nn.Module]] = {
     "linear": _linear,
     "lenet5": _lenet5,
     "gru": lambda shape, classes: _Gru(classes),
+    **PUBLISHED,
 }
 
-_LEAST_SIDE = {"lenet5": 12}
+_LEAST_SIDE = {"lenet5": 12, "li-lenet5": 16, "li-cnn": 4}
 """Pixels that a model's own kernels need."""
 
 
@@ -160,7 +162,8 @@ def build_model(name: str, shape: tuple[int, ...], num_classes: int, seed: int) 
         raise ConfigurationError(f"model = {name!r}: expected one of {', '.join(MODELS)}.")
     _check_shape(name, shape)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        # Of the processor alone: `torch.manual_seed` notes a call stack for other devices.
+        torch.default_generator.manual_seed(seed)
         return MODELS[name](shape, num_classes)
 
 

@@ -11,12 +11,14 @@ from flower_relay.errors import ConfigurationError
 
 __all__ = ["SCHEMES", "parse_scheme", "partition", "split_held_out"]
 
-SCHEMES = ("iid", "dirichlet:ALPHA", "labels:K", "natural")
-_DEFAULTS = {"iid": 0.0, "dirichlet": 0.3, "labels": 2.0, "natural": 0.0}
+SCHEMES = ("iid", "dirichlet:ALPHA", "labels:K", "extended:K", "natural")
+_DEFAULTS = {"iid": 0.0, "dirichlet": 0.3, "labels": 2.0, "extended": 1.0, "natural": 0.0}
 _EVEN = 1e9
 """An α beyond which a Dirichlet draw overflows, and shares are equal long before."""
 _LEAST = 10
 """Cases that every participant gets, where there are enough."""
+_EXTENDED_ALPHA = 10.0
+"""How evenly the holders of a class share it, as Li and Lyu have it."""
 
 Indices = NDArray[np.int64]
 
@@ -32,7 +34,8 @@ def parse_scheme(scheme: str) -> tuple[str, float]:
     name, _, number = scheme.partition(":")
     try:
         value = float(number) if number else _DEFAULTS[name]
-        possible = {"dirichlet": 0 < value <= _EVEN, "labels": value >= 1 and value.is_integer()}
+        whole = value >= 1 and value.is_integer()
+        possible = {"dirichlet": 0 < value <= _EVEN, "labels": whole, "extended": whole}
         if name not in _DEFAULTS or not possible.get(name, not number):
             raise ValueError
         return name, value
@@ -59,7 +62,7 @@ def partition(
     group : integer array of shape (n,), optional
         Natural group of each case (a hospital, a writer), for `natural`.
     scheme : str
-        `iid`, `dirichlet:α`, `labels:k` or `natural`.
+        `iid`, `dirichlet:α`, `labels:k`, `extended:k` or `natural`.
     num_parts, seed : int
         Participants, and the seed of the division.
 
@@ -80,7 +83,8 @@ def partition(
     elif name == "dirichlet":
         parts = _dirichlet(labels, number, num_parts, rng)
     else:
-        parts = _labels(labels, int(number), num_parts, rng)
+        divide = _labels if name == "labels" else _extended
+        parts = divide(labels, int(number), num_parts, rng)
         least = 2  # topping up brings in other classes: only what split_held_out needs
     return [np.sort(part) for part in _topped_up(parts, min(least, len(labels) // num_parts))]
 
@@ -120,6 +124,41 @@ def _labels(
         for part, piece in zip(parts, np.array_split(of_class, len(parts)), strict=True):
             hands[part].append(piece)
     return [np.concatenate(hand) for hand in hands]
+
+
+def _extended(
+    labels: NDArray[np.int64], per_part: int, num_parts: int, rng: np.random.Generator
+) -> list[Indices]:
+    """The extended Dirichlet split (Li and Lyu 2023): k classes each, drawn without a quota.
+
+    The holders of a class share it by Dirichlet(10). Who has its even share of all cases
+    already takes no more, unless all holders of a class have.
+    """
+    classes = np.unique(labels)
+    holds = _drawn_classes(len(classes), per_part, num_parts, rng)
+    hands: list[list[Indices]] = [[] for _ in range(num_parts)]
+    sizes = np.zeros(num_parts, dtype=np.int64)
+    for label, held in zip(classes, holds.T, strict=True):
+        of_class = rng.permutation(np.flatnonzero(labels == label))
+        open_ = held & (sizes < len(labels) / num_parts)
+        holders = np.flatnonzero(open_ if open_.any() else held)
+        proportions = rng.dirichlet(np.full(len(holders), _EXTENDED_ALPHA))
+        cuts = (np.cumsum(proportions)[:-1] * len(of_class)).astype(int)
+        for part, piece in zip(holders.tolist(), np.split(of_class, cuts), strict=True):
+            hands[part].append(piece)
+            sizes[part] += len(piece)
+    return [np.concatenate([np.empty(0, np.int64), *hand]) for hand in hands]
+
+
+def _drawn_classes(
+    num_classes: int, per_part: int, num_parts: int, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Which of the classes each part holds; one that nobody drew goes to a part drawn for it."""
+    ranks = rng.random((num_parts, num_classes)).argsort(axis=1).argsort(axis=1)
+    holds: NDArray[np.bool_] = ranks < per_part
+    for label in np.flatnonzero(~holds.any(axis=0)):
+        holds[rng.integers(num_parts), label] = True
+    return holds
 
 
 def _natural(group: NDArray[np.int64] | None, num_parts: int) -> list[Indices]:

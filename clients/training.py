@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -77,13 +79,22 @@ def train_locally(
     epochs: int,
     batch_size: int,
     generator: torch.Generator,
+    limit: int = 0,
+    decay: float = 0.0,
+    clip: float = 0.0,
     proximal_mu: float = 0.0,
     drift: Mapping[str, Tensor] | None = None,
 ) -> float:
-    """Train in place with SGD; the mean loss of the last epoch.
+    """Train in place with SGD; the mean loss of the last pass over the cases.
 
     Parameters
     ----------
+    limit : int
+        Above 0: so many steps instead of epochs, over the cases as often as it takes.
+    decay : float
+        L2 penalty: what of a weight each step adds to its gradient.
+    clip : float
+        Largest length of a step's gradient; 0 leaves it as it is.
     proximal_mu : float
         Weight of FedProx's pull to where the training began (Li et al. 2020).
     drift : mapping of parameter's name to tensor, optional
@@ -91,11 +102,12 @@ def train_locally(
     """
     anchor = [parameter.detach().clone() for parameter in model.parameters()]
     model.train()
-    mean_loss = 0.0
-    for _ in range(epochs):
-        batches = _batches(len(y), batch_size, generator)
-        total = 0.0
-        for batch in batches:
+    seen: list[tuple[float, int]] = []
+    every = itertools.islice(
+        _passes(len(y), batch_size, generator), steps_in(len(y), batch_size, epochs, limit)
+    )
+    with _own_chance(model, generator):
+        for batch in every:
             loss = _mean_loss(model(x[batch]), y[batch])
             if proximal_mu > 0:
                 pairs = zip(model.parameters(), anchor, strict=True)
@@ -105,10 +117,21 @@ def train_locally(
                 torch.autograd.backward(loss)
             if drift is not None:
                 _correct(model, drift)
-            _step(model, lr)
-            total += float(loss.detach()) * len(batch)
-        mean_loss = total / len(y)
-    return mean_loss
+            _step(model, lr, decay, clip)
+            seen.append((float(loss.detach()), len(batch)))
+    last = seen[-steps_in(len(y), batch_size, 1) :]
+    return sum(loss * cases for loss, cases in last) / sum(cases for _, cases in last)
+
+
+@contextmanager
+def _own_chance(model: nn.Module, generator: torch.Generator) -> Iterator[None]:
+    """Seed what a model draws by itself, if it draws: dropout takes the global generator."""
+    if not any(isinstance(part, nn.Dropout) for part in model.modules()):
+        yield
+        return
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(generator.initial_seed())
+        yield
 
 
 def _mean_loss(outputs: Tensor, y: Tensor) -> Tensor:
@@ -119,14 +142,18 @@ def _mean_loss(outputs: Tensor, y: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _step(model: nn.Module, lr: float) -> None:
+def _step(model: nn.Module, lr: float, decay: float, clip: float) -> None:
     """SGD's step, as `torch.optim.SGD` makes it, bit for bit.
 
     Where a process is started for every message, making an optimizer is most of a hop's
     training: it imports PyTorch's compiler, a second, to decorate its methods.
     """
+    if clip > 0:
+        nn.utils.clip_grad_norm_(model.parameters(), clip)
     for parameter in model.parameters():
         if parameter.grad is not None:
+            if decay > 0:
+                parameter.grad.add_(parameter, alpha=decay)
             parameter.add_(parameter.grad, alpha=-lr)
             parameter.grad = None
 
@@ -138,10 +165,18 @@ def _correct(model: nn.Module, drift: Mapping[str, Tensor]) -> None:
             parameter.grad.sub_(drift[name])
 
 
-def steps_in(size: int, batch_size: int, epochs: int) -> int:
+def steps_in(size: int, batch_size: int, epochs: int, limit: int = 0) -> int:
     """How many steps training makes; a last batch of one joins the one before."""
+    if limit:
+        return limit
     full, rest = divmod(size, batch_size)
     return epochs * (full + (rest > 1 or (rest == 1 and full == 0)))
+
+
+def _passes(size: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Batches without end, shuffled anew for each pass."""
+    while True:
+        yield from _batches(size, batch_size, generator)
 
 
 def _batches(size: int, batch_size: int, generator: torch.Generator) -> list[Tensor]:

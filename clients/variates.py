@@ -7,8 +7,6 @@ from collections.abc import Callable
 import torch
 from flwr.app import ArrayRecord, Context
 
-from clients.training import steps_in
-
 __all__ = ["Variates"]
 
 _OWN = "control-variate"
@@ -42,9 +40,7 @@ class Variates:
         train: Callable[..., float],
         model: torch.nn.Module,
         lr: float,
-        cases: int,
-        batch_size: int,
-        epochs: int,
+        steps: int,
     ) -> float:
         """Train with the correction, and renew the client's own variate by what came of it.
 
@@ -54,7 +50,7 @@ class Variates:
         nothing = {name: torch.zeros_like(p) for name, p in before.items()}
         servers, own = nothing | self._servers, nothing | self._own
         loss = train(drift={name: own[name] - servers[name] for name in before})
-        reach = max(1, steps_in(cases, batch_size, epochs)) * lr
+        reach = max(1, steps) * lr
         after = {name: p.detach() for name, p in model.named_parameters()}
         renewed = {
             name: own[name] - servers[name] + (before[name] - after[name]) / reach

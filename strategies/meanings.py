@@ -35,11 +35,18 @@ _MEANINGS = {
         "Or a path: of an `.npz` (arrays `x`, `y`), of a folder with a folder of images per class, "
         "or of a folder of idx files"
     ),
-    "partition": "how cases are divided: `iid`, `dirichlet:ALPHA`, `labels:K`, `natural`",
+    "partition": "how cases are divided: `iid`, `dirichlet:ALPHA`, `labels:K`, "
+    "`extended:K` (K classes drawn for each, shared by Dirichlet(10)), `natural`",
     "model": f"{_names(MODELS)}; left empty, the one that suits the data",
     "learning-rate": "learning rate of the clients' SGD",
     "batch-size": "cases in one step of a client",
     "local-epochs": "epochs of one hop, or of one client of an averaging strategy",
+    "local-steps": (
+        "steps of one hop instead of epochs, over the cases as often as it takes; it counts as "
+        "one client-epoch. 0: `local-epochs`"
+    ),
+    "weight-decay": "L2 penalty of the clients' SGD",
+    "clip": "largest length of a gradient of the clients' SGD; 0: any",
     "fraction-train": "share of the nodes that train in a round (averaging), or own and train "
     "(fan-out)",
     "min-available-nodes": "nodes to wait for before the first message",

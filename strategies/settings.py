@@ -159,14 +159,14 @@ def _check_numbers(config: Mapping[str, Any]) -> None:
         "num-nodes-to-select", "average-every",
     ):  # fmt: skip
         _at_least(config, key, 1)
-    for key in ("budget", "seed", "num-malicious-nodes"):
+    for key in ("budget", "seed", "local-steps", "num-malicious-nodes"):
         _at_least(config, key, 0)
     for key in ("learning-rate", "timeout", "server-learning-rate", "eta", "local-dp-clip"):
         _above_zero(config, key)
     for key in ("fraction-train", "hostile-share", "server-momentum"):
         _number(config, key, "a number from 0 to 1", lambda v: 0 <= v <= 1)
     _number(config, "trim", "a number from 0 to below 0.5", lambda v: 0 <= v < 0.5)
-    for key in ("proximal-mu", "local-dp-epsilon"):
+    for key in ("proximal-mu", "local-dp-epsilon", "weight-decay", "clip"):
         _number(config, key, "a number, at least 0", lambda v: v >= 0)
     _number(config, "local-dp-delta", "a number between 0 and 1", lambda v: 0 < v < 1)
 

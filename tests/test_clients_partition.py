@@ -15,7 +15,15 @@ from clients.partition import partition, split_held_out
 from flower_relay.errors import ConfigurationError
 
 LABELS = load_dataset("digits").y
-SCHEMES = ("iid", "dirichlet", "dirichlet:0.05", "dirichlet:100", "labels:3", "natural")
+SCHEMES = (
+    "iid",
+    "dirichlet",
+    "dirichlet:0.05",
+    "dirichlet:100",
+    "labels:3",
+    "extended:2",
+    "natural",
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -80,7 +88,8 @@ def test_natural_keeps_groups_whole() -> None:
 
 @pytest.mark.parametrize("scheme", ["", "diric", "labels:0", "labels:2.5", "labels:x", "iid:3"])
 def test_an_unknown_scheme_is_answered_with_the_list(scheme: str) -> None:
-    with pytest.raises(ConfigurationError, match="iid, dirichlet:ALPHA, labels:K, natural"):
+    expected = "iid, dirichlet:ALPHA, labels:K, extended:K, natural"
+    with pytest.raises(ConfigurationError, match=expected):
         partition(LABELS, None, scheme, 4, 0)
 
 
@@ -112,3 +121,16 @@ def test_held_out_cases_are_kept_from_training(size: int, seed: int) -> None:
 def test_one_case_cannot_be_split() -> None:
     with pytest.raises(ConfigurationError, match="fewer participants"):
         split_held_out(np.array([3]), 0)
+
+
+def test_the_extended_split_gives_k_classes_and_shares_each_among_its_holders() -> None:
+    """As Li and Lyu have it: 2,000 cases of ten classes, 50 parts, one class each or two."""
+    labels = np.repeat(np.arange(10), 200)
+    for classes in (1, 2):
+        parts = partition(labels, None, f"extended:{classes}", 50, 3)
+        held = [len(np.unique(labels[part])) for part in parts]
+        assert max(held) <= classes and np.median(held) == classes
+        sizes = np.array([len(part) for part in parts])
+        assert sizes.sum() == 2000 and sizes.min() >= 2
+    holders = [{int(c) for c in np.unique(labels[part])} for part in parts]
+    assert set().union(*holders) == set(range(10))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from flower_relay.comparison.cli import app
+from flower_relay.comparison.cli import _setting, app
+from flower_relay.comparison.command import commands_of
 from flower_relay.comparison.files import read_results, read_tuning, write_plan, write_tuning
 from flower_relay.comparison.ladders import LEARNING_RATES, Ladder, ladders_of
 from flower_relay.comparison.plan import TUNING_NOTES, Cell, Plan
@@ -302,3 +305,54 @@ def test_a_player_that_is_not_there_is_said_before_anything_is_played(tmp_path: 
     done = CliRunner().invoke(app, wrong)
     assert "expected module:function" in str(done.exception)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--first-seed", "1000"], "1000 is a seed of the tuning"),
+        (["--target", "1.5"], "target = 1.5: expected a number from 0 to 1"),
+        (["--target", "nan"], "target = nan: expected a number from 0 to 1"),
+        (["--share", "nan"], "shares = (nan,): expected one or more"),
+        (["--fleet", "trains"], "expected one of homogeneous"),
+        (["--set", "learning-rate=fast"], "learning-rate = 'fast': expected a number"),
+        (["--set", "no equals"], "expected KEY=VALUE"),
+        (["--strategy", "relay", "--strategy", "relay"], "one or more different ones"),
+    ],
+)
+def test_options_are_checked_before_anything_is_written(
+    tmp_path: Path, options: list[str], said: str
+) -> None:
+    out = tmp_path / "out"
+    done = CliRunner().invoke(app, ["run", *options, "--out", str(out)])
+    assert isinstance(done.exception, ConfigurationError)
+    assert said in str(done.exception)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('share = ["much"]', "shares = ('much',): expected one or more"),
+        ("strategy = [1]", "strategies = (1,): expected one or more"),
+        ("seeds = 0", "seeds = (): expected one or more"),
+        ("set = {eta = 2020-01-01}", "expected a text, a number, true or false"),
+        ("set = {eta = [1]}", "expected a text, a number, true or false"),
+    ],
+)
+def test_values_in_a_file_are_checked_like_those_of_the_command(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    file, out = tmp_path / "bad.toml", tmp_path / "out"
+    file.write_text(text)
+    done = CliRunner().invoke(app, ["run", "--config", str(file), "--out", str(out)])
+    assert isinstance(done.exception, ConfigurationError)
+    assert said in str(done.exception)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("value", ["5", "null", "text", "true", 5, 0.25, True, ""])
+def test_the_noted_command_sets_what_was_set(value: str | float) -> None:
+    plan = dataclasses.asdict(Plan(settings={"key": value}))
+    words = shlex.split(commands_of({**plan, "seeds": [0]})[0])
+    assert _setting(words[words.index("--set") + 1]) == ("key", value)

@@ -19,7 +19,7 @@ def test_a_published_comparison_names_what_there_is(path: Path) -> None:
     found = read_config(path, _IN_FILE)
     asked = {
         "share": [0.2], "engine": "memory", "fleet": "homogeneous", "settings": found.get("set"),
-        "first_seed": 0, "target": 0.0, "tuning_seeds": found["tuning-seeds"],
+        "first_seed": 0, "target": 0.0, "tuning_seeds": found.get("tuning-seeds", 6),
     }  # fmt: skip
     cells = _plan(asked | found).cells()
     assert {cell.seed for cell in cells} == set(range(found["seeds"]))

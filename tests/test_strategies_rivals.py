@@ -84,12 +84,12 @@ def test_a_clients_variate_is_the_mean_gradient_of_what_it_did() -> None:
         )
 
     first = Variates(context, ArrayRecord())
-    first.around(train, model, 0.1, 1, 4, 1)
+    first.around(train, model, 0.1, 1)
     assert model.weight.item() == pytest.approx(0.2)
     assert first.change["weight"].numpy().item() == pytest.approx(-2.0)
     # The server's is −1 by then: gradient 2 (.2 − 1) = −1.6, less own (−2), plus −1: −.6.
     second = Variates(context, ArrayRecord({"weight": torch.tensor([[-1.0]])}))
-    second.around(train, model, 0.1, 1, 4, 1)
+    second.around(train, model, 0.1, 1)
     assert model.weight.item() == pytest.approx(0.2 + 0.06)
     assert second.change["weight"].numpy().item() == pytest.approx(-1.6 + 2.0)
 

@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 
 from flower_relay.errors import ConfigurationError
 
-__all__ = ["Dataset", "Task", "as_images", "regression", "split_off_tests", "standardised"]
+__all__ = [
+    "Dataset", "Task", "as_images", "evenly_scaled", "regression", "split_off_tests",
+    "standardised",
+]  # fmt: skip
 
 _TEST_SHARE, _TEST_SEED = 0.2, 2025
 _STRATA = 5
@@ -144,6 +147,15 @@ def standardised(data: Dataset) -> Dataset:
     """Features with mean 0 and standard deviation 1 over all training cases."""
     mean, spread = data.x.mean(axis=0), data.x.std(axis=0)
     spread = np.where(spread > 0, spread, 1.0)
+    scaled: Callable[[NDArray[Any]], NDArray[np.float32]] = lambda x: (  # noqa: E731
+        ((x - mean) / spread).astype(np.float32)
+    )
+    return replace(data, x=scaled(data.x), x_test=scaled(data.x_test))
+
+
+def evenly_scaled(data: Dataset) -> Dataset:
+    """Pictures with mean 0 and standard deviation 1 over all training pixels together."""
+    mean, spread = float(data.x.mean(dtype=np.float64)), float(data.x.std(dtype=np.float64))
     scaled: Callable[[NDArray[Any]], NDArray[np.float32]] = lambda x: (  # noqa: E731
         ((x - mean) / spread).astype(np.float32)
     )

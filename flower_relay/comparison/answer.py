@@ -15,7 +15,7 @@ from .contests import (
 from .files import Results
 from .statistics import CLOSE, ENOUGH, Standing, difference, median, ratio
 
-__all__ = ["answer"]
+__all__ = ["answer", "measured"]
 
 _HEADER = "The relay against the averaging strategies, medians over seeds:"
 
@@ -31,6 +31,12 @@ def answer(results: Results) -> list[str]:
     seeds = {len(by_seed) for contest in found for by_seed in contest.cells.values()}
     few = [f"  Few seeds ({min(seeds)}): {ENOUGH} are the least to rely on."]
     return [_HEADER, *lines, *(few if min(seeds) < ENOUGH else [])] if lines else []
+
+
+def measured(results: Results) -> list[str]:
+    """What accuracy means here, where the cells say so: an app of the user's has its own."""
+    said = {str(found["final"].get("measured", "")) for found in results.cells}
+    return [f"Accuracy here is {text}." for text in sorted(said) if text]
 
 
 def _of(contest: Contest, asked: float) -> list[str]:

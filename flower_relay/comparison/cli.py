@@ -17,13 +17,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ..destinations import check_folder
 from ..errors import ConfigurationError, RelayError
-from .answer import answer
+from .answer import answer, measured
 from .command import read_config
 from .files import read_results, read_tuning, write_plan
+from .own_app import code_of, of_app
 from .plan import TUNING_NOTES, Cell, Plan
 from .playing import Failure, check_cells, play_cells, player_named
 from .tables import tables_of, write_tables
-from .tuning import tune
+from .tuning import check_seeds, tune
 
 __all__ = ["app"]
 
@@ -45,7 +46,9 @@ Strategies = Annotated[
 Data = Annotated[list[str], typer.Option("--data", help="repeatable; `digits@cnn` names a model")]
 Partitions = Annotated[
     list[str],
-    typer.Option("--partition", help="repeatable: iid, dirichlet:ALPHA, labels:K, natural"),
+    typer.Option(
+        "--partition", help="repeatable: iid, dirichlet:ALPHA, labels:K, extended:K, natural"
+    ),
 ]
 Attacks = Annotated[
     list[str],
@@ -78,6 +81,20 @@ Config = Annotated[
     Path | None,
     typer.Option(help="a TOML file of these options, by their names; what is given here counts"),
 ]
+App = Annotated[
+    Path | None,
+    typer.Option(help="folder of a Flower app of your own, which brings model, data and clients"),
+]
+Initial = Annotated[
+    str,
+    typer.Option(help="with --app: module:function that returns its initial arrays"),
+]
+RateKey = Annotated[
+    str, typer.Option(help="with --app: the run-config key of the clients' learning rate")
+]
+Metric = Annotated[
+    str, typer.Option(help="with --app: the metric to judge by, as its evaluation names it")
+]
 PlayerName = Annotated[str, typer.Option("--player", help="module:function that plays a cell")]
 
 
@@ -85,6 +102,10 @@ PlayerName = Annotated[str, typer.Option("--player", help="module:function that 
 def run_command(
     ctx: typer.Context,
     config: Config = None,
+    app: App = None,
+    initial: Initial = "",
+    rate_key: RateKey = "",
+    metric: Metric = "",
     strategy: Strategies = _STRATEGIES,
     data: Data = _DATA,
     partition: Partitions = _PARTITIONS,
@@ -109,10 +130,12 @@ def run_command(
     """Play every strategy to the same budget; print the tables, write them beside the cells."""
     asked = _asked(ctx)
     plan, out, player = _plan(asked), Path(asked["out"]), str(asked["player"])
+    if asked["tuned"]:
+        check_seeds(plan)
     _find(player)
     check_cells(plan.cells(), player)
     check_folder(out)
-    write_plan(out, plan, player=player, tune=bool(asked["tuned"]))
+    write_plan(out, plan, player=player, tune=bool(asked["tuned"]), **code_of(asked))
     if asked["tuned"]:
         _tune(plan, out, player, asked["workers"])
     cells = plan.cells(read_tuning(out))
@@ -166,6 +189,7 @@ def tables_command(
 
 _DEFAULTS: dict[str, Any] = {
     "share": _SHARES, "engine": _PLAN.engine, "fleet": _PLAN.fleet, "settings": None,
+    "app": None, "initial": "", "rate_key": "", "metric": "",
 }  # fmt: skip
 """Of options that only one of the commands has."""
 
@@ -173,7 +197,7 @@ _IN_FILE: dict[str, type] = {
     "strategy": list, "data": list, "partition": list, "attack": list, "share": list,
     "seeds": int, "first-seed": int, "nodes": int, "budget": int, "engine": str, "fleet": str,
     "set": dict, "target": float, "tune": bool, "tuning-seeds": int, "workers": int,
-    "player": str, "out": str,
+    "player": str, "out": str, "app": str, "initial": str, "rate-key": str, "metric": str,
 }  # fmt: skip
 """What a file of options may hold: the command's own, by their names."""
 
@@ -183,27 +207,29 @@ _RENAMED = {"set": "settings", "tune": "tuned"}
 def _asked(ctx: typer.Context) -> dict[str, Any]:
     """The options: as given, else as the file has them, else their defaults."""
     asked = _DEFAULTS | dict(ctx.params)
-    if asked["config"] is None:
-        return asked
-    found = read_config(Path(asked["config"]), _IN_FILE)
+    given = {key for key in ctx.params if _is_given(ctx, key)}
+    found = {} if asked["config"] is None else read_config(Path(asked["config"]), _IN_FILE)
     options = {_RENAMED.get(key, key.replace("-", "_")): each for key, each in found.items()}
-    for key, value in options.items():
-        source = ctx.get_parameter_source(key)
-        if source is None or source.name == "DEFAULT":
-            asked[key] = value
-    return asked
+    asked |= {key: value for key, value in options.items() if key not in given}
+    return of_app(asked, given | options.keys())
+
+
+def _is_given(ctx: typer.Context, key: str) -> bool:
+    source = ctx.get_parameter_source(key)
+    return source is not None and source.name != "DEFAULT"
 
 
 def _plan(asked: Mapping[str, Any]) -> Plan:
     given = asked["settings"] or ()
     settings = given if isinstance(given, dict) else dict(_setting(text) for text in given)
+    settings = {**settings, **asked.get("app_settings", {})}
     first = int(asked["first_seed"])
     return Plan(
         strategies=tuple(asked["strategy"]),
         data=tuple(asked["data"]),
         partitions=tuple(asked["partition"]),
         attacks=tuple("" if attack == "none" else attack for attack in asked["attack"]),
-        shares=tuple(float(share) for share in asked["share"]),
+        shares=tuple(float(s) if isinstance(s, int) else s for s in asked["share"]),
         seeds=tuple(range(first, first + int(asked["seeds"]))),
         nodes=asked["nodes"],
         budget=asked["budget"],
@@ -274,7 +300,7 @@ def _show(folder: Path) -> None:
     console = Console(width=None if Console().is_terminal else 160)
     for table in tables:
         console.print(table.rich())
-    for line in answer(results):
+    for line in (*answer(results), *measured(results)):
         console.print(line, soft_wrap=True, highlight=False)
     paths = write_tables(folder, tables)
     page = _page()

@@ -19,6 +19,9 @@ _REPEATED = {
 }  # fmt: skip
 """Options that are given once for each value of a plan."""
 
+_OF_APP = ("data", "partitions", "attacks", "shares")
+"""What an app of the user's brings itself."""
+
 _ONCE = ("nodes", "budget", "engine", "fleet", "target", "tuning_seeds", "player", "app")
 
 
@@ -40,18 +43,28 @@ def _stretches(seeds: list[int]) -> list[range]:
 
 def _command(plan: Mapping[str, Any], seeds: range) -> str:
     words = ["flower-relay", "compare", "run"]
+    own = plan.get("app")
     for key, option in _REPEATED.items():
-        for value in plan.get(key) or ():
+        for value in () if own and key in _OF_APP else plan.get(key) or ():
             words += [option, str(value or "none")]
     words += ["--first-seed", str(seeds.start), "--seeds", str(len(seeds))]
     for key in _ONCE:
-        if plan.get(key) not in (None, ""):
+        if plan.get(key) not in (None, "") and not (own and key == "player"):
             words += [f"--{key.replace('_', '-')}", str(plan[key])]
     if "tune" in plan:
         words.append("--tune" if plan["tune"] else "--no-tune")
     for key, value in (plan.get("settings") or {}).items():
-        words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
+        words += ["--set", f"{key}={_spelled(value)}"]
     return shlex.join(words)
+
+
+def _spelled(value: Any) -> str:
+    """A value that `--set` reads back as it was; a text that reads as a number is quoted."""
+    try:
+        plain = isinstance(value, str) and json.loads(value) is None
+    except ValueError:
+        plain = True
+    return str(value) if plain and value != "null" else json.dumps(value)
 
 
 def read_config(path: Path, known: Mapping[str, type]) -> dict[str, Any]:
@@ -82,6 +95,12 @@ def read_config(path: Path, known: Mapping[str, type]) -> dict[str, Any]:
         if not right or (isinstance(value, bool) and kind is not bool):
             raise ConfigurationError(
                 f"config {str(path)!r}: {key} = {value!r}: expected {_NAMED[kind]}."
+            )
+    for key, value in found.get("set", {}).items():
+        if not isinstance(value, str | int | float):
+            raise ConfigurationError(
+                f"config {str(path)!r}: set {key} = {value!r}: expected a text, a number, true or "
+                "false."
             )
     return found
 

@@ -95,10 +95,21 @@ def write_plan(folder: Path, plan: Plan, **how: Any) -> None:
                 f"{key} = {asked[key]!r}: {folder} holds a comparison with {key} = "
                 f"{before[key]!r}. Take another folder, or the same {key}."
             )
+    if before.get("app_code") != asked.get("app_code"):
+        raise ConfigurationError(
+            f"out = {str(folder)!r}: it holds a comparison of {_whose(before)}, and this one is of "
+            f"{_whose(asked)}; their figures could not stand in one table. Take another folder."
+        )
     joined = {key: list(dict.fromkeys([*before[key], *asked[key]])) for key in _JOINED}
     joined["command"] = list(dict.fromkeys([*(before.get("command") or ()), *commands]))
     make_folder(folder)
     write_whole(path, (json.dumps(asked | joined, indent=1) + "\n").encode())
+
+
+def _whose(plan: Mapping[str, Any]) -> str:
+    if not plan.get("app"):
+        return "the line-up's own clients"
+    return f"the app {plan['app']} with code {plan['app_code']}"
 
 
 def _plain(value: Any) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..options import CheckedSettings, at_least, one_of, setting, whole
+from ..options import CheckedSettings, between, one_of, setting, whole
 from .devices import FLEETS
 
 __all__ = ["ENGINES", "SCHEMA", "TUNING_NOTES", "Cell", "Plan", "tuned_settings", "tuning_key"]
@@ -93,7 +93,9 @@ class Plan(CheckedSettings):
     )
     data: tuple[str, ...] = setting(("digits",), "data; `digits@cnn` names a model", _NAMES)
     partitions: tuple[str, ...] = setting(
-        ("dirichlet:0.3",), "who holds which cases: iid, dirichlet:ALPHA, labels:K, natural", _NAMES
+        ("dirichlet:0.3",),
+        "who holds which cases: iid, dirichlet:ALPHA, labels:K, extended:K, natural",
+        _NAMES,
     )
     attacks: tuple[str, ...] = setting(
         ("", "label-flip+liar", "sign-flip+liar"), "hostile behaviours; empty for none", _ATTACKS
@@ -115,7 +117,7 @@ class Plan(CheckedSettings):
         0.0,
         "accuracy to reach; 0 for 97 % of the best averaging strategy's rise above what is had "
         "without learning",
-        at_least(0),
+        between(0, 1),
     )
     tuning_seeds: int = setting(6, "seeds that each setting is tried on, 1 to 6", whole(1, 6))
 

@@ -12,6 +12,7 @@ by side, so that every core is busy.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ from .ladders import Ladder, ladders_of
 from .plan import Cell, Plan, tuning_key
 from .playing import Failure, play_cells
 
-__all__ = ["TUNING_SEEDS", "Tried", "tune"]
+__all__ = ["TUNING_SEEDS", "Tried", "check_seeds", "tune"]
 
 TUNING_SEEDS = tuple(range(1000, 1006))
 
@@ -77,6 +78,7 @@ class _Search:
     partition: str
     nodes: int
     seeds: tuple[int, ...]
+    known: Mapping[str, Ladder]
     targets: tuple[float, ...] = ()
     tried: list[Tried] = field(default_factory=list)
     failed: list[Settings] = field(default_factory=list)
@@ -84,7 +86,7 @@ class _Search:
 
     @property
     def ladders(self) -> dict[str, Ladder]:
-        found = ladders_of(self.strategy)
+        found = dict(self.known)
         fractions = {k: v.among(self.nodes) for k, v in found.items() if k == "fraction-train"}
         return found | fractions
 
@@ -181,6 +183,21 @@ def _aim(searches: Sequence[_Search], asked: float) -> None:
         search.targets = targets
 
 
+def check_seeds(plan: Plan) -> None:
+    """Refuse to report what was tuned on.
+
+    Raises
+    ------
+    ConfigurationError
+        When a tuning seed is among the plan's.
+    """
+    if shared := sorted(set(TUNING_SEEDS) & set(plan.seeds)):
+        raise ConfigurationError(
+            f"seeds: {shared[0]} is a seed of the tuning ({', '.join(map(str, TUNING_SEEDS))}), "
+            "and what it gave must not be reported; take others."
+        )
+
+
 def tune(
     plan: Plan,
     folder: Path,
@@ -213,20 +230,17 @@ def tune(
     RelayError
         When a strategy cannot be run at all.
     """
+    check_seeds(plan)
     seeds = TUNING_SEEDS[: plan.tuning_seeds]
-    if shared := sorted(set(TUNING_SEEDS) & set(plan.seeds)):
-        raise ConfigurationError(
-            f"seeds: {shared[0]} is a seed of the tuning ({', '.join(map(str, TUNING_SEEDS))}), "
-            "and what it gave must not be reported; take others."
-        )
     plan = dataclasses.replace(plan, engine="memory")  # both engines find the same
     known = read_tuning(folder)
     searches = [
-        _Search(strategy, data, partition, plan.nodes, seeds)
+        _Search(strategy, data, partition, plan.nodes, seeds, ladders)
         for data in plan.data
         for partition in plan.partitions
         for strategy in dict.fromkeys(map(plain, plan.strategies))
         if tuning_key(strategy, data, partition) not in known
+        and (ladders := _ladders(plan, player, strategy, data, partition))
     ]
     while wanted := [
         (search, settings, _cells(plan, search, settings))
@@ -245,6 +259,17 @@ def tune(
             _aim([s for s in searches if (s.data, s.partition) == places], plan.target)
     write_tuning(folder, {tuning_key(s.strategy, s.data, s.partition): s.entry() for s in searches})
     return read_tuning(folder)
+
+
+def _ladders(
+    plan: Plan, player: str, strategy: str, data: str, partition: str
+) -> dict[str, Ladder]:
+    """What can be tuned: as the player's module says (`ladders`), else the line-up's."""
+    own = getattr(importlib.import_module(player.partition(":")[0]), "ladders", None)
+    if own is None:
+        return ladders_of(strategy)
+    found: dict[str, Ladder] = own(plan.cell(strategy, data, partition, 0, {}).as_dict())
+    return found
 
 
 def _cells(plan: Plan, search: _Search, settings: Settings) -> list[Cell]:

@@ -163,12 +163,16 @@ def settled_rows(
 def participant_rows(state: State) -> list[ParticipantRow]:
     """Everybody's standing and balance."""
     who = state.who
+    columns = zip(
+        who.names, map(to_coins, who.coins.tolist()), map(to_coins, who.locked.tolist()),
+        who.bond.tolist(), who.debt.tolist(), who.accepted.tolist(), who.rejected.tolist(),
+        who.examined.tolist(), strict=True,
+    )  # fmt: skip
     return [
         ParticipantRow(
-            index=index, name=name, coins=to_coins(int(who.coins[index])),
-            locked=to_coins(int(who.locked[index])), bond=float(who.bond[index]),
-            debt=float(who.debt[index]), accepted=int(who.accepted[index]),
-            rejected=int(who.rejected[index]), examined=int(who.examined[index]),
+            index=index, name=name, coins=coins, locked=locked, bond=bond, debt=debt,
+            accepted=accepted, rejected=rejected, examined=examined,
         )
-        for index, name in enumerate(who.names)
+        for index, (name, coins, locked, bond, debt, accepted, rejected, examined)
+        in enumerate(columns)
     ]  # fmt: skip

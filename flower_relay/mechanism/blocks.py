@@ -282,10 +282,13 @@ def body(block: Block) -> dict[str, Any]:
     return {"kind": type(block).__name__.lower(), **_plain(block)}
 
 
+_PLAIN = frozenset({bool, int, float, str, type(None)})
+
+
 def _plain(value: Any) -> Any:
     """As `dataclasses.asdict`, several times as fast: verifying spells every block again."""
     if type(value) is tuple:
-        return tuple(map(_plain, value))
+        return tuple([each if type(each) in _PLAIN else _plain(each) for each in value])
     if (names := getattr(type(value), "__dataclass_fields__", None)) is not None:
         return {name: _plain(getattr(value, name)) for name in names}
     return value.value if isinstance(value, StrEnum) else value

@@ -7,6 +7,7 @@ participant's name, balance, what it has locked, and bond in canonical JSON.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -30,8 +31,14 @@ class Leaf:
 
     def digest(self) -> bytes:
         """The leaf's hash."""
-        spelled = _spell([self.participant, self.balance, self.locked, self.bond])
-        return sha256(_LEAF + spelled.encode()).digest()
+        return _digest(self.participant, self.balance, self.locked, self.bond)
+
+
+# From one settlement to the next most standings stay as they are.
+@functools.lru_cache(maxsize=1 << 16, typed=True)
+def _digest(participant: str, balance: int, locked: int, bond: float) -> bytes:
+    spelled = _spell([participant, balance, locked, bond])
+    return sha256(_LEAF + spelled.encode()).digest()
 
 
 def leaves_of(

@@ -116,6 +116,8 @@ class InMemoryGrid(Grid):
 
     def get_node_ids(self) -> Iterable[int]:
         """Ids of the connected nodes."""
+        if not self._leaves_after:
+            return list(self._contexts)
         return [node for node in self._contexts if self._leaves_after.get(node) != 0]
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:

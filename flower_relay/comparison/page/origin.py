@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..answer import measured
 from ..command import commands_of
 from ..files import Results
 from ..plan import TUNING_NOTES
@@ -22,6 +23,7 @@ def origin_view(results: Results) -> dict[str, Any]:
             for key, value in plan.items()
             if key not in ("command", "versions") and value not in ({}, [], "")
         ],
+        "measured": measured(results),
         "versions": [(str(key), _text(each)) for key, each in (plan.get("versions") or {}).items()],
         "tuned": [_tuned(name, found) for name, found in sorted(results.tuning.items())],
         "cells": len(results.cells),

@@ -1,0 +1,1 @@
+"""Published tables beside our own results, met on their authors' terms."""

@@ -1,0 +1,190 @@
+"""Tables that others published, with our figures beside theirs.
+
+    python -m experiments.published.tables keep FOLDER    # cells of a comparison -> ours.json
+    python -m experiments.published.tables write          # ours.json -> docs/evidence/published.md
+
+What others measured is in `theirs.json`, with its source. `keep` takes from each finished cell
+of `experiments/comparisons/li-lyu-*.toml` and `flamby-heart.toml` what the tables show.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flower_relay.comparison.files import read_results
+
+__all__ = ["OURS", "PAGE", "kept", "page"]
+
+FOLDER = Path(__file__).parent
+OURS, THEIRS = FOLDER / "ours.json", FOLDER / "theirs.json"
+PAGE = FOLDER.parents[1] / "docs" / "evidence" / "published.md"
+_TAIL = 0.9
+"""Li and Lyu report the mean over the last tenth of the rounds."""
+
+Row = dict[str, Any]
+_NAMES = {"relay-untested": "relay untested", "relay": "relay with tests", "fedavg": "FedAvg"}
+
+_HEAD = """<!-- Written by experiments/published/tables.py from stored results. Do not edit. -->
+
+# Published tables
+
+These tables were published by others. Their numbers stand as they gave them. Ours were played in
+their setting, with their learning rates. Nothing was tuned by us.
+"""
+
+_LI_LYU = """## Li and Lyu: sequential beside parallel averaging, on MNIST
+
+There are 500 clients and 10,000 trainings: their 1,000 rounds of ten. A training is K steps of
+plain SGD on batches of 20. Each client holds one class or two (C), by the extended Dirichlet
+split. A figure is the mean test accuracy in per cent over the last tenth of the run. Theirs are
+means of three seeds, ours are of one. A dash was not played yet; the command plays it.
+
+Three things differ. Our participants keep a fifth of their cases for examining, so they train
+on fewer. Our split is drawn by their rule, not read from their files. What we test is the
+published trail, where they test the last model.
+"""
+
+_FLAMBY = """## FLamby: heart disease by hospital
+
+There are four hospitals, FLamby's rules, split and scaling, a logistic model, batches of 4, and
+15 rounds of 100 steps in each hospital. FLamby's metric is the mean accuracy over hospitals,
+each counted once. The pooled metric counts each patient once. Both are in per cent, means of
+five seeds. Brackets hold the lowest and the highest seed. FLamby's Cyclic hands nothing on: each
+hospital trains a copy of its own. Our hospitals keep a fifth of their patients for examining.
+"""
+
+
+def kept(folder: Path) -> list[Row]:
+    """What the tables show of a comparison's finished cells."""
+    return [_row(found) for found in read_results(folder).cells]
+
+
+def _row(found: Mapping[str, Any]) -> Row:
+    cell, records = found["cell"], found["records"]
+    name, _, own = cell["strategy"].partition(":")
+    settings = cell["settings"] | dict(each.split("=") for each in own.split(",") if each)
+    end = records[-1]
+    late = [r["accuracy"] for r in records if r["epochs"] > _TAIL * end["epochs"]]
+    return {
+        "data": cell["data"],
+        "partition": cell["partition"],
+        "strategy": name,
+        "steps": int(settings["local-steps"]),
+        "rate": float(settings["learning-rate"]),
+        "seed": cell["seed"],
+        "trainings": end["epochs"],
+        "evaluations": end["evaluations"],
+        "tail": round(100 * float(np.mean(late)), 2),
+        "end": round(100 * end["accuracy"], 2),
+        "groups": round(100 * found["final"].get("group_accuracy", 0.0), 2),
+    }
+
+
+def page(ours: Sequence[Row], theirs: Mapping[str, Any]) -> str:
+    """The page: theirs and ours side by side."""
+    return "\n".join(
+        [
+            _HEAD,
+            _LI_LYU,
+            _li_lyu(ours, theirs["li-lyu"]),
+            _commands("li-lyu-logistic", "li-lyu-mlp"),
+            f"Theirs: {theirs['li-lyu']['source']}.\n",
+            _FLAMBY,
+            _flamby(ours, theirs["flamby-heart"]),
+            _commands("flamby-heart"),
+            f"Theirs: {theirs['flamby-heart']['source']}.\n",
+        ]
+    )
+
+
+def _commands(*names: str) -> str:
+    lines = [
+        f"flower-relay compare run --config experiments/comparisons/{name}.toml --out runs/{name}"
+        for name in names
+    ]
+    return "\n".join(["```bash", *lines, "```\n"])
+
+
+def _li_lyu(ours: Sequence[Row], theirs: Mapping[str, Any]) -> str:
+    names = {"linear": "logistic regression", "li-mlp": "perceptron with dropout"}
+    rows = []
+    for row in theirs["rows"]:
+        place = {
+            "data": f"mnist-scaled@{row['model']}", "steps": row["steps"],
+            "partition": f"extended:{row['classes']}",
+        }  # fmt: skip
+        found = [
+            _mean(ours, "tail", **place, strategy=name) for name in ("relay-untested", "relay")
+        ]
+        shown = [f"{value:.2f}" for value in row["values"]]
+        rows.append([names[row["model"]], row["classes"], row["steps"], *shown, *found])
+    head = ["model", "C", "K", *theirs["columns"], "relay untested", "relay with tests"]
+    return _table(head, rows)
+
+
+def _flamby(ours: Sequence[Row], theirs: Mapping[str, Any]) -> str:
+    rows = [
+        [row["method"], "FLamby", f"{row['rate']:g}", f"{row['mean']:.1f}", f"{row['pooled']:.1f}"]
+        for row in theirs["rows"]
+    ]
+    played = [row for row in ours if row["data"] == "heart-flamby"]
+    for name, rate in dict.fromkeys((row["strategy"], row["rate"]) for row in played):
+        place = {"data": "heart-flamby", "strategy": name, "rate": rate}
+        figures = [_spread(played, key, **place) for key in ("groups", "end")]
+        rows.append([f"**{_NAMES[name]}**", "ours", f"{rate:g}", *figures])
+    return _table(["method", "played by", "rate", "mean over hospitals", "pooled"], rows)
+
+
+def _of(ours: Sequence[Row], key: str, place: Mapping[str, Any]) -> list[float]:
+    return [row[key] for row in ours if all(row[name] == v for name, v in place.items())]
+
+
+def _mean(ours: Sequence[Row], key: str, **place: Any) -> str:
+    found = _of(ours, key, place)
+    return f"{np.mean(found):.2f}" if found else "–"
+
+
+def _spread(ours: Sequence[Row], key: str, **place: Any) -> str:
+    found = _of(ours, key, place)
+    return f"{np.mean(found):.1f} [{min(found):.1f}, {max(found):.1f}]"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
+
+
+def _stored(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+
+
+def _keep(folder: Path) -> None:
+    """Put a folder's rows in the place of those of the same cells."""
+    fresh = kept(folder)
+    known: Callable[[Row], tuple[Any, ...]] = lambda row: tuple(  # noqa: E731
+        row[name] for name in ("data", "partition", "strategy", "steps", "rate", "seed")
+    )
+    rows = {known(row): row for row in (*_stored(OURS), *fresh)}
+    lines = ",\n".join(json.dumps(rows[key]) for key in sorted(rows))
+    OURS.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Keep the cells of folders, or write the page."""
+    if arguments[:1] == ["keep"]:
+        for folder in arguments[1:]:
+            _keep(Path(folder))
+    elif arguments == ["write"]:
+        PAGE.write_text(page(_stored(OURS), _stored(THEIRS)), encoding="utf-8")
+    else:
+        raise SystemExit(__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
