@@ -18,6 +18,7 @@ __all__ = [
     "CheckedSettings",
     "at_least",
     "between",
+    "either",
     "key",
     "number",
     "one_of",
@@ -65,6 +66,11 @@ def at_least(low: float) -> Check:
 def one_of(*names: str) -> Check:
     """One of some names."""
     return (lambda v: v in names), "one of " + ", ".join(names)
+
+
+def either(one: Check, other: Check) -> Check:
+    """What one of two checks accepts."""
+    return (lambda v: one[0](v) or other[0](v)), f"{one[1]}, or {other[1]}"
 
 
 def optional(check: Check) -> Check:

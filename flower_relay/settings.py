@@ -12,6 +12,7 @@ from .errors import ConfigurationError
 from .options import (
     CheckedSettings,
     between,
+    either,
     key,
     one_of,
     optional,
@@ -21,10 +22,16 @@ from .options import (
     whole,
 )
 
-__all__ = ["ENCODINGS", "RelaySettings"]
+__all__ = ["AUTO", "ENCODINGS", "OPTIMISERS", "RelaySettings"]
 
 ENCODINGS = ("exact", "fp16", "int8")
 """How a model's difference to another is spelled on its way: every bit, or rounded."""
+
+OPTIMISERS = ("momentum", "adam")
+"""By what lanes may step where they meet (`rules.optimisers`)."""
+
+AUTO = "auto"
+"""How many lanes there are is left to what the run shows (`rules.lanes`)."""
 
 _MOST_LANES = 10_000
 """Each takes room in memory and in every block, before anybody has trained."""
@@ -46,12 +53,18 @@ class RelaySettings(CheckedSettings):
         "who trains on what: `chain` (a baton travels) or `fan-out` (the paper's rounds)",
         one_of("chain", "fan-out"),
     )
-    lanes: int = setting(1, "relays running in parallel (chain)", whole(1))
+    lanes: int | str = setting(
+        1,
+        "relays running in parallel (chain). `auto`: up to ten of one hop, fewer where hops are "
+        "rejected; they meet by `adam`, unless `lanes_meet` is `momentum`",
+        either(whole(1), one_of(AUTO)),
+    )
     lanes_meet: str = setting(
         "select",
-        "at a round's end, lanes below the top share restart from the best (`select`), "
-        "or all from their average (`average`)",
-        one_of("select", "average"),
+        "at a round's end, lanes below the top share restart from the best (`select`), or all "
+        "from their average (`average`), or from where an optimiser steps by it (`momentum`, "
+        "`adam`; then legs have one hop)",
+        one_of("select", "average", *OPTIMISERS),
     )
     max_leg: int = setting(
         4, "most hops of a leg (chain); at its end all of them are tested", whole(1)
@@ -156,6 +169,15 @@ class RelaySettings(CheckedSettings):
     )
 
     @property
+    def optimiser(self) -> str | None:
+        """By what lanes step where they meet; None where they do not step."""
+        if self.topology != "chain":
+            return None
+        if self.lanes_meet in OPTIMISERS:
+            return self.lanes_meet
+        return "adam" if self.lanes == AUTO else None
+
+    @property
     def books_debts(self) -> bool:
         """Whether debts shorten hops: in a chain, with a committee that measures them."""
         return self.topology == "chain" and self.examiners > 0
@@ -168,7 +190,12 @@ class RelaySettings(CheckedSettings):
     def __post_init__(self) -> None:
         """Check every value, and those that only make sense together."""
         super().__post_init__()
-        if self.lanes > _MOST_LANES:
+        if self.lanes == AUTO and self.lanes_meet == "average":
+            raise ConfigurationError(
+                "lanes = 'auto' with lanes_meet = 'average': lanes whose number changes step by an "
+                "optimiser; leave lanes_meet out, or name a number of lanes."
+            )
+        if isinstance(self.lanes, int) and self.lanes > _MOST_LANES:
             raise ConfigurationError(f"lanes = {self.lanes}: expected at most {_MOST_LANES}.")
         if self.topology == "fan-out" and self.examiners == 0:
             raise ConfigurationError(

@@ -33,6 +33,7 @@ from flower_relay import InMemoryGrid, RelayStrategy
 from flower_relay.comparison.devices import FLEETS, draw_devices
 from flower_relay.comparison.fleet import FleetGrid
 from flower_relay.errors import ConfigurationError
+from flower_relay.settings import AUTO
 from strategies.findings import final_of, hops_of, participants_of
 from strategies.lineup import build_strategy
 from strategies.measures import hostile_names, num_rounds, own_accuracy
@@ -120,12 +121,16 @@ def _armed(strategy: str, cell: Mapping[str, Any], config: Mapping[str, Any]) ->
     return {}
 
 
+_WORDS = {("lanes", AUTO)}
+"""Values that are words where the default is a number."""
+
+
 def _settings_in(text: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Settings written `lanes=5,max-leg=1`, of the types that their defaults have."""
     found: dict[str, Any] = {}
     for part in filter(None, text.split(",")):
         key, _, value = part.partition("=")
-        kind = type(defaults.get(key, ""))
+        kind = str if (key, value) in _WORDS else type(defaults.get(key, ""))
         try:
             found[key] = {"true": True, "false": False}[value] if kind is bool else kind(value)
         except (ValueError, KeyError):

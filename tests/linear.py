@@ -50,7 +50,7 @@ def genesis_model() -> ArrayRecord:
     return ArrayRecord({"w": Array(np.zeros(_WIDTH))})
 
 
-def play(folder: Path, rounds: int) -> None:
+def play(folder: Path, rounds: int, lanes: int | str = 1) -> None:
     """A run on the in-memory grid, or what is left of it; node ids are new each time."""
 
     def counted(message: Message, context: Context) -> Message:
@@ -67,6 +67,7 @@ def play(folder: Path, rounds: int) -> None:
         store=lambda: FolderStore(folder / "models"),
         resume=True,
         seed=1,
+        lanes=lanes,
         max_leg=3,
         examiners=5,
         planted=0.2,

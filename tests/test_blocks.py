@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from enum import StrEnum
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -135,6 +135,16 @@ def test_nested_tuples_and_absent_values_come_back_as_such() -> None:
     )  # fmt: skip
     assert parse(plain(testing)) == testing
     assert parse(plain(SETTLEMENT)) == SETTLEMENT
+
+
+def test_an_optimiser_is_spelled_only_where_there_is_one() -> None:
+    published = blocks.Publication(
+        round=1, batons=("a",), merged_from=(), trails=("a",), champion="a"
+    )
+    assert "moments" not in body(published)
+    assert body(replace(published, moments=("m",)))["moments"] == ("m",)
+    with pytest.raises(LedgerError, match=r"publication\.moments: expected no such field"):
+        parse(body(published) | {"moments": []})
 
 
 def test_a_whole_number_stays_whole_where_a_float_may_be() -> None:

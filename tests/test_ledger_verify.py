@@ -65,6 +65,8 @@ def changed(blocks: Sequence[Block], index: int, change: Change) -> list[Block]:
         {},
         {"lanes": 3},
         {"lanes": 3, "lanes_meet": "average"},
+        {"lanes": 3, "lanes_meet": "adam"},
+        {"lanes": "auto"},
         {"topology": "fan-out", "rewards": "royalty"},
         {"examiners": 0},
         {"budget": 50},
@@ -132,6 +134,37 @@ def test_averages_whose_parents_are_there_are_made_again(tmp_path: Path, own: Op
     assert problem.expected == f'"{true.trails[0]}"'
     assert problem.found == f'"{invented}"'
     assert verify_run(forged).ok  # without the models nobody can tell
+
+
+def test_what_the_lanes_optimiser_remembers_is_made_again(tmp_path: Path, own: OperatorKey) -> None:
+    class Hoard(FolderStore):
+        def keep_only(self, names: Any) -> None:
+            pass
+
+    chain = MemoryChain(own)
+    strategy = RelayStrategy(
+        chain=lambda: chain, store=lambda: Hoard(tmp_path), examiners=3, first_debt=0.0,
+        lanes=2, lanes_meet="adam",
+    )  # fmt: skip
+    strategy.start(InMemoryGrid(client, 6), genesis_model(), num_rounds=4)
+    blocks = list(chain)
+    verdict = verify_run(sealed(blocks, own), models=tmp_path)
+    assert verdict.problems == ()
+    assert verdict.averages_checked > 0 == verdict.averages_stated
+
+    index = max(i for i, block in enumerate(blocks) if isinstance(block, Publication))
+    invented = sha256(b"invented").hexdigest()
+    lie: Change = lambda p: replace(p, moments=(invented, invented))  # noqa: E731
+    forged = list(sealed(changed(blocks, index, lie), own))
+    problem = verify_run(forged, models=tmp_path).first_problem
+    assert problem is not None
+    assert (problem.block, problem.field) == (index, "publication.moments[0]")
+
+    for name in strategy.running.state.moments:
+        (tmp_path / f"{name}.safetensors").unlink()
+    problem = verify_run(sealed(blocks, own), models=tmp_path).first_problem
+    assert problem is not None
+    assert "what the lanes' optimiser remembers" in str(problem)
 
 
 def test_what_audits_are_measured_by_is_made_again(tmp_path: Path, own: OperatorKey) -> None:

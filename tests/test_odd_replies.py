@@ -31,6 +31,7 @@ WORLDS: list[dict[str, Any]] = [
     {"mod": True, "hop_encoding": "int8"},
     {"mod": True, "hop_encoding": "fp16", "lanes": 2},
     {"lanes": 2, "lanes_meet": "average"},
+    {"lanes": 2, "lanes_meet": "adam"},
     {"topology": "fan-out"},
     {"mod": True, "topology": "fan-out"},
     {"examiners": 0},

@@ -123,6 +123,8 @@ WORLDS: dict[str, World] = {
     "late": {"max_leg": 2, "late": 7, "rounds": 3},
     "select": {"lanes": 2, "max_leg": 2, "deposit_unit": 0.0, "rounds": 3, "seed": 2},
     "average": {"lanes": 2, "max_leg": 2, "lanes_meet": "average", "rounds": 3},
+    "adam": {"lanes": 2, "lanes_meet": "adam", "rounds": 3},
+    "auto": {"lanes": "auto", "rounds": 3, "tolerance": 0.02},
     "fan-out": {"topology": "fan-out", "rewards": "royalty", "fraction_train": 0.5, "rounds": 3},
     "untested": {"examiners": 0},
     "budget": {"budget": 4, "max_leg": 3, "deposit_unit": 0.0},

@@ -132,7 +132,7 @@ class EconomySettings(CheckedSettings):
     )
 
     # The chain.
-    lanes: int = _as_in_relay("lanes")
+    lanes: int = setting(1, "relays running in parallel (chain)", whole(1))
     max_leg: int = _as_in_relay("max_leg")
     examiners: int = _as_in_relay("examiners")
     examiner_noise: float = setting(

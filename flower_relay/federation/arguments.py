@@ -165,7 +165,7 @@ def check_lanes(settings: RelaySettings, nodes: int) -> None:
         Naming both numbers.
     """
     lanes = settings.lanes
-    if settings.topology == "chain" and lanes > nodes:
+    if settings.topology == "chain" and isinstance(lanes, int) and lanes > nodes:
         raise ConfigurationError(
             f"lanes = {lanes}: expected at most as many lanes as nodes, found {nodes} nodes "
             f"connected. {_NOT_STARTED} Take lanes = {nodes} or fewer; where more nodes are "

@@ -16,7 +16,7 @@ __all__ = ["collect", "publish"]
 def publish(run: Run) -> None:
     """Compute batons and trails, record the publication, and let old models go."""
     state = run.state
-    averages = StoredAverages(run.store, state.settings.trail)
+    averages = StoredAverages(run.store, state.settings)
     run.record_block(decide_publication(state, averages))
     collect(run)
 

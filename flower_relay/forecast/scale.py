@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..rules.lanes import lanes_now
 from .client import SMALL
 from .played import FEDAVG, RELAY, Course, play
 from .question import Question
@@ -83,4 +84,5 @@ def _models_held(asked: Question, strategy: str) -> float:
     """Models in the server's memory at its peak; for FedAvg at least, for it keeps all answers."""
     if strategy == FEDAVG:
         return 6 + max(2, round(asked.fraction * asked.nodes))
-    return RELAY_MODELS * asked.settings.lanes
+    lanes = asked.settings.lanes
+    return RELAY_MODELS * (lanes if isinstance(lanes, int) else lanes_now(asked.nodes, ()))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import astuple
 from math import isclose
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from ..errors import ModelMissingError
 from ..mechanism.apply import Progress
@@ -45,6 +45,8 @@ from .observations import (
 )
 
 __all__ = ["Replay"]
+
+_Made = TypeVar("_Made")
 
 _SAME_WAY = 1e-4
 """A way is stated to six digits, and the last bits of a sum differ between machines."""
@@ -91,9 +93,9 @@ class Replay:
         self.progress = Progress(state=begin(genesis), last=genesis)
         self.averages_checked = self.averages_stated = 0
         self.named = {genesis.model}
-        keep = self.progress.state.settings.trail
-        self._averages = None if stored is None else StoredAverages(stored, keep)
-        self._steps = None if stored is None else StoredSteps(stored, keep)
+        settings = self.progress.state.settings
+        self._averages = None if stored is None else StoredAverages(stored, settings)
+        self._steps = None if stored is None else StoredSteps(stored, settings.trail)
         self._intact = intact
         self._stored = stored
         self._head = ""
@@ -142,12 +144,12 @@ class Replay:
                 self.named.update(() if block.planted is None else (block.planted,))
                 self.named.update((*block.shown, *block.references, *block.probes))
             case Publication():
-                self.named.update((*block.batons, *block.trails))
+                self.named.update((*block.batons, *block.trails, *block.moments))
         self._conserve(block)
 
     def average(
-        self, models: Sequence[str], make: Callable[[StoredAverages], str], stated: str
-    ) -> str:
+        self, models: Sequence[str], make: Callable[[StoredAverages], _Made], stated: _Made
+    ) -> _Made:
         """The average of these models if all are at hand, else the one that is stated.
 
         A run that goes on may let go of them meanwhile. Counts either case.
@@ -308,3 +310,14 @@ class _Stated:
         """The baton that the block states for all lanes, or as it should be."""
         stated = self._block.batons[0] if self._block.batons else "an average"
         return self._replay.average(batons, lambda made: made.merge(batons, weights), stated)
+
+    def meet(
+        self, base: str, batons: Sequence[str], moments: Sequence[str], meeting: int
+    ) -> tuple[str, tuple[str, ...]]:
+        """The baton and the optimiser's memory that the block states, or as they should be."""
+        block = self._block
+        return self._replay.average(
+            [base, *batons, *moments],
+            lambda made: made.meet(base, batons, moments, meeting),
+            (block.batons[0] if block.batons else "a step", block.moments),
+        )

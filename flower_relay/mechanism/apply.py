@@ -16,11 +16,13 @@ from ..errors import LedgerError
 from ..rules.auction import version_in
 from ..rules.candidates import MOVES_KEPT
 from ..rules.coins import PaymentRule, effect_of
+from ..rules.lanes import VERDICTS_KEPT
 from ..rules.outcomes import JUDGED, Fault, Outcome
 from ..rules.rewards import POINTS_KEPT, VESTING_DELAY, faded
 from ..rules.roles import PROBATION_TRIES
 from ..rules.settlement import is_forgiven
 from ..rules.standing import resting_until
+from ..settings import AUTO
 from .blocks import (
     Admission,
     Block,
@@ -36,7 +38,7 @@ from .payments import move_units
 from .reports import added
 from .rewards import points_of
 from .silence import asked_in, silent_in, stalls_after
-from .state import State, _median
+from .state import Lane, State, _median
 
 __all__ = ["apply", "Progress"]
 
@@ -138,6 +140,10 @@ def _apply_settlement(state: State, block: Settlement) -> None:
                 gain = math.nan if hop.gain is None else hop.gain
                 state.lineage.add(hop.model, hop.base, hop.trainer, version=block.round, gain=gain)
                 state.mark = max(state.mark, state.lineage[hop.model].mark)
+    if state.settings.lanes == AUTO:
+        hops = chain.from_iterable(result.hops for result in block.lanes)
+        verdicts = [hop.outcome == Outcome.ACCEPTED for hop in hops if hop.outcome in JUDGED]
+        state.verdicts = [*state.verdicts, *verdicts][-VERDICTS_KEPT:]
     state.points = points_of(state, block.lanes)
     _pay(state, block)
     for standing in block.standings:
@@ -238,18 +244,36 @@ def _pay(state: State, block: Settlement) -> None:
 
 
 def _apply_publication(state: State, block: Publication) -> None:
-    for lane, baton, trail in zip(state.lanes, block.batons, block.trails, strict=True):
-        if block.merged_from and baton not in state.lineage:
+    for baton in dict.fromkeys(block.batons if block.merged_from else ()):
+        if baton not in state.lineage:
             state.lineage.merge(baton, block.merged_from, version=block.round)
+    state.champion, state.moments = block.champion, block.moments
+    if state.settings.optimiser is not None:
+        state.lanes = _lanes_that_met(state, block)
+    else:
+        _move_lanes(state, block)
+    live = {lane.baton for lane in state.lanes} | set(state.recognised)
+    state.utilities = {name: row for name, row in state.utilities.items() if name in live}
+    state.shown = {name: shown for name, shown in state.shown.items() if name in live}
+
+
+def _lanes_that_met(state: State, block: Publication) -> list[Lane]:
+    """Lanes that go on from one model with one trail, as many as the block has."""
+    batons = max(lane.accepted for lane in state.lanes)
+    leg = state.lanes[0].leg if len(state.lanes) == len(block.batons) == 1 else 1
+    return [
+        Lane(baton, leg, trail, batons)
+        for baton, trail in zip(block.batons, block.trails, strict=True)
+    ]
+
+
+def _move_lanes(state: State, block: Publication) -> None:
+    for lane, baton, trail in zip(state.lanes, block.batons, block.trails, strict=True):
         lane.baton, lane.trail = baton, trail
-    state.champion = block.champion
     if state.settlement is not None and not block.merged_from:
         counts = [lane.accepted for lane in state.lanes]
         for lane, source in zip(state.lanes, state.settlement.restart_from, strict=False):
             lane.accepted = counts[source]
-    live = {lane.baton for lane in state.lanes} | set(state.recognised)
-    state.utilities = {name: row for name, row in state.utilities.items() if name in live}
-    state.shown = {name: shown for name, shown in state.shown.items() if name in live}
 
 
 def _names(lanes: Iterable[Iterable[HopClaim]]) -> list[str]:

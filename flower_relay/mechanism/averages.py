@@ -7,7 +7,9 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from ..rules.averaging import extend_trail, transplant, weighted_average
+from ..rules.averaging import evened, extend_trail, transplant, weighted_average
+from ..rules.optimisers import step
+from ..settings import RelaySettings
 from .apply import Progress
 from .testing import AuditTerms
 
@@ -31,19 +33,30 @@ class Models(Protocol):
 class StoredAverages:
     """Averages of stored models, stored in turn."""
 
-    def __init__(self, store: Models, keep: float) -> None:
-        self._store, self._keep = store, keep
+    def __init__(self, store: Models, settings: RelaySettings) -> None:
+        self._store, self._settings = store, settings
 
     def extend(self, lane: int, trail: str, batons: Sequence[str], before: int) -> str:
         """A lane's trail, `before` batons long, extended by more batons."""
-        average = self._store.get(trail)
+        average, keep = self._store.get(trail), self._settings.trail
         for number, baton in enumerate(batons, start=before):
-            average = extend_trail(average, self._store.get(baton), self._keep, number)
+            average = extend_trail(average, self._store.get(baton), keep, number)
         return self._store.put(average)
 
     def merge(self, batons: Sequence[str], weights: Sequence[float]) -> str:
         """The weighted average of batons."""
         return self._store.put(weighted_average([self._store.get(b) for b in batons], weights))
+
+    def meet(
+        self, base: str, batons: Sequence[str], moments: Sequence[str], meeting: int
+    ) -> tuple[str, tuple[str, ...]]:
+        """The model that the lanes' optimiser steps to, and what it remembers of that."""
+        start, known = self._store.get(base), [self._store.get(name) for name in moments]
+        lanes = evened(start, [self._store.get(baton) for baton in batons])
+        average = weighted_average(lanes, [1 / len(lanes)] * len(lanes))
+        optimiser = self._settings.optimiser or "adam"
+        model, after = step(optimiser, start, average, known, meeting)
+        return self._store.put(model), tuple(self._store.put(each) for each in after)
 
 
 class StoredSteps:
@@ -68,6 +81,7 @@ def models_needed(progress: Progress) -> dict[str, str]:
     needed = {name: "a recognised model" for name in state.recognised}
     for number, lane in enumerate(state.lanes):
         needed |= {lane.trail: f"lane {number}'s trail", lane.baton: f"lane {number}'s baton"}
+    needed |= dict.fromkeys(state.moments, "what the lanes' optimiser remembers")
     bases = state.recognised if state.settings.topology == "fan-out" else []
     for base in (*bases, *(lane.baton for lane in state.lanes)):
         needed.setdefault(state.likeness(base), "the likeness by which a base is judged")

@@ -12,14 +12,14 @@ federation) and a publication (the averages that a settlement gives rise to).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, get_args
 
 from ..errors import LedgerError, LedgerVersionError
 from ..rules.coins import PaymentRule
 from ..rules.outcomes import Fault, Outcome
-from .parsing import Misfit, Reader, reader_of, shown
+from .parsing import UNSAID, Misfit, Reader, reader_of, shown, unsaid
 
 __all__ = [
     "Admission",
@@ -265,13 +265,17 @@ class Settlement:
 
 @dataclass(frozen=True, kw_only=True)
 class Publication:
-    """The batons the next round starts from, and the trails that people may use."""
+    """The batons the next round starts from, and the trails that people may use.
+
+    `moments` name what the lanes' optimiser remembers, where there is one that has stepped.
+    """
 
     round: int
     batons: tuple[str, ...]
     merged_from: tuple[str, ...]
     trails: tuple[str, ...]
     champion: str
+    moments: tuple[str, ...] = field(default=(), metadata=UNSAID)
 
 
 Block = Genesis | Admission | Deposit | Commitment | Testing | Settlement | Publication
@@ -290,7 +294,11 @@ def _plain(value: Any) -> Any:
     if type(value) is tuple:
         return tuple([each if type(each) in _PLAIN else _plain(each) for each in value])
     if (names := getattr(type(value), "__dataclass_fields__", None)) is not None:
-        return {name: _plain(getattr(value, name)) for name in names}
+        plain = {name: _plain(getattr(value, name)) for name in names}
+        for name in _UNSAID.get(type(value), ()):
+            if not plain[name]:
+                del plain[name]
+        return plain
     return value.value if isinstance(value, StrEnum) else value
 
 
@@ -335,5 +343,8 @@ def check_rules(body: Mapping[str, Any]) -> None:
             "release that made it."
         )
 
+
+_UNSAID: dict[type, frozenset[str]] = {kind: unsaid(kind) for kind in get_args(Block)}
+"""Fields of each kind that are not spelled where they are empty."""
 
 _KINDS: dict[str, Reader] = {kind.__name__.lower(): reader_of(kind) for kind in get_args(Block)}

@@ -51,7 +51,7 @@ def settle_lane(
     return LaneResult(
         hops=tuple(results[claim.trainer] for claim in claims),
         baton=baton or lane.baton,
-        leg=_next_leg(lane.leg, state.settings.max_leg, verdict.passed),
+        leg=_next_leg(lane.leg, state.max_leg, verdict.passed),
         score=number(score),
         passed=verdict.passed,
     )

@@ -1,9 +1,10 @@
 """Readers of plain values, made from the type hints of frozen dataclasses.
 
-They are strict: every field there, none besides, each of its own type. What they accept
-are the types that blocks are made of: texts, members of enumerations, numbers, truths,
-dictionaries of such simple values, dataclasses, tuples of any length, and any of these or None.
-Numbers are no larger than what is calculated with, and texts are such as can be written down.
+They are strict: every field there that is not marked as unsaid where it is empty, none besides,
+each of its own type. What they accept are the types that blocks are made of: texts, members of
+enumerations, numbers, truths, dictionaries of such simple values, dataclasses, tuples of any
+length, and any of these or None. Numbers are no larger than what is calculated with, and texts
+are such as can be written down.
 """
 
 from __future__ import annotations
@@ -11,15 +12,24 @@ from __future__ import annotations
 import math
 import reprlib
 from collections.abc import Callable, Mapping
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from enum import StrEnum
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-__all__ = ["Misfit", "Reader", "reader_of", "shown"]
+__all__ = ["UNSAID", "Misfit", "Reader", "reader_of", "shown", "unsaid"]
 
 Reader = Callable[[Any], Any]
 """Gives the value back as its field holds it, or raises Misfit."""
+
+
+UNSAID = {"unsaid": True}
+"""Metadata of a dataclass's field that is not spelled where it is empty."""
+
+
+def unsaid(kind: type) -> frozenset[str]:
+    """The fields of a dataclass that are not spelled where they are empty."""
+    return frozenset(field.name for field in fields(kind) if field.metadata.get("unsaid"))
 
 
 class Misfit(Exception):
@@ -63,16 +73,22 @@ def reader_of(hint: Any) -> Reader:
 
 def _fields_reader(kind: type) -> Reader:
     readers = {name: reader_of(hint) for name, hint in get_type_hints(kind).items()}
+    optional = unsaid(kind)
 
     def read(value: Any) -> Any:
         if not isinstance(value, Mapping):
             raise Misfit(f"the fields of a {kind.__name__}", shown(value))
+        said = readers
         if value.keys() != readers.keys():
-            raise _wrong_names(readers, value)
+            said = {n: read for n, read in readers.items() if n not in optional or n in value}
+        if value.keys() != said.keys():
+            raise _wrong_names(said, value)
         found = {}
-        for name, reader in readers.items():
+        for name, reader in said.items():
             try:
                 found[name] = reader(value[name])
+                if name in optional and not found[name]:
+                    raise Misfit("no such field where it is empty", shown(value[name]))
             except Misfit as misfit:
                 misfit.path.append(f".{name}")
                 raise

@@ -29,8 +29,15 @@ class Averages(Protocol):
         """The weighted average of batons."""
         ...
 
+    def meet(
+        self, base: str, batons: Sequence[str], moments: Sequence[str], meeting: int
+    ) -> tuple[str, tuple[str, ...]]:
+        """What the lanes' optimiser steps to from their base, and what it remembers."""
+        ...
+
 
 _Published = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+"""Batons, what they were merged from, trails."""
 
 
 def decide_publication(state: State, averages: Averages) -> Publication:
@@ -44,18 +51,25 @@ def decide_publication(state: State, averages: Averages) -> Publication:
     settled = state.settlement
     if settled is None:
         raise LedgerError("nothing to publish: a settlement block comes first.")
+    moments = state.moments
     if state.settings.topology == "fan-out":
         batons, merged, trails = _fan_out(state, settled, averages)
+    elif state.steps_lanes:
+        (batons, merged, trails), moments = _stepped(state, settled, averages)
     elif state.settings.lanes_meet == "average" and len(state.lanes) > 1:
         batons, merged, trails = _averaged(state, settled, averages)
     else:
         batons, merged, trails = _selected(state, settled, averages)
+    champion = trails[_best(settled, len(trails))]
+    if state.settings.optimiser is not None:  # all lanes went on from one
+        batons, trails = batons[:1] * state.lanes_next, trails[:1] * state.lanes_next
     return Publication(
         round=state.round,
         batons=batons,
         merged_from=merged,
         trails=trails,
-        champion=trails[_best(settled, len(trails))],
+        champion=champion,
+        moments=moments,
     )
 
 
@@ -85,16 +99,31 @@ def _selected(state: State, settled: Settlement, averages: Averages) -> _Publish
     return batons, (), tuple(trails[source] for source in settled.restart_from)
 
 
+def _stepped(
+    state: State, settled: Settlement, averages: Averages
+) -> tuple[_Published, tuple[str, ...]]:
+    """All lanes go on from where the optimiser steps to; each has one hop, and all weigh alike."""
+    moved = [name for lane in settled.lanes for name in _kept(lane)]
+    if not moved:
+        return _as_before(state), state.moments
+    meeting = max(lane.accepted for lane in state.lanes)
+    baton, moments = averages.meet(state.lanes[0].baton, moved, state.moments, meeting)
+    trail, lanes = _trail(state, averages, 0, [baton], meeting - 1), len(state.lanes)
+    return ((baton,) * lanes, tuple(moved), (trail,) * lanes), moments
+
+
+def _as_before(state: State) -> _Published:
+    """Nothing new: no lane moved."""
+    batons = tuple(lane.baton for lane in state.lanes)
+    return batons, (), tuple(lane.trail for lane in state.lanes)
+
+
 def _averaged(state: State, settled: Settlement, averages: Averages) -> _Published:
     """All lanes go on from the average of their batons, weighted by their kept hops."""
     kept = [len(_kept(lane)) for lane in settled.lanes]
     moved = [lane.baton for lane, hops in zip(settled.lanes, kept, strict=True) if hops]
     if not moved:
-        return (
-            tuple(lane.baton for lane in state.lanes),
-            (),
-            tuple(lane.trail for lane in state.lanes),
-        )
+        return _as_before(state)
     baton = averages.merge(moved, [hops / sum(kept) for hops in kept if hops])
     settled_before = zip(state.lanes, kept, strict=True)
     before = max(lane.accepted - hops for lane, hops in settled_before)

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from ..rules.candidates import farthest
 from ..rules.coins import PaymentRule, to_units
 from ..rules.gate import EXPECTED, leeway, patience_with, usual_margin
+from ..rules.lanes import lanes_now
 from ..rules.roles import PROBATION_TRIES
 from ..rules.standing import NEWCOMER_BOND, earned_weights, stride_of, vote_weights
 from ..rules.votes import weighted_median
-from ..settings import RelaySettings
+from ..settings import AUTO, RelaySettings
 from .blocks import (
     Commitment,
     Deposit,
@@ -57,6 +58,8 @@ class State:
     what was earned in this cycle and those before it, latest first, and is not to vest yet.
     `margins` are those of the latest whole hops, from which it is known what is usual.
     `ways` are how far the latest accepted hops moved.
+    `verdicts` are whether the latest hops were accepted, where lanes go by that.
+    `moments` name what the lanes' optimiser remembers; none where there is nothing of it.
     `untested` are models that nobody tested, with their trainers: they may come again.
     `probation_left` are the tries that newcomers still have for this cycle's probation slot.
     """
@@ -72,6 +75,8 @@ class State:
     start: float
     champion: str
     seen: set[str]
+    verdicts: list[bool] = field(default_factory=list)
+    moments: tuple[str, ...] = ()
     untested: dict[str, int] = field(default_factory=dict)
     ways: list[float] = field(default_factory=list)
     margins: list[float] = field(default_factory=lambda: list(EXPECTED))
@@ -89,6 +94,24 @@ class State:
     commitment: Commitment | None = None
     testing: Testing | None = None
     settlement: Settlement | None = None
+
+    @property
+    def steps_lanes(self) -> bool:
+        """Whether lanes meet by an optimiser."""
+        return self.settings.optimiser is not None and len(self.lanes) > 1
+
+    @property
+    def lanes_next(self) -> int:
+        """How many lanes the next round has."""
+        if self.settings.lanes != AUTO or self.settings.optimiser is None:
+            return len(self.lanes)
+        present = [] if self.deposit is None else list(self.deposit.present)
+        return lanes_now(int((self.earned[present] > 0).sum()), self.verdicts)
+
+    @property
+    def max_leg(self) -> int:
+        """Most hops of a leg: lanes that meet by an optimiser have legs of one hop."""
+        return 1 if self.steps_lanes else self.settings.max_leg
 
     @property
     def num_participants(self) -> int:
@@ -150,7 +173,8 @@ def begin(genesis: Genesis) -> State:
     settings = RelaySettings(**genesis.settings)
     fan_out = settings.topology == "fan-out"
     owner = 0 if fan_out else None
-    num_lanes = 1 if fan_out else settings.lanes
+    lanes = lanes_now(len(genesis.participants), ()) if settings.lanes == AUTO else settings.lanes
+    num_lanes = 1 if fan_out else int(lanes)
     return State(
         settings=settings,
         bound=genesis.bound,

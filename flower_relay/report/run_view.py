@@ -118,11 +118,19 @@ def reason_of(hop: HopRow) -> str:
     return ": ".join(part for part in (known, legible(hop.reason)) if part)
 
 
+def _lanes(record: RunRecord) -> int:
+    """Lanes at once; where their number changes, the most so far."""
+    lanes = record.settings.lanes
+    return (
+        lanes if isinstance(lanes, int) else 1 + max((hop.lane for hop in record.hops), default=0)
+    )
+
+
 def _facts(record: RunRecord) -> dict[str, Any]:
     settings = record.settings
     return {
         "topology": settings.topology,
-        "lanes": settings.lanes,
+        "lanes": _lanes(record),
         "examiners": settings.examiners,
         "rewards": settings.rewards,
         "budget": settings.budget,

@@ -1,0 +1,36 @@
+"""How many lanes run at once, where that is left to what the run shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = ["VERDICTS_KEPT", "lanes_now"]
+
+_MOST = 10
+"""Lanes beyond which a step into the mean of all gained nothing more where it was measured."""
+
+_LOST = 2.0
+"""Parts of the lanes that go for each part of the hops that is rejected."""
+
+VERDICTS_KEPT = 40
+"""Hops by which it is known how many are rejected: about two cycles of twenty."""
+
+
+def lanes_now(deciding: int, verdicts: Sequence[bool]) -> int:
+    """Half of those whose votes count, at most ten, and fewer where hops are rejected.
+
+    Each part of the latest hops that was rejected takes twice that part of the lanes away. Where
+    half are rejected one lane is left, in which every hop is judged before the next one begins.
+    When fewer are rejected again, lanes come back.
+
+    Parameters
+    ----------
+    deciding : int
+        Participants whose votes count.
+    verdicts : sequence of bool
+        Whether each of the latest hops was accepted; the last `VERDICTS_KEPT` count.
+    """
+    latest = verdicts[-VERDICTS_KEPT:]
+    rejected = latest.count(False) / len(latest) if latest else 0.0
+    most = min(_MOST, deciding // 2)
+    return max(1, round(most * (1 - _LOST * rejected)))
