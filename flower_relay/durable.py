@@ -34,8 +34,8 @@ def sync_folder(folder: Path) -> None:
         os.close(opened)
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file, in place of one of that name if there is one.
+def write_whole(path: Path, *pieces: bytes | memoryview) -> None:
+    """Write a file of these pieces, in place of one of that name if there is one.
 
     Until it is whole it is called `NAME.part`; nothing of it stays when that fails. What has
     that name already, half a file or a link to another one, is taken away and not written to.
@@ -44,7 +44,7 @@ def write_whole(path: Path, data: bytes) -> None:
     try:
         unfinished.unlink(missing_ok=True)
         with unfinished.open("xb") as file:  # new, so that nothing is followed
-            file.write(data)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)

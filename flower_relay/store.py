@@ -7,8 +7,10 @@ wants. Any array that Flower carries is kept, integer counters and scalars inclu
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
+import json
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
@@ -40,10 +42,75 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """No room on the disk, in the user's share of it, or under the limit of a file's size."""
 
 
-def canonical_bytes(arrays: Arrays) -> bytes:
-    """The one spelling of a model: names sorted, arrays contiguous, no metadata."""
+_TYPES = {
+    np.dtype(kind): name
+    for kind, name in (
+        ("<u8", "U64"), ("<i8", "I64"), ("<f8", "F64"), ("<c8", "C64"), ("<f4", "F32"),
+        ("<u4", "U32"), ("<i4", "I32"), ("<f2", "F16"), ("<u2", "U16"), ("<i2", "I16"),
+        ("i1", "I8"), ("u1", "U8"), ("?", "BOOL"),
+    )
+}  # fmt: skip
+"""What safetensors calls the types of arrays, in the order in which it puts arrays in a file."""
+
+_ORDER = list(_TYPES)
+_BY_NAME = {name: kind for kind, name in _TYPES.items()}
+
+_Piece = bytes | memoryview
+
+
+def _pieces(arrays: Arrays) -> list[_Piece]:
+    """The canonical bytes of a model as its header and its arrays' own memory, copied nowhere."""
+    names = list(arrays)
+    plain = all(name.isascii() and name.isprintable() and name not in _RESERVED for name in names)
+    if not plain or any(array.dtype not in _TYPES for array in arrays.values()):
+        return [_by_the_library(arrays)]
+    ordered = sorted(names, key=lambda name: (_ORDER.index(arrays[name].dtype), name))
+    header: dict[str, Any] = {}
+    pieces: list[_Piece] = []
+    place = 0
+    for name in ordered:
+        array = np.asarray(arrays[name])
+        header[name] = {
+            "dtype": _TYPES[array.dtype], "shape": list(array.shape),
+            "data_offsets": [place, place + array.nbytes],
+        }  # fmt: skip
+        place += array.nbytes
+        if array.nbytes:
+            pieces.append(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return [len(text).to_bytes(8, "little") + text, *pieces]
+
+
+_RESERVED = ("", "__metadata__")
+
+
+def _by_the_library(arrays: Arrays) -> bytes:
     return save({name: np.ascontiguousarray(arrays[name]).reshape(arrays[name].shape)
                  for name in sorted(arrays)})  # fmt: skip
+
+
+def _views_in(data: bytes) -> dict[str, NDArray[Any]]:
+    """The arrays of a model's canonical bytes, as views of them."""
+    start = 8 + int.from_bytes(data[:8], "little")
+    found = {}
+    for name, each in json.loads(data[8:start]).items():
+        kind, (begin, end) = _BY_NAME[each["dtype"]], each["data_offsets"]
+        count = (end - begin) // kind.itemsize
+        found[name] = np.frombuffer(data, kind, count, start + begin).reshape(each["shape"])
+    return found
+
+
+def _arrays_of(data: bytes) -> dict[str, NDArray[Any]]:
+    """The arrays of a model, without a copy of it where it is spelled as we spell it."""
+    with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return _views_in(data)
+    return load(data)
+
+
+def canonical_bytes(arrays: Arrays) -> bytes:
+    """The one spelling of a model: safetensors, arrays contiguous, no metadata."""
+    return b"".join(_pieces(arrays))
 
 
 def model_name(data: bytes) -> str:
@@ -82,7 +149,7 @@ class MemoryStore:
         return name
 
     def get(self, name: str) -> dict[str, NDArray[Any]]:
-        """A model's arrays, freshly unpacked.
+        """A model's arrays, not to be written to.
 
         Raises
         ------
@@ -94,7 +161,7 @@ class MemoryStore:
                 f"expected model {name[:12]}… in memory, found none: it was let go of, or never "
                 "made. Nothing else is affected; keep what is needed, or use a FolderStore."
             )
-        return load(self._models[name])
+        return _arrays_of(self._models[name])
 
     def keep_only(self, names: Iterable[str]) -> None:
         """Let go of every other model."""
@@ -138,20 +205,23 @@ class FolderStore:
         StoreError
             When it cannot be written for another reason.
         """
-        data = canonical_bytes(arrays)
-        name = model_name(data)
+        pieces = _pieces(arrays)
+        hashed = hashlib.sha256()
+        for piece in pieces:
+            hashed.update(piece)
+        name, size = hashed.hexdigest(), sum(map(len, pieces))
         path = self._path(name)
         with self._told("written", name):
-            if self._holds(path, data):
+            if self._holds(path, name, size):
                 return name
             if self._local:
-                write_whole(Path(path), data)
+                write_whole(Path(path), *pieces)
             else:
-                self._files.pipe_file(path, data)
+                self._files.pipe_file(path, b"".join(pieces))
         return name
 
     def get(self, name: str) -> dict[str, NDArray[Any]]:
-        """A model's arrays, once its bytes are seen to be the ones it is named for.
+        """A model's arrays, not to be written to, once its bytes are those it is named for.
 
         Raises
         ------
@@ -179,7 +249,7 @@ class FolderStore:
                 "a participant who has this model, then resume the run."
             )
         try:
-            return load(data)
+            return _arrays_of(data)
         except (SafetensorError, KeyError, ValueError) as problem:  # a type that numpy lacks
             raise ModelDamagedError(
                 f"{path} has the bytes it is named for, and they are no safetensors: {problem}. "
@@ -218,18 +288,18 @@ class FolderStore:
         except FileNotFoundError:
             return None
 
-    def _holds(self, path: str, data: bytes) -> bool:
+    def _holds(self, path: str, name: str, size: int) -> bool:
         """Whether a file is there and whole; one that was cut short or changed is written anew."""
         if self._local:
             try:
                 there = os.lstat(path)
-                same = stat.S_ISREG(there.st_mode) and there.st_size == len(data)
-                return same and read_regular(Path(path), follow=False) == data
+                same = stat.S_ISREG(there.st_mode) and there.st_size == size
+                return same and model_name(read_regular(Path(path), follow=False)) == name
             except FileNotFoundError:
                 return False
         self._files.invalidate_cache()
         try:
-            return int(self._files.info(path)["size"]) == len(data)
+            return int(self._files.info(path)["size"]) == size
         except FileNotFoundError:
             return False
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
+from safetensors.numpy import save
 
 from flower_relay.errors import (
     ConfigurationError,
@@ -222,3 +225,62 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 def test_an_address_that_nobody_knows_is_told_before_anything_is_written() -> None:
     with pytest.raises(ConfigurationError, match="Nothing was written"):
         FolderStore("carrierpigeon://loft/models")
+
+
+KINDS = [
+    "?",
+    "i1",
+    "<i2",
+    "<i4",
+    "<i8",
+    "u1",
+    "<u2",
+    "<u4",
+    "<u8",
+    "<f2",
+    "<f4",
+    "<f8",
+    "<c8",
+    ">f4",
+]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.dictionaries(
+        st.text(max_size=4).filter(lambda name: name != "__metadata__"),
+        st.tuples(st.sampled_from(KINDS), st.lists(st.integers(0, 3), max_size=3), st.booleans()),
+        max_size=6,
+    )
+)
+def test_canonical_bytes_are_what_safetensors_writes_of_any_model(
+    made: dict[str, tuple[str, list[int], bool]],
+) -> None:
+    model = {}
+    for name, (kind, shape, turned) in made.items():
+        numbers = np.arange(math.prod(shape)).reshape(shape).astype(kind)
+        model[name] = numbers.T if turned else numbers
+    plain = {name: np.array(model[name], order="C", ndmin=0) for name in sorted(model)}
+    data = canonical_bytes(model)
+    assert data == save(plain)
+    store = MemoryStore()
+    found = store.get(store.put(model))
+    assert found.keys() == model.keys()
+    for name, array in found.items():
+        assert array.shape == model[name].shape and np.array_equal(array, model[name])
+        assert array.dtype == model[name].dtype.newbyteorder("=")
+
+
+def test_a_large_model_is_put_and_read_without_a_copy_beside_it(tmp_path: Path) -> None:
+    model = {"w": np.arange(4_000_000, dtype=np.float32), "n": np.array(3)}
+    store = FolderStore(tmp_path)
+    tracemalloc.start()
+    name = store.put(model)
+    put = tracemalloc.get_traced_memory()[1]
+    tracemalloc.reset_peak()
+    found = store.get(name)
+    read = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.array_equal(found["w"], model["w"])
+    assert put < 0.1 * model["w"].nbytes
+    assert read < 1.1 * model["w"].nbytes

@@ -35,6 +35,9 @@ __all__ = ["examine"]
 _MOST_BYTES_AT_ONCE = 64_000_000
 """Models beyond this wait for the ones before them to be examined: memory is bounded."""
 
+_PART = 1 << 18
+"""Numbers that noise is added to at a time."""
+
 
 @dataclass
 class _Row:
@@ -298,8 +301,13 @@ def _drowned(array: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         spread = 3 * finite.std() if finite.size else 0.0
         if not np.isfinite(spread):  # squares of large numbers
             spread = np.abs(finite.astype(np.float64)).max()
-        noised = array + rng.normal(0, spread + 1e-3, array.shape).astype(array.dtype)
-    return np.asarray(np.where(np.isfinite(noised), noised, array), array.dtype)
+        drowned = np.array(array, order="C")
+        flat = drowned.reshape(-1)
+        for start in range(0, flat.size, _PART):  # noise is drawn in doubles: part by part
+            part = flat[start : start + _PART]
+            noised = part + rng.normal(0, spread + 1e-3, part.shape).astype(array.dtype)
+            flat[start : start + _PART] = np.where(np.isfinite(noised), noised, part)
+    return drowned
 
 
 def _redrawn(array: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:

@@ -43,6 +43,7 @@ class Forwarding:
     store: ModelStore
     _holds: dict[int, tuple[str, ...]] = field(default_factory=dict)
     _steps: OrderedDict[str, Step] = field(default_factory=OrderedDict)
+    _sizes: dict[str, int] = field(default_factory=dict)
     _last_whole: Step | None = None
 
     @property
@@ -95,6 +96,7 @@ class Forwarding:
     def _size_if_there(self, model: str) -> float:
         """Infinite for one that was only ever on the way, and is gone."""
         try:
+            self.store.get(model)
             return self._size(model)
         except ModelMissingError:
             return math.inf
@@ -130,7 +132,10 @@ class Forwarding:
         return way[::-1]
 
     def _size(self, model: str) -> int:
-        return sum(array.nbytes for array in self.store.get(model).values())
+        """Bytes of a model; it is read for that once."""
+        if model not in self._sizes:
+            self._sizes[model] = sum(array.nbytes for array in self.store.get(model).values())
+        return self._sizes[model]
 
     def _whole(self, model: str) -> Step:
         if self._last_whole is None or self._last_whole.model != model:

@@ -206,8 +206,14 @@ def shortened(base: Arrays, candidate: Arrays, stride: float) -> dict[str, NDArr
 
 
 def _between(base: NDArray[Any], end: NDArray[Any], stride: float) -> NDArray[Any]:
+    """A part of the way from one array to another, made piece by piece: arrays may be large."""
+    made = np.array(end, order="C")
+    flat, before = made.reshape(-1), base.reshape(-1)
     with np.errstate(invalid="ignore"):
-        half = end / 2 - base / 2  # the whole of it may be too large a number
-        part = np.asarray(base + 2 * stride * half, end.dtype)
-    # Where both have the same infinity there is no way between them.
-    return np.where(np.isfinite(part), part, end) if not np.isfinite(part).all() else part
+        for start in range(0, flat.size, _PART):
+            now, was = flat[start : start + _PART], before[start : start + _PART]
+            half = now / 2 - was / 2  # the whole of it may be too large a number
+            part = np.asarray(was + 2 * stride * half, end.dtype)
+            # Where both have the same infinity there is no way between them.
+            flat[start : start + _PART] = np.where(np.isfinite(part), part, now)
+    return made
