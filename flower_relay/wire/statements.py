@@ -14,7 +14,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, is_dataclass
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -149,7 +150,10 @@ def signed_bytes(statement: Statement) -> bytes:
     ValueError
         On a value that is NaN or infinite.
     """
-    named = {"kind": type(statement).__name__.lower(), **asdict(statement)}
+    parts = {
+        name: vars(part) if is_dataclass(part) else part for name, part in vars(statement).items()
+    }
+    named = {"kind": type(statement).__name__.lower(), **parts}
     text = json.dumps(named, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return _PREFIX + text.encode()
 
@@ -166,12 +170,16 @@ def check(public: str, statement: Statement, signature: str) -> bool:
     """
     if not (is_public_key(public) and _64_BYTES.fullmatch(signature)):
         return False
-    key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public))
     try:
-        key.verify(bytes.fromhex(signature), signed_bytes(statement))
+        _public_key(public).verify(bytes.fromhex(signature), signed_bytes(statement))
     except InvalidSignature:
         return False
     return True
+
+
+@lru_cache(maxsize=4096)
+def _public_key(public: str) -> Ed25519PublicKey:
+    return Ed25519PublicKey.from_public_bytes(bytes.fromhex(public))
 
 
 def attests(name: str, statement: Statement, signature: object) -> bool:
