@@ -13,10 +13,10 @@ FLEET ?= strategy="relay" budget=40
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo fleet test lint audit bench compare measured economy docs clean
+.PHONY: help demo fleet test test-slow test-all lint audit bench compare measured economy docs clean
 
 help: ## show the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(READY): pyproject.toml
 	@echo "Setting up .venv (once; a few minutes) ..."
@@ -39,8 +39,14 @@ demo: $(READY) ## train a federation of 20 by relay, through Flower; table and p
 fleet: $(READY) ## the same on FLEET_NODES real processes: TLS, authenticated SuperNodes, ledger verified
 	@$(BIN)/python scripts/fleet.py --nodes $(FLEET_NODES) --runs-dir "$(RUNS)" '$(FLEET)'
 
-test: $(READY) ## run all tests
-	@$(BIN)/python -m pytest
+# Two tests at a time, each with a thread of its own: twice two threads are slower on two cores.
+test: $(READY) ## run the tests, but for those that need minutes
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+test-slow: $(READY) ## run those: templates, wheels, browsers, runs of Flower's own
+	@$(BIN)/python -m pytest -m slow
+
+test-all: test test-slow ## run all tests
 
 lint: $(READY) ## check style and types
 	@$(BIN)/ruff check .

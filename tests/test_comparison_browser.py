@@ -19,11 +19,14 @@ from tests.comparison_samples import write_sample
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BROWSER = next((found for name in NAMES if (found := shutil.which(name))), None)
 
-pytestmark = pytest.mark.skipif(
-    BROWSER is None,
-    reason=f"no browser to open the page in: none of {', '.join(NAMES)} is installed "
-    "(Debian: apt-get install chromium)",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        BROWSER is None,
+        reason=f"no browser to open the page in: none of {', '.join(NAMES)} is installed "
+        "(Debian: apt-get install chromium)",
+    ),
+]
 
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",

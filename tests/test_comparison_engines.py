@@ -30,6 +30,7 @@ CELL: dict[str, Any] = {
 
 
 @pytest.mark.flower
+@pytest.mark.slow
 def test_memory_and_flower_write_the_same_ledger(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from clients.models import build_model
 
 ROOT = Path(__file__).parents[1]
-pytestmark = pytest.mark.flower
+pytestmark = [pytest.mark.flower, pytest.mark.slow]
 
 
 def flower(runs: Path, *configs: str, nodes: int = 8) -> subprocess.CompletedProcess[str]:

@@ -49,6 +49,7 @@ def test_a_head_is_relayed_over_a_frozen_image_network() -> None:
     "RELAY_LANGUAGE_MODEL" not in os.environ,
     reason="takes minutes and 1.5 GB: set RELAY_LANGUAGE_MODEL=1 to run it",
 )
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_language_model_is_relayed_by_its_adapters() -> None:
     found = example("language_model").main(nodes=3, hops=3)

@@ -69,6 +69,7 @@ def test_the_command_writes_over_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.flower
+@pytest.mark.slow
 def test_strangers_are_refused_the_run_verifies_and_no_secret_or_process_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,11 +21,14 @@ from tests.browsers import BROWSER, NAMES, Browser
 from tests.test_report import made_up_record
 from tests.worlds import CONFIG, first_model
 
-pytestmark = pytest.mark.skipif(
-    BROWSER is None,
-    reason=f"no browser to open the page in: none of {', '.join(NAMES)} is installed "
-    "(Debian: apt-get install chromium)",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        BROWSER is None,
+        reason=f"no browser to open the page in: none of {', '.join(NAMES)} is installed "
+        "(Debian: apt-get install chromium)",
+    ),
+]
 
 HOPS, GATE = 12, 6
 DRAWN = "document.querySelector('.run')?.dataset.drawn !== undefined"
