@@ -13,7 +13,7 @@ FLEET ?= strategy="relay" budget=40
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo fleet test test-all lint audit bench compare measured economy docs clean
+.PHONY: help demo fleet test test-slow test-all lint audit bench compare measured economy docs clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,8 +43,10 @@ fleet: $(READY) ## the same on FLEET_NODES real processes: TLS, authenticated Su
 test: $(READY) ## run the tests, but for those that need minutes
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
-test-all: test ## run all tests: templates, wheels, browsers and runs of Flower's own, too
+test-slow: $(READY) ## run those: templates, wheels, browsers, runs of Flower's own
 	@$(BIN)/python -m pytest -m slow
+
+test-all: test test-slow ## run all tests
 
 lint: $(READY) ## check style and types
 	@$(BIN)/ruff check .
