@@ -37,7 +37,7 @@ ATTACKS = {
     "sign-flip+colluder": "update reversed, examiners praise each other",
     "creeping": "creeping under the tolerance",
     "sleeper:6+sign-flip": "update reversed after 6 honest hops",
-    "sleeper:6+sign-flip+liar+crowd:20": "the same, and 20 fresh names that examine",
+    "sleeper:6+sign-flip+liar+crowd:20": "reversed after 6 honest hops, 20 fresh names examine",
 }  # fmt: skip
 """Attacks as the tables name them. Those on everybody lie as examiners, too."""
 
