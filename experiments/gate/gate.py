@@ -11,6 +11,7 @@ It ranks variants; what the shipped relay does is measured by `flower-relay comp
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from dataclasses import dataclass, field
 from multiprocessing import Pool
@@ -39,7 +40,8 @@ VARIANTS = {
     "square root of p": Gate(power=0.5),
     "p itself": Gate(power=1.0),
     "no debt": Gate(allowance=1.0),
-    "debts grow faster": Gate(scale=0.3),
+    "debts in tolerances": Gate(spreads=math.inf),
+    "debts grow faster": Gate(spreads=1.0),
     "no leeway": Gate(leeway=False),
     "no bonds": Gate(bonds=0.0),
     "tolerance like the stride": Gate(squared=False),
@@ -47,10 +49,10 @@ VARIANTS = {
     "nobody proven": Gate(proven=False),
     "nothing expected": Gate(expected=(0.0,) * 3),
     "all hops tell what is usual": Gate(whole=False),
-    "debts by zero": Gate(relative=False, scale=1.0, allowance=0.2),
+    "debts by zero": Gate(relative=False, scale=1.0, spreads=math.inf, allowance=0.2),
     "debts wait": Gate(strides=False, waits="always"),
     "debts wait, by zero": Gate(
-        relative=False, scale=1.0, allowance=0.2, strides=False, waits="always"
+        relative=False, scale=1.0, spreads=math.inf, allowance=0.2, strides=False, waits="always"
     ),
     "whole legs": Gate(whole_legs=True),
     "tolerance 0.08": Gate(tolerance=0.08),
@@ -58,13 +60,9 @@ VARIANTS = {
     "trail 0.8": Gate(trail=0.8),
     "the same order": Gate(shuffled=False),
     "weights by correlation": Gate(correlated=True),
-    "debts twice as fast": Gate(scale=0.2),
-    "correlation, debts twice as fast": Gate(correlated=True, scale=0.2),
     "unit of the first cycle": Gate(first_cycle=3.2),
-    "first cycle, correlation, twice": Gate(
-        first_cycle=3.2, correlated=True, scale=0.2, proven=False
-    ),
-    "standardised votes": Gate(spreads=6.0),
+    "first cycle and correlation": Gate(first_cycle=3.2, correlated=True),
+    "standardised votes": Gate(line=6.0),
 }
 
 
@@ -84,7 +82,7 @@ class Relay:
 
     def __post_init__(self) -> None:
         world, seed = self.world, self.seed
-        self.judge: Judge = (InUsualVotes if self.gate.spreads else InTolerances)(self.gate)
+        self.judge: Judge = (InUsualVotes if self.gate.line else InTolerances)(self.gate)
         self.cases = cases_of(world.data, world.scheme, seed)
         self.network = self.cases.network
         self.rng = np.random.default_rng([seed, 1])

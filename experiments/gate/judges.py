@@ -13,11 +13,19 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from flower_relay.rules.gate import EXPECTED, judge_leg, leeway, patience_with, usual_margin
+from flower_relay.rules.gate import (
+    EXPECTED,
+    judge_leg,
+    leeway,
+    patience_with,
+    usual_margin,
+    usual_spread,
+)
 from flower_relay.rules.standing import (
     BOND_GAIN,
     DEBT_ALLOWANCE,
     DEBT_SCALE,
+    DEBT_SPREADS,
     new_bonds,
     new_debt,
     stride_of,
@@ -68,6 +76,7 @@ class Gate:
     first_cycle: float = 0.0  # instead: so many times what the first hops moved a vote by
     relative: bool = True  # debts by what is usual, or by what is below zero
     scale: float = DEBT_SCALE
+    spreads: float = DEBT_SPREADS  # or so many usual spreads, where that is less
     allowance: float = DEBT_ALLOWANCE
     leeway: bool = True  # the tolerance is wider where hops usually cost something
     bonds: float = BOND_GAIN  # what a clear vote moves its examiner's bond by
@@ -83,7 +92,7 @@ class Gate:
     whole_legs: bool = False  # only a leg's end is judged, all of it only where that fails
     gate: bool = True
     trail: float = SHIPPED.trail
-    spreads: float = 0.0  # instead of tolerances: a line in spreads of standardised scores
+    line: float = 0.0  # instead of tolerances: a line in spreads of standardised scores
 
 
 class Correlation:
@@ -174,7 +183,8 @@ class InTolerances:
     def _book(self, i: int, vote: float, stride: float, accepted: bool) -> None:
         gate, margin = self.gate, vote / (self._tolerance * stride)
         usual = usual_margin(self._margins) if gate.relative else 0.0
-        self.debt[i] = new_debt(self.debt[i], margin, usual, gate.scale, gate.allowance)
+        scale = min(gate.scale, gate.spreads * usual_spread(self._margins))
+        self.debt[i] = new_debt(self.debt[i], margin, usual, scale, gate.allowance)
         self._accepted[i] += accepted
         if stride == 1 or not gate.whole:
             self._margins = [*self._margins, margin][-40:]
@@ -206,7 +216,7 @@ class InUsualVotes:
         """How far its hop may lower its own examiners' utility."""
         middle, spread = self._usual()
         unit = float(self._units(np.array([who]), np.array([[0.05]]))[0])
-        return (self.gate.spreads * spread - min(0.0, middle)) * unit
+        return (self.gate.line * spread - min(0.0, middle)) * unit
 
     def _units(self, committee: NDArray[Any], votes: NDArray[Any]) -> NDArray[Any]:
         usual = [float(np.median(seen)) for seen in self._seen if len(seen) >= 3]
@@ -232,7 +242,7 @@ class InUsualVotes:
         weights = self._bond[committee]
         scores = said @ weights / max(float(weights.sum()), 1e-12)
         middle, spread = self._usual()
-        above = scores - min(0.0, middle) + self.gate.spreads * spread * strides
+        above = scores - min(0.0, middle) + self.gate.line * spread * strides
         kept, culprits = len(who), []
         while kept and (above[:kept] < 0).any():
             kept = int(np.argmin(above[:kept]))
