@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ from flwr.app import Array, ArrayRecord
 from flower_relay import InMemoryGrid, RelayStrategy
 from flower_relay.comparison.devices import Device
 from flower_relay.comparison.fleet import FleetGrid
-from flower_relay.errors import ConfigurationError
+from flower_relay.errors import ConfigurationError, LedgerError
+from flower_relay.mechanism.apply import apply
 from flower_relay.mechanism.blocks import Deposit, Publication, Settlement
+from flower_relay.mechanism.state import begin
 from flower_relay.rules.averaging import evened
 from flower_relay.rules.lanes import lanes_now
 from flower_relay.rules.outcomes import JUDGED, Outcome
@@ -126,3 +129,13 @@ def test_an_untested_run_keeps_its_lanes() -> None:
 def test_averages_of_lanes_whose_number_changes_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="leave lanes_meet out"):
         RelayStrategy(lanes="auto", lanes_meet="average")
+
+
+def test_a_publication_without_lanes_does_not_fold() -> None:
+    chain = list(auto(rounds=1).chain)
+    assert isinstance(chain[-1], Publication)
+    state = begin(chain[0])
+    for block in chain[1:-1]:
+        apply(state, block)
+    with pytest.raises(LedgerError, match="at least one lane"):
+        apply(state, replace(chain[-1], batons=(), trails=()))

@@ -259,6 +259,11 @@ def _apply_publication(state: State, block: Publication) -> None:
 
 def _lanes_that_met(state: State, block: Publication) -> list[Lane]:
     """Lanes that go on from one model with one trail, as many as the block has."""
+    if not len(block.batons) == len(block.trails) > 0:
+        raise LedgerError(
+            f"round {block.round}: expected a trail for each baton and at least one lane, found "
+            f"{len(block.batons)} batons and {len(block.trails)} trails."
+        )
     batons = max(lane.accepted for lane in state.lanes)
     leg = state.lanes[0].leg if len(state.lanes) == len(block.batons) == 1 else 1
     return [
