@@ -161,6 +161,7 @@ def test_a_malformed_trace_is_refused_with_its_fault(
         gzip.compress(b"[1, 2, 3]")[:12] + b"\xff" * 9,
         gzip.compress(b"[" * 10**6),
     ],
+    ids=["empty", "no gzip", "half a list", "cut", "spoiled", "too deep"],  # gzip notes the time
 )
 def test_what_is_not_gzip_or_json_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "trace.json.gz"

@@ -258,7 +258,7 @@ def test_a_hook_that_returns_something_else_is_named_in_the_error(
         strategy.start(InMemoryGrid(app_of(Odd()), NODES), first, num_rounds=6, timeout=9)
 
 
-@pytest.mark.parametrize("observers", [3, RelayObserver(), [RelayObserver], ["progress"]], ids=str)
+@pytest.mark.parametrize("observers", [3, RelayObserver(), [RelayObserver], ["progress"]])
 def test_observers_that_are_none_are_refused_by_name(observers: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"observers = .*expected a list of RelayObserver"):
         RelayStrategy(observers=observers)

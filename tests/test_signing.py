@@ -288,7 +288,7 @@ def test_who_is_in_debt_signs_what_it_handed_in(
         assert found == (at, f"commitment.lanes[0][{place}].{field}")
 
 
-def test_who_is_in_debt_cannot_bring_back_an_old_model_by_half_of_its_way(keys: Path) -> None:
+def test_who_is_in_debt_cannot_bring_back_an_old_model_by_half_of_its_way(tmp_path: Path) -> None:
     train = descending(())
 
     def turned(message: Message, context: Context) -> Message:
@@ -301,7 +301,10 @@ def test_who_is_in_debt_cannot_bring_back_an_old_model_by_half_of_its_way(keys: 
 
         return relay_mod(message, context, training)
 
-    blocks = list(play(turned, keys, rounds=16, first_debt=1.0).chain)
+    # The same turns each time: in some draws it never has one on another base than the first.
+    drawn = {"nonces": 0, "run_id": "91" * 32}
+    keys = fixed_keys(tmp_path, NODES)
+    blocks = list(play(turned, keys, rounds=16, first_debt=1.0, **drawn).chain)
     verdict = verify(blocks)
     assert verdict.ok, verdict.first_problem
     first_model = genesis_of(blocks)[0].model
