@@ -15,12 +15,14 @@ class RelayKeywords(TypedDict, total=False):
     """Who trains on what: `chain` (a baton travels) or `fan-out` (the paper's rounds); by default
     'chain'."""
 
-    lanes: int
-    """Relays running in parallel (chain); by default 1."""
+    lanes: int | str
+    """Relays running in parallel (chain). `auto`: up to ten of one hop, fewer where hops are
+    rejected; they meet by `adam`, unless `lanes_meet` is `momentum`; by default 1."""
 
     lanes_meet: str
     """At a round's end, lanes below the top share restart from the best (`select`), or all from
-    their average (`average`); by default 'select'."""
+    their average (`average`), or from where an optimiser steps by it (`momentum`, `adam`; then
+    legs have one hop); by default 'select'."""
 
     max_leg: int
     """Most hops of a leg (chain); at its end all of them are tested; by default 4."""
