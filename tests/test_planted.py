@@ -8,7 +8,7 @@ from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordD
 
 from flower_relay import InMemoryGrid, RelayStrategy
 from flower_relay.mechanism.blocks import Testing as Examined
-from tests.signers import verify
+from tests.signers import same_run, verify
 
 NUMBERS = 12
 
@@ -30,7 +30,8 @@ def app(message: Message, context: Context) -> Message:
     "kind", ["uint8", "int8", "int64", "uint64", "float16", "float64", "complex64"]
 )
 def test_a_planted_model_differs_from_its_base_in_a_model_of_any_type(kind: str) -> None:
-    strategy = RelayStrategy(observers=(), seed=1, examiners=3, planted=0.5, first_debt=0.0)
+    options = {"seed": 1, "examiners": 3, "planted": 0.5, "first_debt": 0.0}
+    strategy = RelayStrategy(observers=(), **options, **same_run())
     first = ArrayRecord({"w": Array(np.arange(NUMBERS).astype(kind))})
     strategy.start(InMemoryGrid(app, 5), first, num_rounds=12, timeout=20)
     planted = [block.planted for block in strategy.chain if isinstance(block, Examined)]
@@ -43,7 +44,7 @@ def test_a_planted_model_differs_from_its_base_in_a_model_of_any_type(kind: str)
 def test_numbers_that_are_all_alike_are_planted_as_others(value: int) -> None:
     planted = set()
     for seed in range(6):
-        strategy = RelayStrategy(observers=(), seed=seed, examiners=3, planted=0.5)
+        strategy = RelayStrategy(observers=(), seed=seed, examiners=3, planted=0.5, **same_run())
         first = ArrayRecord({"w": Array(np.full(NUMBERS, value, np.int8))})
         strategy.start(InMemoryGrid(app, 5), first, num_rounds=1, timeout=20)
         planted |= {block.planted for block in strategy.chain if isinstance(block, Examined)}
