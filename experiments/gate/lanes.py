@@ -1,7 +1,7 @@
 """What many lanes of one hop are worth: hop-times to a target, and where they end.
 
-    python -m experiments.gate.lanes                          # digits, 4 seeds: some minutes
-    python -m experiments.gate.lanes --data spambase --world "sign-flip 20%" --ways auto
+    python -m experiments.gate.lanes --worlds "digits d0.3" --seeds 4       # some minutes
+    python -m experiments.gate.lanes --worlds spambase --target 0.9 --ways "one lane" auto
 
 The relay of `experiments.gate.gate` with lanes that meet by the library's own rules. All devices
 are there at once, and a hop-time is one training: a round of one-hop lanes takes one.
@@ -11,36 +11,18 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clients.data import load_dataset
-from clients.models import build_model
-from clients.partition import partition, split_held_out
-from experiments.gate import gate as of_one_lane
-from experiments.gate.gate import NODES, VARIANTS, Relay, Weights, World, log_probs
+from experiments.gate.gate import VARIANTS, Relay
+from experiments.gate.worlds import NODES, WORLDS, Weights, World
 from flower_relay.rules.averaging import evened
-from flower_relay.rules.gate import judge_leg, leeway, usual_margin
 from flower_relay.rules.lanes import lanes_now
 from flower_relay.rules.optimisers import step
-from flower_relay.rules.standing import new_bonds
+from flower_relay.rules.standing import waiting_cycles
 from flower_relay.rules.votes import draw_committee
-
-TARGETS = {"digits": 0.95, "letter": 0.75, "spambase": 0.90}
-RATES = {"digits": 0.3, "letter": 0.3, "spambase": 0.1}
-WORLDS = {
-    "clean 0.3": ("dirichlet:0.3", "", 0.0),
-    "clean 0.1": ("dirichlet:0.1", "", 0.0),
-    "label-flip 20%": ("dirichlet:0.3", "label-flip", 0.2),
-    "sign-flip 20%": ("dirichlet:0.3", "sign-flip", 0.2),
-    "label-flip 40%": ("dirichlet:0.3", "label-flip", 0.4),
-    "sign-flip 40%": ("dirichlet:0.3", "sign-flip", 0.4),
-}
-_MOST_CASES = 300, 80
-"""Cases to train on and to examine by that a participant has at most: letter has many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,133 +54,85 @@ class Lanes(Relay):
     moments: tuple[Any, ...] = ()
     meetings: int = 0
 
-    def lanes_of_next_round(self) -> int:
-        """How many lanes there are now."""
-        return self.way.lanes or lanes_now(NODES, self.verdicts)
-
-    def many(self, base: Weights, lanes: int) -> tuple[Weights, int]:
-        """The model after a round of one-hop lanes, and how many hops it had."""
-        self.leg = min(lanes, NODES // 2)
+    def many(self, base: Weights, lanes: int) -> tuple[list[Weights], int]:
+        """What a round of one-hop lanes steps to, if it moves, and how many hops it had."""
+        self.leg = lanes
         who = self.next_leg(lanes)
         self.had_turn[who] = True
         ends = [self._end(base, i) for i in who]
-        kept = [
-            end for end, passed in zip(ends, self._judged(base, who, ends), strict=True) if passed
-        ]
+        passed = self._passed(base, who, ends)
+        kept = [{"w": end} for end, good in zip(ends, passed, strict=True) if good]
+        self.verdicts, self.leg = [*self.verdicts, *passed], 1
         if not kept:
-            return base, len(who)
+            return [], len(who)
         self.meetings += 1
-        models = [{"w": end} for end in kept]
-        models = [dict(each) for each in evened({"w": base}, models)] if self.way.evened else models
+        models = evened({"w": base}, kept) if self.way.evened else kept
         mean = {"w": np.mean([each["w"] for each in models], axis=0, dtype=np.float32)}
-        args = self.way.optimiser, {"w": base}, mean, self.moments, self.meetings
-        model, self.moments = step(*args)
-        return model["w"], len(who)
+        met = step(self.way.optimiser, {"w": base}, mean, self.moments, self.meetings)
+        self.moments = met[1]
+        return [met[0]["w"]], len(who)
 
     def _end(self, base: Weights, who: int) -> Weights:
-        made, stride = self.hop(base, who), np.float32(self.stride(who))
+        made, stride = self.hop(base, who), np.float32(self.judge.stride(who))
+        made = made if np.isfinite(made).all() else base
         return (base + stride * (made - base)).astype(np.float32)
 
-    def _judged(self, base: Weights, who: NDArray[Any], ends: list[Weights]) -> list[bool]:
-        """Which hops pass, each booked on debts and bonds."""
-        gate, strides = self.gate, [self.stride(i) for i in who]
+    def _passed(self, base: Weights, who: NDArray[Any], ends: list[Weights]) -> list[bool]:
+        """Which hops pass, each judged by itself, by one committee."""
         committee = draw_committee(np.setdiff1d(np.arange(NODES), who), 15, self.draw)
-        before, weights = self.utilities(base)[committee], self.bond[committee].copy()
-        tolerance = gate.tolerance * leeway(usual_margin(self.margins))
-        judged = []
-        for i, end in zip(who, ends, strict=True):
+        before, passed = self.utilities(base)[committee], []
+        for i, end in zip(who.tolist(), ends, strict=True):
             rows = np.array([before, self.utilities(end)[committee]])
-            judged.append((rows, judge_leg(rows, weights, tolerance, [self.patience(i)])))
-        for (rows, verdict), i, stride in zip(judged, who, strides, strict=True):
-            [vote] = verdict.votes
-            self.book(i, vote / (gate.tolerance * stride), bool(verdict.passed))
-            self.bond[committee] = new_bonds(
-                self.bond[committee], rows[1] - rows[0], vote,
-                tolerance=gate.tolerance, gain=gate.bonds,
-            )  # fmt: skip
-        passed = [bool(verdict.passed) for _, verdict in judged]
-        self.verdicts += passed
+            passed.append(bool(self.judge.judge([i], rows, committee).passed))
+            wait = 0 if passed[-1] else waiting_cycles(self.judge.debt[i])
+            self.waits[i] = self.cycle + 1 + wait
         return passed
 
     def curve(self) -> NDArray[np.float64]:
-        """(hop-times, hops, accuracy of the trail) after each round."""
-        baton = trail = of_one_lane.first_weights(self.seed)
+        """(hop-times, hops, score of the trail) after each round."""
+        baton = trail = self.network.first(self.cases.shape, self.seed)
         keep, times, hops, batons, found = self.gate.trail, 0, 0, 0, []
         while times < self.way.hop_times:
-            lanes = self.lanes_of_next_round()
-            if lanes > 1:
-                end, used = self.many(baton, lanes)
-                kept = [] if end is baton else [end]
-            else:
-                self.leg = min(self.leg, 4)
-                kept, used = self.round(baton, 10**9)
+            lanes = self.way.lanes or lanes_now(NODES, self.verdicts)
+            kept, used = self.many(baton, lanes) if lanes > 1 else self.round(baton, 10**9)
+            if lanes == 1:
                 self.verdicts += [True] * len(kept) + [False] * (len(kept) < used)
             for model in kept:
                 fresh = (1 - keep) / (1 - keep ** (batons + 1))
                 trail = ((1 - fresh) * trail + fresh * model).astype(np.float32)
                 baton, batons = model, batons + 1
             times, hops = times + (1 if lanes > 1 else used), hops + used
-            hits = log_probs(trail, self.world.x_test).argmax(1) == self.world.y_test
-            found.append((times, hops, hits.mean()))
+            score = self.network.score(trail, self.cases.x_test, self.cases.y_test)
+            found.append((times, hops, score))
         return np.array(found)
 
 
-def use(name: str) -> None:
-    """Have the relay play on another dataset."""
-    data = load_dataset(name)
-    x, shape = data.x.reshape(len(data.x), -1), data.x.shape[1:]
-    classes = int(max(data.y.max(), data.y_test.max())) + 1
-
-    @cache
-    def world_of(scheme: str, seed: int) -> World:
-        cut = [split_held_out(p, seed) for p in partition(data.y, data.group, scheme, NODES, seed)]
-        own = [kept[: _MOST_CASES[0]] for kept, _ in cut]
-        held = [out[: _MOST_CASES[1]] for _, out in cut]
-        rows = np.concatenate(held)
-        owner = np.repeat(np.arange(NODES), [len(out) for out in held])
-        parts = [(x[kept], data.y[kept]) for kept in own]
-        x_test = data.x_test.reshape(len(data.x_test), -1)
-        return World(parts, x[rows], data.y[rows], owner, x_test, data.y_test)
-
-    def first_weights(seed: int) -> Weights:
-        state = build_model("mlp", shape, classes, seed).state_dict().values()
-        return np.concatenate([w.numpy().T.ravel() for w in state]).astype(np.float32)
-
-    of_one_lane.CLASSES = classes
-    of_one_lane.SHAPES = (x.shape[1], 64), (64,), (64, classes), (classes,)
-    of_one_lane.world_of, of_one_lane.first_weights = world_of, first_weights
-
-
-def row(data: str, world: str, way: str, seeds: int) -> str:
+def row(world: World, way: str, seeds: int, target: float) -> str:
     """Medians over seeds: hop-times and hops to the target, the end, and the worst end."""
-    scheme, attack, share = WORLDS[world]
-    rate = RATES[data] * (2 / 3 if WAYS[way].lanes == 1 else 1)
     reached, ends = [], []
     for seed in range(1000, 1000 + seeds):
-        relay = Lanes(VARIANTS["shipped"], scheme, attack, share, rate, seed, way=WAYS[way])
         with np.errstate(all="ignore"):
-            curve = relay.curve()
-        hit = np.flatnonzero(curve[:, 2] >= TARGETS[data])
+            curve = Lanes(VARIANTS["shipped"], world, seed, way=WAYS[way]).curve()
+        hit = np.flatnonzero(curve[:, 2] >= target)
         reached.append(curve[hit[0], :2] if len(hit) else (np.inf, np.inf))
         ends.append(curve[int(0.85 * len(curve)) :, 2].mean())
     times, hops = np.median(reached, axis=0)
     numbers = f"{times:>10.0f} {hops:>8.0f} {np.median(ends):>8.3f} {min(ends):>8.3f}"
-    return f"{data:<9} {world:<15} {way:<31} {numbers}"
+    return f"{world.name:<28} {way:<31} {numbers}"
 
 
 def main() -> None:
     """Print a row a world and a way."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", default="digits", choices=TARGETS)
-    parser.add_argument("--world", nargs="*", default=list(WORLDS), choices=WORLDS)
+    parser.add_argument("--worlds", default="", help="only worlds whose name has this in it")
     parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=WAYS)
     parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--target", type=float, default=0.95, help="score to reach")
     options = parser.parse_args()
-    use(options.data)
-    print(f"{'':<57} {'hop-times':>10} {'hops':>8} {'end':>8} {'worst':>8}")
-    for world in options.world:
-        for way in options.ways:
-            print(row(options.data, world, way, options.seeds), flush=True)
+    print(f"{'':<60} {'hop-times':>10} {'hops':>8} {'end':>8} {'worst':>8}")
+    for world in WORLDS:
+        for way in options.ways if options.worlds in world.name else ():
+            print(row(world, way, options.seeds, options.target), flush=True)
 
 
 if __name__ == "__main__":
