@@ -11,22 +11,17 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clients.data import load_dataset
-from clients.models import build_model
-from clients.partition import partition, split_held_out
-from experiments.gate import gate as of_one_lane
-from experiments.gate.gate import NODES, VARIANTS, Relay, Weights, World, log_probs
+from experiments.gate.gate import VARIANTS, Relay
+from experiments.gate.judges import InTolerances
+from experiments.gate.worlds import NODES, Weights, World
 from flower_relay.rules.averaging import evened
-from flower_relay.rules.gate import judge_leg, leeway, usual_margin
 from flower_relay.rules.lanes import lanes_now
 from flower_relay.rules.optimisers import step
-from flower_relay.rules.standing import new_bonds
 from flower_relay.rules.votes import draw_committee
 
 TARGETS = {"digits": 0.95, "letter": 0.75, "spambase": 0.90}
@@ -68,6 +63,7 @@ class Lanes(Relay):
     """A relay of many lanes while it runs."""
 
     way: Way = WAYS["auto"]
+    most: tuple[int | None, int | None] = _MOST_CASES
     verdicts: list[bool] = field(default_factory=list)
     moments: tuple[Any, ...] = ()
     meetings: int = 0
@@ -96,33 +92,22 @@ class Lanes(Relay):
         return model["w"], len(who)
 
     def _end(self, base: Weights, who: int) -> Weights:
-        made, stride = self.hop(base, who), np.float32(self.stride(who))
+        made, stride = self.hop(base, who), np.float32(self.judge.stride(who))
         return (base + stride * (made - base)).astype(np.float32)
 
     def _judged(self, base: Weights, who: NDArray[Any], ends: list[Weights]) -> list[bool]:
         """Which hops pass, each booked on debts and bonds."""
-        gate, strides = self.gate, [self.stride(i) for i in who]
         committee = draw_committee(np.setdiff1d(np.arange(NODES), who), 15, self.draw)
-        before, weights = self.utilities(base)[committee], self.bond[committee].copy()
-        tolerance = gate.tolerance * leeway(usual_margin(self.margins))
-        judged = []
-        for i, end in zip(who, ends, strict=True):
-            rows = np.array([before, self.utilities(end)[committee]])
-            judged.append((rows, judge_leg(rows, weights, tolerance, [self.patience(i)])))
-        for (rows, verdict), i, stride in zip(judged, who, strides, strict=True):
-            [vote] = verdict.votes
-            self.book(i, vote / (gate.tolerance * stride), bool(verdict.passed))
-            self.bond[committee] = new_bonds(
-                self.bond[committee], rows[1] - rows[0], vote,
-                tolerance=gate.tolerance, gain=gate.bonds,
-            )  # fmt: skip
-        passed = [bool(verdict.passed) for _, verdict in judged]
+        before = self.utilities(base)[committee]
+        pairs = [np.array([before, self.utilities(end)[committee]]) for end in ends]
+        assert isinstance(self.judge, InTolerances)
+        passed = self.judge.judge_apart(who.tolist(), pairs, committee)
         self.verdicts += passed
         return passed
 
     def curve(self) -> NDArray[np.float64]:
         """(hop-times, hops, accuracy of the trail) after each round."""
-        baton = trail = of_one_lane.first_weights(self.seed)
+        baton = trail = self.network.first(self.cases.shape, self.seed)
         keep, times, hops, batons, found = self.gate.trail, 0, 0, 0, []
         while times < self.way.hop_times:
             lanes = self.lanes_of_next_round()
@@ -138,35 +123,9 @@ class Lanes(Relay):
                 trail = ((1 - fresh) * trail + fresh * model).astype(np.float32)
                 baton, batons = model, batons + 1
             times, hops = times + (1 if lanes > 1 else used), hops + used
-            hits = log_probs(trail, self.world.x_test).argmax(1) == self.world.y_test
-            found.append((times, hops, hits.mean()))
+            score = self.network.score(trail, self.cases.x_test, self.cases.y_test)
+            found.append((times, hops, score))
         return np.array(found)
-
-
-def use(name: str) -> None:
-    """Have the relay play on another dataset."""
-    data = load_dataset(name)
-    x, shape = data.x.reshape(len(data.x), -1), data.x.shape[1:]
-    classes = int(max(data.y.max(), data.y_test.max())) + 1
-
-    @cache
-    def world_of(scheme: str, seed: int) -> World:
-        cut = [split_held_out(p, seed) for p in partition(data.y, data.group, scheme, NODES, seed)]
-        own = [kept[: _MOST_CASES[0]] for kept, _ in cut]
-        held = [out[: _MOST_CASES[1]] for _, out in cut]
-        rows = np.concatenate(held)
-        owner = np.repeat(np.arange(NODES), [len(out) for out in held])
-        parts = [(x[kept], data.y[kept]) for kept in own]
-        x_test = data.x_test.reshape(len(data.x_test), -1)
-        return World(parts, x[rows], data.y[rows], owner, x_test, data.y_test)
-
-    def first_weights(seed: int) -> Weights:
-        state = build_model("mlp", shape, classes, seed).state_dict().values()
-        return np.concatenate([w.numpy().T.ravel() for w in state]).astype(np.float32)
-
-    of_one_lane.CLASSES = classes
-    of_one_lane.SHAPES = (x.shape[1], 64), (64,), (64, classes), (classes,)
-    of_one_lane.world_of, of_one_lane.first_weights = world_of, first_weights
 
 
 def row(data: str, world: str, way: str, seeds: int) -> str:
@@ -175,7 +134,8 @@ def row(data: str, world: str, way: str, seeds: int) -> str:
     rate = RATES[data] * (2 / 3 if WAYS[way].lanes == 1 else 1)
     reached, ends = [], []
     for seed in range(1000, 1000 + seeds):
-        relay = Lanes(VARIANTS["shipped"], scheme, attack, share, rate, seed, way=WAYS[way])
+        played = World(data, scheme, attack, share, rate)
+        relay = Lanes(VARIANTS["shipped"], played, seed, way=WAYS[way])
         with np.errstate(all="ignore"):
             curve = relay.curve()
         hit = np.flatnonzero(curve[:, 2] >= TARGETS[data])
@@ -194,7 +154,6 @@ def main() -> None:
     parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=WAYS)
     parser.add_argument("--seeds", type=int, default=4)
     options = parser.parse_args()
-    use(options.data)
     print(f"{'':<57} {'hop-times':>10} {'hops':>8} {'end':>8} {'worst':>8}")
     for world in options.world:
         for way in options.ways:
