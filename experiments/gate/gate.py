@@ -73,6 +73,7 @@ class Relay:
     gate: Gate
     world: World
     seed: int
+    most: tuple[int | None, int | None] = (None, None)
     waits: NDArray[Any] = field(default_factory=lambda: np.zeros(NODES, dtype=int))
     had_turn: NDArray[Any] = field(default_factory=lambda: np.zeros(NODES, dtype=bool))
     newest: NDArray[Any] = field(default_factory=lambda: np.zeros(NODES, dtype=int))
@@ -83,7 +84,7 @@ class Relay:
     def __post_init__(self) -> None:
         world, seed = self.world, self.seed
         self.judge: Judge = (InUsualVotes if self.gate.line else InTolerances)(self.gate)
-        self.cases = cases_of(world.data, world.scheme, seed)
+        self.cases = cases_of(world.data, world.scheme, seed, self.most)
         self.network = self.cases.network
         self.rng = np.random.default_rng([seed, 1])
         self.draw = np.random.default_rng([seed, 2])

@@ -174,6 +174,25 @@ class InTolerances:
             self._weigh(committee, rows[place + 1] - rows[place], vote)
         return Judged(verdict.kept, verdict.culprits, bool(verdict.passed))
 
+    def judge_apart(
+        self, who: Sequence[int], pairs: Sequence[NDArray[Any]], committee: NDArray[Any]
+    ) -> list[bool]:
+        """Judge hops from one base, each by standings as they were before; which pass.
+
+        Each hop comes as two rows of utilities, of its base and of its model.
+        """
+        strides = [self.stride(i) for i in who]
+        tolerance = self._tolerance * leeway(usual_margin(self._margins))
+        weights = self._bond[committee].copy()
+        found = [
+            judge_leg(rows, weights, tolerance, [self._patience(i)])
+            for i, rows in zip(who, pairs, strict=True)
+        ]
+        for i, rows, stride, verdict in zip(who, pairs, strides, found, strict=True):
+            self._book(i, verdict.votes[0], stride, bool(verdict.passed))
+            self._weigh(committee, rows[1] - rows[0], verdict.votes[0])
+        return [bool(verdict.passed) for verdict in found]
+
     def _weigh(self, committee: NDArray[Any], votes: NDArray[Any], verdict: float) -> None:
         self._correlation.note(committee, votes / self._tolerance)
         self._bond[committee] = new_bonds(

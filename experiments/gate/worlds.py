@@ -80,13 +80,19 @@ class Cases:
 
 
 @cache
-def cases_of(data: str, scheme: str, seed: int) -> Cases:
-    """A partition of the data, the same as the ClientApp has it."""
+def cases_of(
+    data: str, scheme: str, seed: int, most: tuple[int | None, int | None] = (None, None)
+) -> Cases:
+    """A partition of the data, the same as the ClientApp has it.
+
+    `most` are the cases to train on and to examine by that a participant has at most.
+    """
     found = load_dataset(data)
     x = found.x.reshape(len(found.x), -1).astype(np.float32)
     parts, held = [], []
     for part in partition(found.strata, found.group, scheme, NODES, seed):
         kept, out = split_held_out(part, seed)
+        kept, out = kept[: most[0]], out[: most[1]]
         parts.append((x[kept], found.y[kept]))
         held.append(out)
     rows = np.concatenate(held)
