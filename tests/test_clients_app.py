@@ -310,5 +310,5 @@ def test_a_folder_with_something_else_in_it_names_the_file(tmp_path: Path) -> No
 
 
 def test_unknown_data_is_answered_with_the_list() -> None:
-    with pytest.raises(ConfigurationError, match="digits, watch, mnist, fashion-mnist, .*letter"):
+    with pytest.raises(ConfigurationError, match=r"digits, watch, mnist, fashion-mnist, .*letter"):
         load_dataset("imagenet")
