@@ -30,7 +30,10 @@ __all__ = [
 ]  # fmt: skip
 
 NAMES = {
-    "relay": "relay", "relay-untested": "relay without tests", "cyclic": "ring",
+    "relay": "relay", "relay:lanes=3,lanes-meet=adam": "relay, three lanes",
+    "relay:lanes=3,lanes-meet=adam,examiners=7": "relay, three lanes, seven examiners",
+    "relay:lanes=auto": "relay, lanes by rule",
+    "relay-untested": "relay without tests", "cyclic": "ring",
     "fedavg": "FedAvg", "fedprox": "FedProx", "fedavgm": "FedAvgM", "fedadam": "FedAdam",
     "scaffold": "SCAFFOLD", "daisychain": "daisy chain", "fedmedian": "FedMedian",
     "fedtrimmedavg": "FedTrimmedAvg", "multikrum": "MultiKrum",
