@@ -24,9 +24,9 @@ NODES = 8
 HOSTILE = (2, 5)
 RUN_ID = "90" * 32
 HEADS = {
-    "chain": "e0fb6fcc0dc52fcf5591ced01dca1eecac3fa6489b78767ed0f17436318896d9",
+    "chain": "d05d70b3c63115bf0c42fcf75334fb48ec1b3cd66cb401d5afbc84b18167615c",
     "whole hops": "f0051e94331a448a396f8cac0a9c0ee302db31db57018a7287b8d4b3748df8fd",
-    "lanes": "fd27633719adec26fef229c7b5fef769bf904f3e3a9e3cbafad32abd393dca39",
+    "lanes": "6c0cdc14db056d2a9207261b764d1dae4f358d071910c69cd109e94ab4597e1c",
     "lanes average": "306f6a1fae099459c5993913ed1bd944eb2edeb5d9e4679b655ee25ccf6ad30b",
     "lanes momentum": "e30671c3602f202be5a6d9c1d851e3be0c1be80b07cdce9ee76bd51d53b3d794",
     "lanes auto": "0d7843ada17cede48abe0cf99e832b6cd014afb58d96873708559195ef9b8e26",
