@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower_relay.rules.gate import EXPECTED, leeway, patience_with, usual_margin, usual_spread
+from flower_relay.rules.gate import EXPECTED, leeway, patience_with, usual_margin
 from flower_relay.rules.standing import (
-    debt_scale,
     deposit_due,
     earned_weights,
     new_bonds,
@@ -74,38 +73,6 @@ def test_attackers_below_half_get_into_debt_however_usual_they_are_among_themsel
     attack = min(honest) - 0.3 - further
     margins = [*honest, *[attack] * min(attackers, len(honest) - 1)]
     assert new_debt(0.0, attack, usual_margin(margins), 0.3, 0.3) == pytest.approx(0.7)
-
-
-def test_how_far_hops_differ_is_told_by_the_better_half() -> None:
-    # Median 0; above it 0, 0.1, 0.2, 0.3, 0.4 and 0.5, of which four fifths are up to 0.4.
-    better = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
-    assert usual_spread([*better, -0.1, -0.2, -0.3, -0.4, -0.5]) == pytest.approx(0.4)
-    assert usual_spread([*better, *[-9.0] * 5]) == pytest.approx(0.4)
-    assert usual_spread([0.2] * 40) == 0.05
-
-
-def test_whole_harm_is_two_spreads_and_never_more_than_two_fifths_of_a_tolerance() -> None:
-    assert [debt_scale(spread) for spread in (0.05, 0.1, 0.2, 3.0)] == [0.1, 0.2, 0.4, 0.4]
-
-
-def test_a_push_far_below_the_tolerance_adds_up_where_honest_hops_hardly_differ() -> None:
-    # Twelve honest hops a cycle within a tenth of a tolerance, eight that each cost 0.2.
-    margins, debt = [*np.linspace(-0.1, 0.1, 12), *[-0.2] * 8], 0.0
-    usual, spread = usual_margin(margins), usual_spread(margins)
-    for _ in range(8):
-        debt = new_debt(debt, -0.2, usual, debt_scale(spread))
-    assert debt > 1
-    assert new_debt(0.0, -0.05, usual, debt_scale(spread)) == 0.0
-
-
-@given(st.lists(st.floats(-4, 4), min_size=3, max_size=40), st.floats(-4, 4), st.floats(0, 3))
-def test_no_hop_is_cheaper_for_being_measured_in_spreads(
-    margins: list[float], margin: float, debt: float
-) -> None:
-    usual = usual_margin(margins)
-    scale = debt_scale(usual_spread(margins))
-    if margin <= usual:
-        assert new_debt(debt, margin, usual, scale) >= new_debt(debt, margin, usual)
 
 
 def test_what_hops_usually_cost_is_allowed_for_up_to_three_tolerances() -> None:

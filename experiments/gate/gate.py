@@ -11,7 +11,6 @@ It ranks variants; what the shipped relay does is measured by `flower-relay comp
 from __future__ import annotations
 
 import argparse
-import math
 import os
 from dataclasses import dataclass, field
 from multiprocessing import Pool
@@ -40,8 +39,8 @@ VARIANTS = {
     "square root of p": Gate(power=0.5),
     "p itself": Gate(power=1.0),
     "no debt": Gate(allowance=1.0),
-    "debts in tolerances": Gate(spreads=math.inf),
-    "debts grow faster": Gate(spreads=1.0),
+    "debts in spreads": Gate(spreads=2.0),
+    "debts grow faster": Gate(scale=0.3),
     "no leeway": Gate(leeway=False),
     "no bonds": Gate(bonds=0.0),
     "tolerance like the stride": Gate(squared=False),
@@ -49,10 +48,10 @@ VARIANTS = {
     "nobody proven": Gate(proven=False),
     "nothing expected": Gate(expected=(0.0,) * 3),
     "all hops tell what is usual": Gate(whole=False),
-    "debts by zero": Gate(relative=False, scale=1.0, spreads=math.inf, allowance=0.2),
+    "debts by zero": Gate(relative=False, scale=1.0, allowance=0.2),
     "debts wait": Gate(strides=False, waits="always"),
     "debts wait, by zero": Gate(
-        relative=False, scale=1.0, spreads=math.inf, allowance=0.2, strides=False, waits="always"
+        relative=False, scale=1.0, allowance=0.2, strides=False, waits="always"
     ),
     "whole legs": Gate(whole_legs=True),
     "tolerance 0.08": Gate(tolerance=0.08),

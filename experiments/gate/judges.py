@@ -5,6 +5,7 @@ A judge holds debts, weights of votes and what is usual; `experiments.gate.gate`
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,19 +14,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from flower_relay.rules.gate import (
-    EXPECTED,
-    judge_leg,
-    leeway,
-    patience_with,
-    usual_margin,
-    usual_spread,
-)
+from flower_relay.rules.gate import EXPECTED, judge_leg, leeway, patience_with, usual_margin
 from flower_relay.rules.standing import (
     BOND_GAIN,
     DEBT_ALLOWANCE,
     DEBT_SCALE,
-    DEBT_SPREADS,
     new_bonds,
     new_debt,
     stride_of,
@@ -67,6 +60,10 @@ class Judge(Protocol):
         ...
 
 
+_BEST, _LEAST_SPREAD = 0.8, 0.05
+"""Of margins above the median those of the best fifth; and the least spread, in tolerances."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Gate:
     """A variant of the gate; the defaults are what ships."""
@@ -76,7 +73,7 @@ class Gate:
     first_cycle: float = 0.0  # instead: so many times what the first hops moved a vote by
     relative: bool = True  # debts by what is usual, or by what is below zero
     scale: float = DEBT_SCALE
-    spreads: float = DEBT_SPREADS  # or so many usual spreads, where that is less
+    spreads: float = math.inf  # or so many usual spreads, where that is less
     allowance: float = DEBT_ALLOWANCE
     leeway: bool = True  # the tolerance is wider where hops usually cost something
     bonds: float = BOND_GAIN  # what a clear vote moves its examiner's bond by
@@ -93,6 +90,16 @@ class Gate:
     gate: bool = True
     trail: float = SHIPPED.trail
     line: float = 0.0  # instead of tolerances: a line in spreads of standardised scores
+
+
+def usual_spread(margins: Sequence[float]) -> float:
+    """How far the latest margins lie above their median: the lower limit of the best fifth.
+
+    Only those above tell it. Hostile hops lie below, and would make room for themselves.
+    """
+    known = np.asarray(margins, dtype=np.float64)
+    above = known - usual_margin(margins)
+    return max(_LEAST_SPREAD, float(np.quantile(above[above >= 0], _BEST)))
 
 
 class Correlation:

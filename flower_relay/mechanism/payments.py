@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..rules.coins import PaymentRule, effect_of
-from ..rules.gate import usual_margin, usual_spread
+from ..rules.gate import usual_margin
 from ..rules.outcomes import Fault
 from ..rules.settlement import is_forgiven
-from ..rules.standing import NEWCOMER_BOND, debt_scale, new_bonds, new_debt, waiting_cycles
+from ..rules.standing import NEWCOMER_BOND, new_bonds, new_debt, waiting_cycles
 from .blocks import (
     Payment,
     Standing,
@@ -43,8 +43,8 @@ class Tally:
     def judge_hop(self, trainer: int, margin: float, *, rejected: bool) -> None:
         """Book a hop's margin on its trainer's debt, and the wait that follows a rejection."""
         before = self.debt_of(trainer)
-        margins = self._state.margins
-        debt = new_debt(before, margin, usual_margin(margins), debt_scale(usual_spread(margins)))
+        usual = usual_margin(self._state.margins)
+        debt = new_debt(before, margin, usual)
         self._debt[trainer] = debt
         wait = waiting_cycles(debt) if rejected else 0
         self._waits_until[trainer] = self._state.cycle + 1 + wait

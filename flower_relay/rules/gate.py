@@ -15,10 +15,7 @@ from numpy.typing import NDArray
 
 from .votes import is_quorate, weighted_median
 
-__all__ = [
-    "EXPECTED", "LegVerdict", "judge_leg", "leeway", "patience_with", "usual_margin",
-    "usual_spread",
-]  # fmt: skip
+__all__ = ["LegVerdict", "judge_leg", "EXPECTED", "leeway", "patience_with", "usual_margin"]
 
 
 _LEG = 2.0
@@ -124,14 +121,6 @@ _MOST_USUAL = 3.0
 """Tolerances below zero beyond which no more leeway is given."""
 
 
-_BEST = 0.8
-"""The margins above the median that are below this part of them are not among the best."""
-
-
-_LEAST_SPREAD = 0.05
-"""Tolerances: what hops that are all alike are taken to differ by."""
-
-
 def usual_margin(margins: Sequence[float]) -> float:
     """The median of the latest margins of whole hops, those that a run begins with included.
 
@@ -140,16 +129,6 @@ def usual_margin(margins: Sequence[float]) -> float:
     are fewer than half, what is usual is set by the others.
     """
     return float(np.median(margins))
-
-
-def usual_spread(margins: Sequence[float]) -> float:
-    """How far the latest margins lie above their median: the lower limit of the best fifth.
-
-    Only those above tell it. Hostile hops lie below, and would make room for themselves.
-    """
-    known = np.asarray(margins, dtype=np.float64)
-    above = known - usual_margin(margins)
-    return max(_LEAST_SPREAD, float(np.quantile(above[above >= 0], _BEST)))
 
 
 def leeway(usual: float) -> float:

@@ -16,9 +16,7 @@ __all__ = [
     "BOND_GAIN",
     "DEBT_ALLOWANCE",
     "DEBT_SCALE",
-    "DEBT_SPREADS",
     "NEWCOMER_BOND",
-    "debt_scale",
     "deposit_due",
     "earned_weights",
     "new_bonds",
@@ -32,10 +30,7 @@ __all__ = [
 
 
 DEBT_SCALE = 0.4
-"""Tolerances below the usual at which a hop counts as whole harm, at most."""
-
-DEBT_SPREADS = 2.0
-"""Usual spreads below the usual at which it does, where hops differ less than that."""
+"""Tolerances below the usual at which a hop counts as whole harm."""
 
 DEBT_ALLOWANCE = 0.3
 """Debt that every hop is forgiven."""
@@ -54,20 +49,6 @@ _FOR_NOTHING = 3
 """Hops that others could have trained in the time of a further turn."""
 
 _MOST_DOUBLINGS = 20  # 2²⁰ cycles is for ever, and keeps the integers small
-
-
-def debt_scale(spread: float) -> float:
-    """How far below the usual a hop counts as whole harm: two spreads, or 0.4 tolerances.
-
-    Late in a run all hops do little. A push that is small beside the tolerance is then large
-    beside what honest hops differ by, and so adds up.
-
-    Parameters
-    ----------
-    spread : float
-        Of the latest margins, in tolerances (`gate.usual_spread`).
-    """
-    return min(DEBT_SCALE, DEBT_SPREADS * spread)
 
 
 def new_debt(
