@@ -33,6 +33,7 @@ def command(folder: Path, *options: str) -> str:
     return run.stdout
 
 
+@pytest.mark.slow
 def test_a_sweep_on_ray_plays_each_cell_once_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
     first = command(tmp_path, "--vary", "slots=2,4", "--seeds", "2")
     files = sorted((tmp_path / "cells").iterdir())

@@ -12,7 +12,7 @@ import pytest
 from flower_relay.transport.superlink import PrivateSuperLink, run_app
 from tests.odd_app import APP, ARCHIVE, CUT, LISTS, UNKNOWN_TYPE
 
-pytestmark = pytest.mark.flower
+pytestmark = [pytest.mark.flower, pytest.mark.slow]
 NODES = 6
 
 

@@ -104,6 +104,7 @@ def test_an_unknown_framework_is_refused_with_those_that_there_are(tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.flower
 def test_flwr_run_runs_a_new_project(tmp_path: Path) -> None:
     project = write_project(tmp_path / "made-by-flower")
