@@ -9,14 +9,11 @@ from __future__ import annotations
 import argparse
 import cProfile
 import pstats
-import tempfile
 import time
-from pathlib import Path
 
 from flower_relay import RelaySettings
-from flower_relay.ledger.keys import OperatorKey
 from flower_relay.ledger.verify import verify_run
-from tests.imagined import ImaginedRun, sealed
+from tests.imagined import KEY, ImaginedRun, sealed
 
 
 def main() -> None:
@@ -28,14 +25,12 @@ def main() -> None:
     chosen = parser.parse_args()
     settings = RelaySettings(deposit_unit=0.01)
     run = ImaginedRun(settings, participants=chosen.participants, rounds=chosen.rounds)
-    with tempfile.TemporaryDirectory() as folder:
-        key = OperatorKey.create(Path(folder) / "operator.key")
-        ledger = list(sealed(run, key))
+    ledger = list(sealed(run, KEY))
     profile = cProfile.Profile()
     began, worked = time.perf_counter(), time.process_time()
     if chosen.profile:
         profile.enable()
-    verdict = verify_run(ledger, trust=key.public)
+    verdict = verify_run(ledger, trust=KEY.public)
     profile.disable()
     seconds, worked = time.perf_counter() - began, time.process_time() - worked
     print(f"ok: {verdict.ok} {verdict.first_problem or ''}")
@@ -46,6 +41,8 @@ def main() -> None:
     )
     if chosen.profile:
         pstats.Stats(profile).sort_stats("tottime").print_stats(30)
+    if not verdict.ok:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":
