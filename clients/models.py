@@ -11,7 +11,7 @@ import torch
 from flwr.app import ArrayRecord
 from torch import Tensor, nn
 
-from clients.published import PUBLISHED
+from clients.published import PUBLISHED, lenet5
 from flower_relay.errors import ConfigurationError
 
 __all__ = ["MODELS", "build_model", "loaded_model", "scratch_model"]
@@ -26,25 +26,6 @@ def _mlp(shape: tuple[int, ...], num_classes: int) -> nn.Module:
 def _linear(shape: tuple[int, ...], num_classes: int) -> nn.Module:
     """Logistic regression; for a single output, linear regression."""
     return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), num_classes))
-
-
-def _lenet5(shape: tuple[int, ...], num_classes: int) -> nn.Module:
-    """LeNet-5 with rectified units and maxima, for 28 × 28 pictures (LeCun et al. 1998)."""
-    left = math.prod((side // 2 - 4) // 2 for side in shape[1:])
-    return nn.Sequential(
-        nn.Conv2d(shape[0], 6, 5, padding=2),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(6, 16, 5),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(16 * left, 120),
-        nn.ReLU(),
-        nn.Linear(120, 84),
-        nn.ReLU(),
-        nn.Linear(84, num_classes),
-    )
 
 
 class _Gru(nn.Module):
@@ -130,7 +111,7 @@ MODELS: dict[str, Callable[[tuple[int, ...], int], nn.Module]] = {
         shape, classes, lambda channels: nn.GroupNorm(8, channels)
     ),
     "linear": _linear,
-    "lenet5": _lenet5,
+    "lenet5": functools.partial(lenet5, padding=2),
     "gru": lambda shape, classes: _Gru(classes),
     **PUBLISHED,
 }

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-__all__ = ["PUBLISHED"]
+__all__ = ["PUBLISHED", "lenet5"]
 
 
 def _mlp(shape: tuple[int, ...], num_classes: int) -> nn.Module:
@@ -25,10 +25,11 @@ def _mlp(shape: tuple[int, ...], num_classes: int) -> nn.Module:
     )
 
 
-def _lenet5(shape: tuple[int, ...], num_classes: int) -> nn.Module:
-    left = math.prod(((side - 4) // 2 - 4) // 2 for side in shape[1:])
+def lenet5(shape: tuple[int, ...], num_classes: int, padding: int = 0) -> nn.Module:
+    """LeNet-5 with rectified units and maxima, for 28 × 28 pictures (LeCun et al. 1998)."""
+    left = math.prod(((side + 2 * padding - 4) // 2 - 4) // 2 for side in shape[1:])
     return nn.Sequential(
-        nn.Conv2d(shape[0], 6, 5),
+        nn.Conv2d(shape[0], 6, 5, padding=padding),
         nn.ReLU(),
         nn.MaxPool2d(2),
         nn.Conv2d(6, 16, 5),
@@ -70,7 +71,7 @@ def _kaiming(part: nn.Module) -> None:
 
 PUBLISHED: dict[str, Callable[[tuple[int, ...], int], nn.Module]] = {
     "li-mlp": _mlp,
-    "li-lenet5": _lenet5,
+    "li-lenet5": lenet5,
     "li-cnn": _cnn,
 }
 """By name, each a function of a case's shape and the number of classes."""

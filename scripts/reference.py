@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import inspect
 import re
 import sys
@@ -197,9 +198,11 @@ def page(name: str) -> str:
     return NOTE + "\n" + re.sub(r"\n{3,}", "\n\n", PAGES[name]()).rstrip() + "\n"
 
 
-def written() -> dict[Path, str]:
-    """Every file that is written, and what the code says should be in it."""
-    return {**{FOLDER / name: page(name) for name in PAGES}, KEYWORDS: keywords_module()}
+FILES: dict[Path, Callable[[], str]] = {
+    **{FOLDER / name: functools.partial(page, name) for name in PAGES},
+    KEYWORDS: keywords_module,
+}
+"""Every file that is written, and what makes its text."""
 
 
 def main() -> None:
@@ -207,7 +210,7 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="write nothing; say what differs")
     check = parser.parse_args().check
     FOLDER.mkdir(parents=True, exist_ok=True)
-    files = written()
+    files = {file: made() for file, made in FILES.items()}
     stale = [f for f, text in files.items() if not f.is_file() or f.read_text("utf-8") != text]
     for file in [] if check else stale:
         file.write_text(files[file], "utf-8")
