@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -16,27 +16,9 @@ from safetensors.numpy import save
 
 from flower_relay.errors import LedgerError, RelayError
 from flower_relay.ledger import OperatorKey
-from tests.false_ledgers import command, made_folder, place_of, true_run, verdict_on
+from tests.false_ledgers import command, place_of, verdict_on
 
-EVIL = "p\x1b]0;a title\x1b\\\x1b[1A\x1b[2K\x1b[32m✓ everything holds\x1b[0m\n\u202e"
 MODEL = "a" * 64 + ".safetensors"
-
-
-@pytest.fixture(scope="module")
-def true(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, OperatorKey, list[str]]:
-    """A run's folder, its operator's key, and the bodies of its blocks."""
-    return true_run(tmp_path_factory.mktemp("runs") / "run")
-
-
-@pytest.fixture
-def make(true: tuple[Path, OperatorKey, list[str]], tmp_path: Path) -> Callable[..., Path]:
-    """Makes a run's folder from texts, by default those of the true run."""
-
-    def made(bodies: Sequence[str] | None = None) -> Path:
-        _, key, real = true
-        return made_folder(tmp_path / "run", key, real if bodies is None else bodies)
-
-    return made
 
 
 # Whatever is in the folder.

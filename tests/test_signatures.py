@@ -41,17 +41,6 @@ from tests.signers import (
     verify,
 )
 
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("keys")
-
-
-@pytest.fixture(scope="module")
-def ledger(keys: Path) -> list[Block]:
-    return list(play(descending(), keys).chain)
-
-
 # What the operator might forge.
 
 
