@@ -27,6 +27,7 @@ def main() -> None:
             "out": str(Path(folder) / "memory.json"),
             "megabytes": megabytes,
             "lanes": 4,
+            "rounds": 5,
         }
         grid = InMemoryGrid(visited.client, 8, run_config=config)
         found = measured.measure_memory(grid, Context(1, 1, {}, RecordDict(), config))

@@ -7,7 +7,6 @@ memory of the process that runs the server app. Results go to the JSON file `out
 from __future__ import annotations
 
 import json
-import resource
 import statistics
 import time
 from collections.abc import Iterable
@@ -21,6 +20,7 @@ from flwr.serverapp.strategy import FedAvg
 
 from clients.client_app import train
 from clients.evaluation import initial_arrays
+from experiments.speed.app.watch import Watch, WatchedChain
 from flower_relay import FolderStore, MeteredGrid, RelayStrategy
 from flower_relay.transport.courier import Courier
 
@@ -135,37 +135,43 @@ def _plain(context: Context) -> list[float]:
 
 
 def measure_memory(grid: Grid, context: Context) -> dict[str, Any]:
-    """Relay a large model over `lanes` lanes; the process's peak memory."""
-    lanes = int(context.run_config["lanes"])
-    size = int(context.run_config["megabytes"]) * 1_000_000 // 4
-    before = _peak()
-    weights = np.random.default_rng(0).random(size, dtype=np.float32)
-    folder = Path(str(context.run_config["out"])).with_suffix("")
-    strategy = RelayStrategy(
-        lanes=lanes,
-        max_leg=2,
-        examiners=3,
-        utility_bound=2.0,
-        observers=(),
-        store=lambda: FolderStore(folder),
-    )
-    arrays = ArrayRecord({"w": Array(weights)})
-    del weights
-    some = sorted(grid.get_node_ids())[:lanes]
-    content = RecordDict({"arrays": arrays})
-    list(grid.send_and_receive([Message(content, n, "train", ttl=300) for n in some], timeout=300))
-    flowers_own = _peak()
-    strategy.start(grid, arrays, num_rounds=5, timeout=300)
-    model = size * 4
+    """Relay a large model over `lanes` lanes: peak memory of the process, and when it was that."""
+    config = context.run_config
+    lanes, rounds = int(config["lanes"]), int(config["rounds"])
+    size = int(config["megabytes"]) * 1_000_000 // 4
+    arrays = ArrayRecord({"w": Array(np.random.default_rng(0).random(size, dtype=np.float32))})
+    folder = Path(str(config["out"])).with_suffix("")
+    with Watch(size * 4) as watch:
+        message = plain_messages(grid, arrays, sorted(grid.get_node_ids())[:lanes], watch)
+        plain = watch.highest()
+        strategy = RelayStrategy(
+            lanes=lanes, max_leg=2, examiners=3, utility_bound=2.0, observers=(),
+            chain=lambda: WatchedChain(watch), store=lambda: FolderStore(folder),
+        )  # fmt: skip
+        strategy.start(grid, arrays, num_rounds=rounds, timeout=300)
+    hops = [hop.seconds for hop in strategy.record.hops]
     return {
-        "model, MB": model / 1e6,
-        "peak before, MB": before / 1e6,
-        "peak, MB": _peak() / 1e6,
-        f"peak of {lanes} plain train messages, in models": (flowers_own - before) / model,
-        "peak above start, in models": (_peak() - before) / model,
-        "hops": len(strategy.record.hops),
+        "model, MB": size * 4 / 1e6,
+        "peak before, MB": watch.before / 1e6,
+        f"peak of {lanes} plain train messages, in models": plain,
+        "peak above start, in models": watch.highest(),
+        "a plain train message, s": message,
+        "a hop's message, mean s": statistics.mean(hops),
+        "hops": len(hops),
+        **watch.table(),
     }
 
 
-def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def plain_messages(grid: Grid, arrays: ArrayRecord, nodes: list[int], watch: Watch) -> float:
+    """Have each of these nodes train once, all at once; seconds that the message took."""
+    watch.phase = "plain messages"
+    content = RecordDict({"arrays": arrays})
+    messages = [Message(content, node, "train", ttl=300) for node in nodes]
+    taken: list[float] = []
+    began = time.monotonic()
+    courier = Courier(grid)
+    courier.push(messages, nodes, 300, lambda arrival: taken.append(time.monotonic() - began))
+    while len(taken) < len(messages):
+        courier.serve()
+    watch.phase = "first contact"
+    return statistics.mean(taken)
