@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import zlib
 from typing import Any
 
@@ -206,3 +207,35 @@ def test_a_change_to_or_from_an_infinity_cannot_be_rounded(
 def test_an_unknown_encoding_is_refused() -> None:
     with pytest.raises(ValueError, match="'pickle' is none of exact, fp16, int8"):
         decode(b"", BASE, "pickle")
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_beside_the_model_and_its_bytes_a_difference_needs_little_room(encoding: str) -> None:
+    rng = np.random.default_rng(0)
+    base = {"w": rng.normal(0, 1, 3_000_000).astype(np.float32)}
+    model = {"w": base["w"].copy()}
+    model["w"][:1000] += 1
+    size = model["w"].nbytes
+    tracemalloc.start()
+    try:
+        data = encode(model, base, encoding)
+        assert tracemalloc.get_traced_memory()[1] < 0.7 * size
+        tracemalloc.reset_peak()
+        decode(data, base, encoding)
+        unpacked = {"exact": 1.0, "fp16": 0.5, "int8": 0.25}[encoding]
+        assert tracemalloc.get_traced_memory()[1] < (1 + unpacked + 0.7) * size
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_difference_of_several_pieces_is_that_of_its_numbers(encoding: str) -> None:
+    rng = np.random.default_rng(1)
+    base = rng.normal(0, 1, 600_001).astype(np.float32)
+    model = base + rng.normal(0, 0.01, base.size).astype(np.float32)
+    whole = decode(encode({"w": model}, {"w": base}, encoding), {"w": base}, encoding)["w"]
+    most = np.abs(model - base).argmax()  # the level of a part is that of the whole
+    for part in (slice(0, 1000), slice(262_100, 262_200), slice(-1000, None)):
+        few, near = np.append(model[part], model[most]), np.append(base[part], base[most])
+        alone = decode(encode({"w": few}, {"w": near}, encoding), {"w": near}, encoding)["w"]
+        assert np.array_equal(whole[part], alone[:-1])

@@ -14,7 +14,7 @@ bit in each of them. Whatever is infinite in both models in the same place has n
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,11 @@ _LEVEL = 1
 """zlib's fastest: the slower ones gain some two per cent on weights."""
 
 _SCALE = np.dtype("<f4")
+
+_PIECE = 1 << 18
+"""Numbers, or packed bytes, that are worked on at a time."""
+
+_Pair = tuple[NDArray[Any], NDArray[Any]]
 
 
 def encode(arrays: Arrays, reference: Arrays, encoding: str) -> bytes:
@@ -50,10 +55,12 @@ def encode(arrays: Arrays, reference: Arrays, encoding: str) -> bytes:
     if _form(arrays) != _form(reference):
         raise ValueError("the models differ in names, shapes or types of their arrays")
     packer = zlib.compressobj(_LEVEL)
-    parts: list[bytes] = []
-    for name in sorted(arrays):
-        parts += [packer.compress(part) for part in _parts(arrays[name], reference[name], encoding)]
-    return b"".join([*parts, packer.flush()])
+    packed = [
+        packer.compress(part)
+        for name in sorted(arrays)
+        for part in _parts(arrays[name], reference[name], encoding)
+    ]
+    return b"".join([*packed, packer.flush()])
 
 
 def decode(data: bytes, reference: Arrays, encoding: str) -> dict[str, NDArray[Any]]:
@@ -67,8 +74,7 @@ def decode(data: bytes, reference: Arrays, encoding: str) -> dict[str, NDArray[A
     """
     if encoding not in ENCODINGS:
         raise ValueError(f"encoding {encoding!r} is none of {', '.join(ENCODINGS)}")
-    size = sum(_size(array, encoding) for array in reference.values())
-    unpacked = _unpacked(data, size)
+    unpacked = _unpacked(data, sum(_size(array, encoding) for array in reference.values()))
     found: dict[str, NDArray[Any]] = {}
     place = 0
     for name in sorted(reference):
@@ -93,25 +99,54 @@ def _size(array: NDArray[Any], encoding: str) -> int:
     return 2 * array.size if encoding == "fp16" else _SCALE.itemsize + array.size
 
 
-def _parts(array: NDArray[Any], reference: NDArray[Any], encoding: str) -> list[bytes]:
-    """An array's difference in bytes that compress well."""
-    if not _rounds(array, encoding):
-        return [_by_place(_bits(array) ^ _bits(reference)).tobytes()]
-    change = _change(_wide(array), _wide(reference))
-    if encoding == "fp16":
-        with np.errstate(over="ignore"):
-            half = change.astype("<f2")
-        if not np.isfinite(half).all():
-            raise ValueError("a change is too large for 16 bits")
-        return [_by_place(_bits(half)).tobytes()]
+def _pieces(array: NDArray[Any], other: NDArray[Any]) -> Iterator[_Pair]:
+    """Two arrays of one size, flat and piece by piece: what is made of a piece is never large."""
+    flat, beside = (np.ascontiguousarray(each).reshape(-1) for each in (array, other))
+    for start in range(0, flat.size, _PIECE):
+        yield flat[start : start + _PIECE], beside[start : start + _PIECE]
+
+
+def _parts(array: NDArray[Any], reference: NDArray[Any], encoding: str) -> Iterator[bytes]:
+    """An array's difference in bytes that compress well.
+
+    All first bytes of its numbers, then all second ones: those of sign and exponent hardly differ.
+    """
+    if _rounds(array, encoding):
+        yield from _halves(array, reference) if encoding == "fp16" else _levels(array, reference)
+        return
+    for place in range(array.dtype.itemsize):
+        for now, before in _pieces(array, reference):
+            yield (_bits(now)[:, place] ^ _bits(before)[:, place]).tobytes()
+
+
+def _halves(array: NDArray[Any], reference: NDArray[Any]) -> Iterator[bytes]:
+    """Each change in 16 bits."""
+    for place in range(2):
+        for now, before in _pieces(array, reference):
+            with np.errstate(over="ignore"):
+                half = _change(_wide(now), _wide(before)).astype("<f2")
+            if not np.isfinite(half).all():
+                raise ValueError("a change is too large for 16 bits")
+            yield _bits(half)[:, place].tobytes()
+
+
+def _levels(array: NDArray[Any], reference: NDArray[Any]) -> Iterator[bytes]:
+    """The largest change of an array as a scale, and each change in levels of it."""
+    most = 0.0
+    for now, before in _pieces(array, reference):
+        most = max(most, np.abs(_change(_wide(now), _wide(before))).max())
     with np.errstate(over="ignore"):
-        scale = _SCALE.type(np.abs(change).max(initial=0.0) / 127)
-    if scale < np.finfo(_SCALE).tiny:
-        return [bytes(_SCALE.itemsize + array.size)]
+        scale = _SCALE.type(most / 127)
     if not np.isfinite(scale):
         raise ValueError("a change is too large for 8 bits")
-    levels = np.clip(np.rint(change / scale), -127, 127).astype(np.int8)
-    return [scale.tobytes(), levels.tobytes()]
+    still = scale < np.finfo(_SCALE).tiny
+    yield bytes(_SCALE.itemsize) if still else scale.tobytes()
+    for now, before in _pieces(array, reference):
+        if still:
+            yield bytes(now.size)
+            continue
+        change = _change(_wide(now), _wide(before))
+        yield np.clip(np.rint(change / scale), -127, 127).astype(np.int8).tobytes()
 
 
 def _change(array: NDArray[Any], reference: NDArray[Any]) -> NDArray[Any]:
@@ -125,29 +160,52 @@ def _change(array: NDArray[Any], reference: NDArray[Any]) -> NDArray[Any]:
     return change
 
 
-def _whole(data: bytes, reference: NDArray[Any], encoding: str) -> NDArray[Any]:
+def _whole(data: NDArray[np.uint8], reference: NDArray[Any], encoding: str) -> NDArray[Any]:
     """An array from its difference."""
-    if not _rounds(reference, encoding):
-        planes = np.frombuffer(data, np.uint8).reshape(reference.dtype.itemsize, -1)
-        bits = np.ascontiguousarray(planes.T) ^ _bits(reference)
-        exact: NDArray[Any] = bits.reshape(-1).view(reference.dtype).reshape(reference.shape)
-        return exact
-    wide = _wide(reference)
-    if encoding == "fp16":
-        planes = np.frombuffer(data, np.uint8).reshape(2, -1)
-        change = np.ascontiguousarray(planes.T).reshape(-1).view("<f2").astype(wide.dtype)
-    else:
-        scale = np.frombuffer(data, _SCALE, count=1)[0]
-        levels = np.frombuffer(data, np.int8, offset=_SCALE.itemsize)
+    made = np.empty(reference.shape, reference.dtype)
+    if _rounds(reference, encoding):
+        return made if _adds(data, reference, encoding, made) else reference
+    planes = data.reshape(reference.dtype.itemsize, -1)
+    for place, plane in enumerate(planes):
+        _bits(made)[:, place] = plane
+    bits = _bits(made)
+    for now, before in _pieces(bits, _bits(reference)):
+        now ^= before
+    return made
+
+
+def _adds(
+    data: NDArray[np.uint8], reference: NDArray[Any], encoding: str, made: NDArray[Any]
+) -> bool:
+    """Write a reference and its rounded changes; whether there is a change at all.
+
+    Where there is none its own bits have to stay: adding nothing would turn -0 into 0.
+    """
+    changes = _changes(data, encoding, _wide(reference.reshape(-1)[:0]).dtype)
+    moved, finite = False, True
+    for (now, before), change in zip(_pieces(made, reference), changes, strict=True):
+        moved = moved or bool(change.any())
         with np.errstate(over="ignore", invalid="ignore"):
-            change = levels.astype(wide.dtype) * wide.dtype.type(scale)
-    if not change.any():
-        return reference  # its own bits: adding nothing would turn -0 into 0
-    with np.errstate(over="ignore", invalid="ignore"):
-        array = np.asarray(wide + change.reshape(wide.shape)).astype(reference.dtype)
-    if not (np.isfinite(array) | (array == reference)).all():
+            now[:] = (_wide(before) + change).astype(made.dtype)
+        finite = finite and bool((np.isfinite(now) | (now == before)).all())
+    if moved and not finite:
         raise ValueError("the difference leads to numbers that are not finite")
-    return array
+    return moved
+
+
+def _changes(data: NDArray[np.uint8], encoding: str, wide: np.dtype[Any]) -> Iterator[NDArray[Any]]:
+    """The rounded changes of an array, piece by piece."""
+    if encoding == "fp16":
+        planes = data.reshape(2, -1)
+        for start in range(0, planes.shape[1], _PIECE):
+            piece = np.ascontiguousarray(planes[:, start : start + _PIECE].T)
+            yield piece.reshape(-1).view("<f2").astype(wide)
+        return
+    scale = wide.type(data[: _SCALE.itemsize].view(_SCALE)[0])
+    levels = data[_SCALE.itemsize :].view(np.int8)
+    for start in range(0, levels.size, _PIECE):
+        with np.errstate(over="ignore", invalid="ignore"):
+            yield levels[start : start + _PIECE].astype(wide) * scale
 
 
 def _bits(array: NDArray[Any]) -> NDArray[np.uint8]:
@@ -155,23 +213,28 @@ def _bits(array: NDArray[Any]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).reshape(-1, array.dtype.itemsize)
 
 
-def _by_place(bits: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """All first bytes, then all second ones: those of sign and exponent hardly differ."""
-    return np.ascontiguousarray(bits.T)
-
-
 def _wide(array: NDArray[Any]) -> NDArray[Any]:
     """At least 32 bits, so that sums are the same wherever they are made."""
     return array if array.dtype.itemsize > 4 else array.astype(np.dtype(np.float32))
 
 
-def _unpacked(data: bytes, size: int) -> bytes:
+def _unpacked(data: bytes, size: int) -> NDArray[np.uint8]:
     """Exactly `size` bytes; no more are ever made."""
-    unpacker = zlib.decompressobj()
+    unpacker, found, place = zlib.decompressobj(), np.empty(size, np.uint8), 0
     try:
-        found = unpacker.decompress(data, size + 1)
+        for start in range(0, len(data), _PIECE):
+            left = data[start : start + _PIECE]
+            while piece := unpacker.decompress(left, min(_PIECE, size - place + 1)):
+                if (end := place + len(piece)) > size:
+                    raise _misfit(size)
+                found[place:end] = np.frombuffer(piece, np.uint8)
+                place, left = end, unpacker.unconsumed_tail
     except zlib.error as problem:
         raise ValueError(f"the bytes are damaged: {problem}") from problem
-    if len(found) != size or not unpacker.eof or unpacker.unused_data:
-        raise ValueError(f"the bytes should unpack to {size}, and do not")
+    if place != size or not unpacker.eof or unpacker.unused_data:
+        raise _misfit(size)
     return found
+
+
+def _misfit(size: int) -> ValueError:
+    return ValueError(f"the bytes should unpack to {size}, and do not")
