@@ -11,12 +11,13 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +32,18 @@ from .errors import (
     StorageFullError,
     StoreError,
 )
-from .regular_files import read_regular
+from .files.numpy_files import read_array
+from .regular_files import open_regular, read_regular
 
-__all__ = ["Arrays", "FolderStore", "MemoryStore", "ModelStore", "canonical_bytes", "model_name"]
+__all__ = [
+    "Arrays",
+    "FolderStore",
+    "MemoryStore",
+    "ModelStore",
+    "canonical_bytes",
+    "model_name",
+    "name_of",
+]
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -103,7 +113,7 @@ def _views_in(data: bytes) -> dict[str, NDArray[Any]]:
 
 def _arrays_of(data: bytes) -> dict[str, NDArray[Any]]:
     """The arrays of a model, without a copy of it where it is spelled as we spell it."""
-    with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    with contextlib.suppress(*_MISSPELLED):
         return _views_in(data)
     return load(data)
 
@@ -116,6 +126,18 @@ def canonical_bytes(arrays: Arrays) -> bytes:
 def model_name(data: bytes) -> str:
     """SHA-256 of a model's canonical bytes, in hex."""
     return hashlib.sha256(data).hexdigest()
+
+
+def name_of(arrays: Arrays) -> str:
+    """The same of its arrays, without a copy of them."""
+    return _named(_pieces(arrays))
+
+
+def _named(pieces: Iterable[_Piece]) -> str:
+    hashed = hashlib.sha256()
+    for piece in pieces:
+        hashed.update(piece)
+    return hashed.hexdigest()
 
 
 class ModelStore(Protocol):
@@ -206,10 +228,7 @@ class FolderStore:
             When it cannot be written for another reason.
         """
         pieces = _pieces(arrays)
-        hashed = hashlib.sha256()
-        for piece in pieces:
-            hashed.update(piece)
-        name, size = hashed.hexdigest(), sum(map(len, pieces))
+        name, size = _named(pieces), sum(map(len, pieces))
         path = self._path(name)
         with self._told("written", name):
             if self._holds(path, name, size):
@@ -223,6 +242,8 @@ class FolderStore:
     def get(self, name: str) -> dict[str, NDArray[Any]]:
         """A model's arrays, not to be written to, once its bytes are those it is named for.
 
+        From a local folder each comes in a numpy file of its own: Flower sends it without a copy.
+
         Raises
         ------
         ModelMissingError
@@ -232,6 +253,9 @@ class FolderStore:
         """
         path = self._path(name)
         with self._told("read", name):
+            apart = _read_apart(Path(path), name) if self._local else None
+            if apart is not None:
+                return apart
             data = self._read(path)
         if data is None:
             raise ModelMissingError(
@@ -323,6 +347,60 @@ class FolderStore:
                 f"is safe, and nothing half-written counts as a model. {cure}, then resume the "
                 "run."
             ) from problem
+
+
+def _read_apart(path: Path, name: str) -> dict[str, NDArray[Any]] | None:
+    """A model's arrays, read one by one; None where its file is not as it should be.
+
+    What is wrong with it is for who reads the whole of it to say.
+    """
+    try:
+        opened = open_regular(path, follow=True)
+    except FileNotFoundError:
+        return None
+    with os.fdopen(opened, "rb") as file, contextlib.suppress(*_MISSPELLED):
+        digest = hashlib.sha256()
+
+        def read(room: memoryview) -> None:
+            if file.readinto(room) != len(room):
+                raise ValueError("it ends too soon")
+            digest.update(room)
+
+        found = _arrays_in(file, os.fstat(opened).st_size, read, digest.update)
+        if digest.hexdigest() == name:
+            return found
+    return None
+
+
+def _arrays_in(
+    file: BinaryIO, size: int, read: Callable[[memoryview], None], passed: Callable[[bytes], None]
+) -> dict[str, NDArray[Any]]:
+    """The arrays of a file of `size` bytes; its header is compared with that before it is believed.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError, AttributeError, RecursionError
+        When it is spelled otherwise than we spell models.
+    """
+    start = file.read(8)
+    place = 8 + int.from_bytes(start, "little")
+    if place > size:
+        raise ValueError("its header is longer than it is")
+    header = file.read(place - 8)
+    passed(start + header)
+    found = {}
+    for name, each in json.loads(header).items():
+        kind, shape, (begin, end) = _BY_NAME[each["dtype"]], each["shape"], each["data_offsets"]
+        last, place = place, place + math.prod(shape) * kind.itemsize
+        if not last <= place <= size or end - begin != place - last:
+            raise ValueError("its arrays do not follow each other")
+        found[name] = read_array(kind, tuple(shape), read)
+    if place != size:
+        raise ValueError("something comes after its arrays")
+    return found
+
+
+_MISSPELLED = ValueError, KeyError, TypeError, AttributeError, RecursionError
 
 
 def _local_sizes(folder: str) -> dict[str, int]:

@@ -217,7 +217,7 @@ def test_every_shape_and_type_is_handed_on_under_the_name_that_is_signed(
     if PARCEL in reply.content:
         [step] = steps_of(reply.content[PARCEL])
         held = {parent: arrays_in(canonical_bytes(base))}
-        arrays, _ = taken(step, held.get)
+        arrays = taken(step, held.get)
     else:
         arrays = {name: array.numpy() for name, array in reply.content["arrays"].items()}
     assert (PARCEL in reply.content) == (up != "none")

@@ -51,9 +51,9 @@ def test_steps_come_out_of_a_parcel_as_they_went_in() -> None:
 
 def test_a_step_leads_to_the_model_it_names() -> None:
     for one in (step(2.0, 1.0), whole(name_of(model(2.0)), canonical_bytes(model(2.0)))):
-        arrays, data = taken(one, HELD.get)
+        arrays = taken(one, HELD.get)
         assert arrays["w"].tolist() == [2.0] * 4
-        assert model_name(data) == one.model
+        assert name_of(arrays) == one.model
 
 
 WRONG = name_of(model(9.0))
@@ -267,7 +267,7 @@ def test_a_trainer_gets_every_bit_by_way_of_what_is_near() -> None:
     assert parcel is not None
     held = {names(1)[0]: model(1.0, 4000)}
     for one in steps_of(parcel):
-        held[one.model], _ = taken(one, held.get)
+        held[one.model] = taken(one, held.get)
     assert held[name_of(baton)]["w"].tolist() == baton["w"].tolist()
     whole_way = known.parcel_near(8, name_of(baton), near)
     assert whole_way is not None

@@ -143,7 +143,7 @@ def _open(run: Run, base: str, arrays: _Arrays, reply: Message) -> Flaw | None:
     try:
         step = only_step(parcel)
         most = ONE_PIECE if step.encoding == WHOLE else run.record_bytes
-        found, _ = taken(step, {base: arrays}.get, most)
+        found = taken(step, {base: arrays}.get, most)
     except RefusedError as problem:
         return Flaw(fault=Fault.MIS_SHAPED, reason=str(problem))
     if step.encoding not in ("exact", WHOLE):

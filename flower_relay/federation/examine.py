@@ -221,6 +221,7 @@ def _visit(
         shown, terms = known[names[0]].shown, run.vote_terms(nodes)
         made = addressed(run, run.hooks.configure_evaluate, shown, terms, nodes)
         messages += [_packed(run, known, *pair) for pair in zip(made, group, strict=True)]
+    run.forwarding.rest()
     again: list[_Visit] = []
     arrivals = run.courier.exchange(messages, visits, run.timeout, "test", hurries=False)
     for arrival in arrivals:

@@ -8,7 +8,6 @@ sent and nothing else; a ledger does not depend on it.
 
 from __future__ import annotations
 
-import math
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,7 +42,7 @@ class Forwarding:
     store: ModelStore
     _holds: dict[int, tuple[str, ...]] = field(default_factory=dict)
     _steps: OrderedDict[str, Step] = field(default_factory=OrderedDict)
-    _sizes: dict[str, int] = field(default_factory=dict)
+    _bytes: int = 0
     _last_whole: Step | None = None
 
     @property
@@ -91,15 +90,16 @@ class Forwarding:
             last = self._steps.get(model)
             if last is not None and self._way(node, model, {}) is None:
                 saved[last.reference] += self._size(model) - len(last.data)
-        return [near for near in saved if saved[near] > self._size_if_there(near)]
+        # Only those that save something are looked for: that is to read them.
+        return [near for near in saved if saved[near] > self._bytes and self._there(near)]
 
-    def _size_if_there(self, model: str) -> float:
-        """Infinite for one that was only ever on the way, and is gone."""
+    def _there(self, model: str) -> bool:
+        """Whether a model is kept; some were only ever on the way."""
         try:
             self.store.get(model)
-            return self._size(model)
         except ModelMissingError:
-            return math.inf
+            return False
+        return True
 
     def parcel_near(self, node: int, model: str, near: str) -> ConfigRecord | None:
         """The same for one model by way of another that a node may hold; None: send arrays."""
@@ -132,10 +132,14 @@ class Forwarding:
         return way[::-1]
 
     def _size(self, model: str) -> int:
-        """Bytes of a model; it is read for that once."""
-        if model not in self._sizes:
-            self._sizes[model] = sum(array.nbytes for array in self.store.get(model).values())
-        return self._sizes[model]
+        """Bytes of a model: as many as of any other of the run, of which one is read."""
+        if not self._bytes:
+            self._bytes = sum(array.nbytes for array in self.store.get(model).values())
+        return self._bytes
+
+    def rest(self) -> None:
+        """Hold no whole model until the next is asked for: messages hold what they need."""
+        self._last_whole = None
 
     def _whole(self, model: str) -> Step:
         if self._last_whole is None or self._last_whole.model != model:

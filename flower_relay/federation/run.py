@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 from numpy.typing import NDArray
 
@@ -28,7 +28,7 @@ from ..mechanism.state import State
 from ..store import ModelStore
 from ..transport.courier import Courier
 from ..transport.proxies import MeteredGrid, PassingGrid
-from ..wire.arrays import array_of
+from ..wire.arrays import array_of, as_sent
 from ..wire.replies import holds_told, nonces_told, seen_told
 from ..wire.requests import Terms
 from ..wire.statements import Moment
@@ -86,7 +86,7 @@ def to_arrays(record: ArrayRecord) -> dict[str, NDArray[Any]]:
 
 def to_record(arrays: dict[str, NDArray[Any]]) -> ArrayRecord:
     """Numpy arrays as a Flower record."""
-    return ArrayRecord({name: Array(array) for name, array in arrays.items()})
+    return ArrayRecord({name: as_sent(array) for name, array in arrays.items()})
 
 
 @dataclass(kw_only=True)

@@ -45,7 +45,7 @@ class StoredAverages:
 
     def merge(self, batons: Sequence[str], weights: Sequence[float]) -> str:
         """The weighted average of batons."""
-        return self._store.put(weighted_average([self._store.get(b) for b in batons], weights))
+        return self._store.put(weighted_average(map(self._store.get, batons), weights))
 
     def meet(
         self, base: str, batons: Sequence[str], moments: Sequence[str], meeting: int

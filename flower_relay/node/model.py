@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 
 from ..errors import RefusedError
 from ..store import Arrays, canonical_bytes, model_name
-from ..wire.arrays import RESERVED, array_of, misnamed, strange_numbers
+from ..wire.arrays import RESERVED, array_of, as_sent, misnamed, strange_numbers
 from ..wire.parcels import steps_of, taken
 from ..wire.requests import brief
 from .cache import ModelCache
@@ -41,7 +41,7 @@ class Model:
 
     @cached_property
     def _packed(self) -> dict[str, Array]:
-        return {name: Array(array) for name, array in self.arrays.items()}
+        return {name: as_sent(array) for name, array in self.arrays.items()}
 
     def record(self) -> ArrayRecord:
         """A record of its own for a ClientApp; the arrays in it are packed once."""
@@ -102,7 +102,7 @@ def model_in(
             "(relay-max-bytes). It was not unpacked; raise the limit if the run's model is "
             "meant to be this large."
         )
-    arrays = {name: _unpacked(where, name, packed, base) for name, packed in records[0].items()}
+    arrays = {name: _unpacked(where, name, each, base) for name, each in records[0].items()}
     try:
         data = canonical_bytes(arrays)
     except (ValueError, SafetensorError) as problem:
@@ -113,7 +113,7 @@ def model_in(
     return Model(name=model_name(data), arrays=arrays, data=data)
 
 
-def _unpacked(where: str, name: str, packed: Array, base: Arrays | None) -> NDArray[Any]:
+def _unpacked(where: str, name: str, found: Array, base: Arrays | None) -> NDArray[Any]:
     """An array of fit numbers; other packings would be other people's code to run."""
     before = None if base is None else base.get(name)
     # A strange name that the server's own model has was the server's to judge.
@@ -121,12 +121,12 @@ def _unpacked(where: str, name: str, packed: Array, base: Arrays | None) -> NDAr
     if anew and (wrong := misnamed(name)):
         raise _unfit(where, name, f"its name {wrong}")
     try:
-        array = array_of(packed)
+        array = array_of(found)
     except ValueError as problem:
         raise _unfit(where, name, str(problem)) from problem
     if strange_numbers(array, before):
-        found = "NaN" if before is None else "NaN, or an infinity that its base has not"
-        raise _unfit(where, name, f"it holds {found}")
+        what = "NaN" if before is None else "NaN, or an infinity that its base has not"
+        raise _unfit(where, name, f"it holds {what}")
     return array
 
 
@@ -163,8 +163,9 @@ def models_in(
         model = _recent(step.model) if max_bytes is None else None
         if model is None:
             held.make_room(len(step.data) if not step.reference else held.size(step.reference))
-            arrays, data = taken(step, held.get, max_bytes)
-            model = _remember(Model(name=step.model, arrays=arrays, data=data))
+            arrays = taken(step, held.get, max_bytes)
+            made = Model(name=step.model, arrays=arrays, data=canonical_bytes(arrays))
+            model = _remember(made)
         held.add(model)
         held.let_go(step.reference)
     found = {name: held.model(name) for name in names}

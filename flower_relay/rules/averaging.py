@@ -6,13 +6,14 @@ the newest model, because half a batch is not a number of batches.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .candidates import shortened, way_moved
+from .pieces import pieces
 
 __all__ = ["evened", "extend_trail", "transplant", "weighted_average"]
 
@@ -60,9 +61,12 @@ def _stepped(
     array: NDArray[Any], base: NDArray[Any], model: NDArray[Any], weight: float
 ) -> NDArray[Any]:
     """Where the step has no length (the same infinity at both ends) nothing is added."""
-    with np.errstate(invalid="ignore"):
-        step = np.asarray(weight, array.dtype) * (model - base)
-    return np.asarray(array + np.where(model == base, np.zeros_like(step), step), array.dtype)
+    made = np.array(array, order="C")
+    for now, start, end in pieces(made, base, model):
+        with np.errstate(invalid="ignore"):
+            step = np.asarray(weight, array.dtype) * (end - start)
+        now += np.where(end == start, np.zeros_like(step), step)
+    return made
 
 
 def evened(base: Arrays, models: Sequence[Arrays]) -> list[Arrays]:
@@ -80,15 +84,19 @@ def evened(base: Arrays, models: Sequence[Arrays]) -> list[Arrays]:
     ]
 
 
-def weighted_average(models: Sequence[Arrays], weights: Sequence[float]) -> dict[str, Any]:
-    """The average of models of one shape, weights summing to 1, counters from the last."""
+def weighted_average(models: Iterable[Arrays], weights: Sequence[float]) -> dict[str, Any]:
+    """The average of models of one shape, weights summing to 1, counters from the last.
+
+    Models are taken one by one: those that are read as they are asked for are never all held.
+    """
     averaged: dict[str, Any] = {}
-    for name, newest in models[-1].items():
-        if np.issubdtype(newest.dtype, np.inexact):
+    for model, weight in zip(models, weights, strict=True):
+        for name, array in model.items():
+            if not np.issubdtype(array.dtype, np.inexact):
+                averaged[name] = array
+                continue
+            total = averaged.setdefault(name, np.zeros(array.shape, array.dtype))
             # A weight of nothing takes no part: nothing times infinity is no number.
-            pairs = [pair for pair in zip(models, weights, strict=True) if pair[1]]
-            mean = sum(model[name] * np.asarray(weight, newest.dtype) for model, weight in pairs)
-            averaged[name] = np.asarray(mean, dtype=newest.dtype)
-        else:
-            averaged[name] = newest
+            for now, part in pieces(total, array) if weight else ():
+                now += part * np.asarray(weight, array.dtype)
     return averaged

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .pieces import pieces
+
 __all__ = ["step"]
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -48,9 +50,8 @@ def step(
         step, and the root of its mean square. Nothing in them is less finite than base and
         average: a number too large for its type is the largest of that type.
     """
-    rule = _adam if optimiser == "adam" else _momentum
     stepped = {
-        name: _stepped(rule, base[name], array, [each[name] for each in moments], meeting)
+        name: _stepped(optimiser, base[name], array, [each[name] for each in moments], meeting)
         if np.issubdtype(array.dtype, np.inexact)
         else (array, (array,) * _REMEMBERED[optimiser])
         for name, array in average.items()
@@ -63,6 +64,21 @@ def step(
 
 
 def _stepped(
+    optimiser: str, base: _Array, average: _Array, known: Sequence[_Array], meeting: int
+) -> _Stepped:
+    """Where one array is stepped to, and what is remembered of it, made piece by piece."""
+    rule = _adam if optimiser == "adam" else _momentum
+    made = [np.empty(average.shape, average.dtype) for _ in range(1 + _REMEMBERED[optimiser])]
+    for (start, end, *before), now in zip(
+        pieces(base, average, *known), pieces(*made), strict=True
+    ):
+        model, remembered = _stepped_piece(rule, start, end, before, meeting)
+        for room, found in zip(now, (model, *remembered), strict=True):
+            room[:] = found
+    return made[0], tuple(made[1:])
+
+
+def _stepped_piece(
     rule: Any, base: _Array, average: _Array, known: Sequence[_Array], meeting: int
 ) -> _Stepped:
     wide = np.complex128 if average.dtype.kind == "c" else np.float64

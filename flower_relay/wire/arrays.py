@@ -19,7 +19,9 @@ from flwr.app import Array
 from numpy.typing import NDArray
 from safetensors import SafetensorError, deserialize
 
-__all__ = ["RESERVED", "array_of", "arrays_in", "misnamed", "strange_numbers"]
+from ..files.numpy_files import file_of
+
+__all__ = ["RESERVED", "array_of", "arrays_in", "as_sent", "misnamed", "strange_numbers"]
 
 _TYPES = {
     "BOOL": np.dtype(np.bool_),
@@ -102,6 +104,13 @@ def array_of(packed: Array) -> NDArray[Any]:
     except (ValueError, OverflowError) as problem:
         raise ValueError(f"its shape is not possible: {problem}") from problem
     return array.astype(native, copy=False)
+
+
+def as_sent(array: NDArray[Any]) -> Array:
+    """An array as Flower sends it: without a copy where it came out of a numpy file."""
+    return Array(
+        dtype=str(array.dtype), shape=array.shape, stype="numpy.ndarray", data=file_of(array)
+    )
 
 
 def _announced(file: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

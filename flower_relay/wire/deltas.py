@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..rules.pieces import PIECE, pieces
 from ..settings import ENCODINGS
 
 __all__ = ["ENCODINGS", "decode", "encode"]
@@ -30,11 +31,6 @@ _LEVEL = 1
 """zlib's fastest: the slower ones gain some two per cent on weights."""
 
 _SCALE = np.dtype("<f4")
-
-_PIECE = 1 << 18
-"""Numbers, or packed bytes, that are worked on at a time."""
-
-_Pair = tuple[NDArray[Any], NDArray[Any]]
 
 
 def encode(arrays: Arrays, reference: Arrays, encoding: str) -> bytes:
@@ -99,13 +95,6 @@ def _size(array: NDArray[Any], encoding: str) -> int:
     return 2 * array.size if encoding == "fp16" else _SCALE.itemsize + array.size
 
 
-def _pieces(array: NDArray[Any], other: NDArray[Any]) -> Iterator[_Pair]:
-    """Two arrays of one size, flat and piece by piece: what is made of a piece is never large."""
-    flat, beside = (np.ascontiguousarray(each).reshape(-1) for each in (array, other))
-    for start in range(0, flat.size, _PIECE):
-        yield flat[start : start + _PIECE], beside[start : start + _PIECE]
-
-
 def _parts(array: NDArray[Any], reference: NDArray[Any], encoding: str) -> Iterator[bytes]:
     """An array's difference in bytes that compress well.
 
@@ -115,14 +104,14 @@ def _parts(array: NDArray[Any], reference: NDArray[Any], encoding: str) -> Itera
         yield from _halves(array, reference) if encoding == "fp16" else _levels(array, reference)
         return
     for place in range(array.dtype.itemsize):
-        for now, before in _pieces(array, reference):
+        for now, before in pieces(array, reference):
             yield (_bits(now)[:, place] ^ _bits(before)[:, place]).tobytes()
 
 
 def _halves(array: NDArray[Any], reference: NDArray[Any]) -> Iterator[bytes]:
     """Each change in 16 bits."""
     for place in range(2):
-        for now, before in _pieces(array, reference):
+        for now, before in pieces(array, reference):
             with np.errstate(over="ignore"):
                 half = _change(_wide(now), _wide(before)).astype("<f2")
             if not np.isfinite(half).all():
@@ -133,7 +122,7 @@ def _halves(array: NDArray[Any], reference: NDArray[Any]) -> Iterator[bytes]:
 def _levels(array: NDArray[Any], reference: NDArray[Any]) -> Iterator[bytes]:
     """The largest change of an array as a scale, and each change in levels of it."""
     most = 0.0
-    for now, before in _pieces(array, reference):
+    for now, before in pieces(array, reference):
         most = max(most, np.abs(_change(_wide(now), _wide(before))).max())
     with np.errstate(over="ignore"):
         scale = _SCALE.type(most / 127)
@@ -141,7 +130,7 @@ def _levels(array: NDArray[Any], reference: NDArray[Any]) -> Iterator[bytes]:
         raise ValueError("a change is too large for 8 bits")
     still = scale < np.finfo(_SCALE).tiny
     yield bytes(_SCALE.itemsize) if still else scale.tobytes()
-    for now, before in _pieces(array, reference):
+    for now, before in pieces(array, reference):
         if still:
             yield bytes(now.size)
             continue
@@ -169,7 +158,7 @@ def _whole(data: NDArray[np.uint8], reference: NDArray[Any], encoding: str) -> N
     for place, plane in enumerate(planes):
         _bits(made)[:, place] = plane
     bits = _bits(made)
-    for now, before in _pieces(bits, _bits(reference)):
+    for now, before in pieces(bits, _bits(reference)):
         now ^= before
     return made
 
@@ -183,7 +172,7 @@ def _adds(
     """
     changes = _changes(data, encoding, _wide(reference.reshape(-1)[:0]).dtype)
     moved, finite = False, True
-    for (now, before), change in zip(_pieces(made, reference), changes, strict=True):
+    for (now, before), change in zip(pieces(made, reference), changes, strict=True):
         moved = moved or bool(change.any())
         with np.errstate(over="ignore", invalid="ignore"):
             now[:] = (_wide(before) + change).astype(made.dtype)
@@ -197,15 +186,15 @@ def _changes(data: NDArray[np.uint8], encoding: str, wide: np.dtype[Any]) -> Ite
     """The rounded changes of an array, piece by piece."""
     if encoding == "fp16":
         planes = data.reshape(2, -1)
-        for start in range(0, planes.shape[1], _PIECE):
-            piece = np.ascontiguousarray(planes[:, start : start + _PIECE].T)
+        for start in range(0, planes.shape[1], PIECE):
+            piece = np.ascontiguousarray(planes[:, start : start + PIECE].T)
             yield piece.reshape(-1).view("<f2").astype(wide)
         return
     scale = wide.type(data[: _SCALE.itemsize].view(_SCALE)[0])
     levels = data[_SCALE.itemsize :].view(np.int8)
-    for start in range(0, levels.size, _PIECE):
+    for start in range(0, levels.size, PIECE):
         with np.errstate(over="ignore", invalid="ignore"):
-            yield levels[start : start + _PIECE].astype(wide) * scale
+            yield levels[start : start + PIECE].astype(wide) * scale
 
 
 def _bits(array: NDArray[Any]) -> NDArray[np.uint8]:
@@ -222,9 +211,9 @@ def _unpacked(data: bytes, size: int) -> NDArray[np.uint8]:
     """Exactly `size` bytes; no more are ever made."""
     unpacker, found, place = zlib.decompressobj(), np.empty(size, np.uint8), 0
     try:
-        for start in range(0, len(data), _PIECE):
-            left = data[start : start + _PIECE]
-            while piece := unpacker.decompress(left, min(_PIECE, size - place + 1)):
+        for start in range(0, len(data), PIECE):
+            left = data[start : start + PIECE]
+            while piece := unpacker.decompress(left, min(PIECE, size - place + 1)):
                 if (end := place + len(piece)) > size:
                     raise _misfit(size)
                 found[place:end] = np.frombuffer(piece, np.uint8)

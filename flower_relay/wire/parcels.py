@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import RefusedError
 from ..mechanism.identity import is_hash
-from ..store import Arrays, canonical_bytes, model_name
+from ..store import Arrays, name_of
 from .arrays import arrays_in, strange_numbers
 from .deltas import ENCODINGS, decode
 from .requests import brief
@@ -149,8 +149,8 @@ def only_step(parcel: object) -> Step:
 
 def taken(
     step: Step, held: Callable[[str], Arrays | None], max_bytes: int | None = None
-) -> tuple[dict[str, NDArray[Any]], bytes]:
-    """The model that a step leads to, and its canonical bytes.
+) -> dict[str, NDArray[Any]]:
+    """The model that a step leads to.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def taken(
 
     Returns
     -------
-    (arrays, data)
+    dict of name to array
         An infinity in a model that came whole counts as meant; one in a difference only where
         the model that it is relative to has it in the same place.
 
@@ -188,10 +188,9 @@ def taken(
         raise _unfit(step, str(problem)) from problem
     if fault := _fault(arrays, reference):
         raise _unfit(step, fault)
-    data = canonical_bytes(arrays)
-    if (found := model_name(data)) != step.model:
+    if (found := name_of(arrays)) != step.model:
         raise _unfit(step, f"what came is model {found[:12]}")
-    return arrays, data
+    return arrays
 
 
 def _fault(arrays: Arrays, reference: Arrays | None) -> str | None:

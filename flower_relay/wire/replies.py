@@ -30,7 +30,7 @@ from ..rules.candidates import Flaw, fitting
 from ..rules.outcomes import Fault
 from ..rules.roles import BOTH, ROLES
 from ..transport.adapter import aggregate_metricrecords
-from .arrays import array_of
+from .arrays import array_of, as_sent
 from .metrics import merged, number_in, number_of
 from .parcels import MOST_MODELS, PREFIX
 from .statements import Hello, Hop, Measured, Moment, Opening, Vote, attests, node_hash
@@ -85,7 +85,7 @@ def the_model(
         array, cast_from = opened
         if cast_from is not None:
             told(name, f"it is of type {cast_from}, and is cast to the base's {array.dtype}")
-            record[name] = Array(array)
+            record[name] = as_sent(array)
     if found[0] != key:
         del content[found[0]]
         content[key] = record

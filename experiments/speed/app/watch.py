@@ -100,6 +100,10 @@ class Watch:
         self._note()
         return max(most[2] for most in list(self._most.values()))
 
+    def seconds(self, phase: str) -> float:
+        """How long a phase took in all."""
+        return self._took[phase][0]
+
     def table(self) -> dict[str, Any]:
         """Phase by phase: models at the most, and seconds."""
         found: dict[str, Any] = {}
