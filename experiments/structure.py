@@ -33,10 +33,7 @@ FLOORS = (
     ("transport", "wire", "store"),
     ("mechanism",),
     ("rules",),
-    (
-        *("settings", "options", "errors", "legible", "durable", "regular_files", "key_files"),
-        "destinations",
-    ),
+    ("settings", "options", "errors", "legible", "files", "destinations"),
 )
 """From the top down; an import of a module on a floor above is an arrow up."""
 

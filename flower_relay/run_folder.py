@@ -17,10 +17,10 @@ from pathlib import Path
 from flwr.serverapp.strategy import Result
 from rich.console import Console
 
-from .durable import make_folder
 from .federation.progress import ProgressDisplay
 from .federation.record import RelayObserver
 from .federation.run import to_arrays
+from .files.durable import make_folder
 from .ledger import OperatorKey, SqlChain, open_ledger
 from .ledger.address import LEDGER_FILE
 from .report.observer import ReportWriter

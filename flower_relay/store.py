@@ -7,24 +7,17 @@ wants. Any array that Flower carries is kept, integer counters and scalars inclu
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import hashlib
-import json
-import math
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
-from .durable import make_folder, write_whole
 from .errors import (
     ConfigurationError,
     ModelDamagedError,
@@ -32,8 +25,18 @@ from .errors import (
     StorageFullError,
     StoreError,
 )
-from .files.numpy_files import read_array
-from .regular_files import open_regular, read_regular
+from .files.durable import make_folder, write_whole
+from .files.models import (
+    Arrays,
+    arrays_of,
+    canonical_bytes,
+    model_name,
+    name_of,
+    named,
+    pieces_of,
+    read_apart,
+)
+from .files.regular import read_regular
 
 __all__ = [
     "Arrays",
@@ -45,99 +48,9 @@ __all__ = [
     "name_of",
 ]
 
-Arrays = Mapping[str, NDArray[Any]]
-
 _SUFFIX = ".safetensors"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """No room on the disk, in the user's share of it, or under the limit of a file's size."""
-
-
-_TYPES = {
-    np.dtype(kind): name
-    for kind, name in (
-        ("<u8", "U64"), ("<i8", "I64"), ("<f8", "F64"), ("<c8", "C64"), ("<f4", "F32"),
-        ("<u4", "U32"), ("<i4", "I32"), ("<f2", "F16"), ("<u2", "U16"), ("<i2", "I16"),
-        ("i1", "I8"), ("u1", "U8"), ("?", "BOOL"),
-    )
-}  # fmt: skip
-"""What safetensors calls the types of arrays, in the order in which it puts arrays in a file."""
-
-_ORDER = list(_TYPES)
-_BY_NAME = {name: kind for kind, name in _TYPES.items()}
-
-_Piece = bytes | memoryview
-
-
-def _pieces(arrays: Arrays) -> list[_Piece]:
-    """The canonical bytes of a model as its header and its arrays' own memory, copied nowhere."""
-    names = list(arrays)
-    plain = all(name.isascii() and name.isprintable() and name not in _RESERVED for name in names)
-    if not plain or any(array.dtype not in _TYPES for array in arrays.values()):
-        return [_by_the_library(arrays)]
-    ordered = sorted(names, key=lambda name: (_ORDER.index(arrays[name].dtype), name))
-    header: dict[str, Any] = {}
-    pieces: list[_Piece] = []
-    place = 0
-    for name in ordered:
-        array = np.asarray(arrays[name])
-        header[name] = {
-            "dtype": _TYPES[array.dtype], "shape": list(array.shape),
-            "data_offsets": [place, place + array.nbytes],
-        }  # fmt: skip
-        place += array.nbytes
-        if array.nbytes:
-            pieces.append(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return [len(text).to_bytes(8, "little") + text, *pieces]
-
-
-_RESERVED = ("", "__metadata__")
-
-
-def _by_the_library(arrays: Arrays) -> bytes:
-    return save({name: np.ascontiguousarray(arrays[name]).reshape(arrays[name].shape)
-                 for name in sorted(arrays)})  # fmt: skip
-
-
-def _views_in(data: bytes) -> dict[str, NDArray[Any]]:
-    """The arrays of a model's canonical bytes, as views of them."""
-    start = 8 + int.from_bytes(data[:8], "little")
-    found = {}
-    for name, each in json.loads(data[8:start]).items():
-        kind, (begin, end) = _BY_NAME[each["dtype"]], each["data_offsets"]
-        count = (end - begin) // kind.itemsize
-        found[name] = np.frombuffer(data, kind, count, start + begin).reshape(each["shape"])
-    return found
-
-
-def _arrays_of(data: bytes) -> dict[str, NDArray[Any]]:
-    """The arrays of a model, without a copy of it where it is spelled as we spell it."""
-    with contextlib.suppress(*_MISSPELLED):
-        return _views_in(data)
-    return load(data)
-
-
-def canonical_bytes(arrays: Arrays) -> bytes:
-    """The one spelling of a model: safetensors, arrays contiguous, no metadata."""
-    return b"".join(_pieces(arrays))
-
-
-def model_name(data: bytes) -> str:
-    """SHA-256 of a model's canonical bytes, in hex."""
-    return hashlib.sha256(data).hexdigest()
-
-
-def name_of(arrays: Arrays) -> str:
-    """The same of its arrays, without a copy of them."""
-    return _named(_pieces(arrays))
-
-
-def _named(pieces: Iterable[_Piece]) -> str:
-    hashed = hashlib.sha256()
-    for piece in pieces:
-        hashed.update(piece)
-    return hashed.hexdigest()
 
 
 class ModelStore(Protocol):
@@ -183,7 +96,7 @@ class MemoryStore:
                 f"expected model {name[:12]}… in memory, found none: it was let go of, or never "
                 "made. Nothing else is affected; keep what is needed, or use a FolderStore."
             )
-        return _arrays_of(self._models[name])
+        return arrays_of(self._models[name])
 
     def keep_only(self, names: Iterable[str]) -> None:
         """Let go of every other model."""
@@ -227,8 +140,8 @@ class FolderStore:
         StoreError
             When it cannot be written for another reason.
         """
-        pieces = _pieces(arrays)
-        name, size = _named(pieces), sum(map(len, pieces))
+        pieces = pieces_of(arrays)
+        name, size = named(pieces), sum(map(len, pieces))
         path = self._path(name)
         with self._told("written", name):
             if self._holds(path, name, size):
@@ -253,7 +166,7 @@ class FolderStore:
         """
         path = self._path(name)
         with self._told("read", name):
-            apart = _read_apart(Path(path), name) if self._local else None
+            apart = read_apart(Path(path), name) if self._local else None
             if apart is not None:
                 return apart
             data = self._read(path)
@@ -273,7 +186,7 @@ class FolderStore:
                 "a participant who has this model, then resume the run."
             )
         try:
-            return _arrays_of(data)
+            return arrays_of(data)
         except (SafetensorError, KeyError, ValueError) as problem:  # a type that numpy lacks
             raise ModelDamagedError(
                 f"{path} has the bytes it is named for, and they are no safetensors: {problem}. "
@@ -347,60 +260,6 @@ class FolderStore:
                 f"is safe, and nothing half-written counts as a model. {cure}, then resume the "
                 "run."
             ) from problem
-
-
-def _read_apart(path: Path, name: str) -> dict[str, NDArray[Any]] | None:
-    """A model's arrays, read one by one; None where its file is not as it should be.
-
-    What is wrong with it is for who reads the whole of it to say.
-    """
-    try:
-        opened = open_regular(path, follow=True)
-    except FileNotFoundError:
-        return None
-    with os.fdopen(opened, "rb") as file, contextlib.suppress(*_MISSPELLED):
-        digest = hashlib.sha256()
-
-        def read(room: memoryview) -> None:
-            if file.readinto(room) != len(room):
-                raise ValueError("it ends too soon")
-            digest.update(room)
-
-        found = _arrays_in(file, os.fstat(opened).st_size, read, digest.update)
-        if digest.hexdigest() == name:
-            return found
-    return None
-
-
-def _arrays_in(
-    file: BinaryIO, size: int, read: Callable[[memoryview], None], passed: Callable[[bytes], None]
-) -> dict[str, NDArray[Any]]:
-    """The arrays of a file of `size` bytes; its header is compared with that before it is believed.
-
-    Raises
-    ------
-    ValueError, KeyError, TypeError, AttributeError, RecursionError
-        When it is spelled otherwise than we spell models.
-    """
-    start = file.read(8)
-    place = 8 + int.from_bytes(start, "little")
-    if place > size:
-        raise ValueError("its header is longer than it is")
-    header = file.read(place - 8)
-    passed(start + header)
-    found = {}
-    for name, each in json.loads(header).items():
-        kind, shape, (begin, end) = _BY_NAME[each["dtype"]], each["shape"], each["data_offsets"]
-        last, place = place, place + math.prod(shape) * kind.itemsize
-        if not last <= place <= size or end - begin != place - last:
-            raise ValueError("its arrays do not follow each other")
-        found[name] = read_array(kind, tuple(shape), read)
-    if place != size:
-        raise ValueError("something comes after its arrays")
-    return found
-
-
-_MISSPELLED = ValueError, KeyError, TypeError, AttributeError, RecursionError
 
 
 def _local_sizes(folder: str) -> dict[str, int]:

@@ -125,7 +125,7 @@ def test_a_node_on_windows_makes_its_key_and_keeps_models(links: str, tmp_path: 
         "    asked = CHAIN.told(number)\n"
         "    reply = said(ask(tiny_app(), node, 'train', asked, weights(value)))\n"
         "    print(reply['public-key'], reply['holds'].count(',') + 1)\n"
-        "from flower_relay.durable import write_whole\n"
+        "from flower_relay.files.durable import write_whole\n"
         "from pathlib import Path\n"
         "[write_whole(Path(folder, 'file'), text) for text in (b'one', b'other')]\n"
     )

@@ -27,7 +27,7 @@ from experiments.truth.rewards import (
     pair_of_twins,
     ratio_interval,
 )
-from flower_relay.durable import make_folder, write_whole
+from flower_relay.files.durable import make_folder, write_whole
 
 _RULE = "a cycle's rise, by what each audited hop's step adds to its lane's trail"
 

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..durable import make_folder, write_whole
 from ..errors import ConfigurationError
+from ..files.durable import make_folder, write_whole
 from .command import commands_of
 from .devices import FLEETS
 from .plan import SCHEMA, Cell, Plan, tuned_settings

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..durable import make_folder
 from ..errors import ConfigurationError, RelayError
+from ..files.durable import make_folder
 from .files import cell_file, write_cell
 from .plan import Cell
 

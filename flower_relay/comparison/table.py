@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich import table as rich_table
 
-from ..durable import make_folder, write_whole
+from ..files.durable import make_folder, write_whole
 from .figures import NOTHING
 from .statistics import ENOUGH, Interval
 

@@ -23,8 +23,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ..destinations import check_folder
-from ..durable import write_whole
 from ..errors import ConfigurationError
+from ..files.durable import write_whole
 from .on_ray import play_on_ray
 from .settings import EconomySettings
 from .study import MEASURE, Estimate, Study

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import LedgerError
+from ..files.regular import read_regular
 from ..legible import legible
 from ..mechanism.blocks import Genesis
 from ..mechanism.identity import is_hash
 from ..mechanism.parsing import Misfit, reader_of
-from ..regular_files import read_regular
 from .heads import Heads
 from .keys import verify_signature
 from .receipts import Receipt, attested_hashes, check_receipt

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import LedgerError
+from ..files.regular import read_regular
 from ..legible import legible
 from ..mechanism.parsing import Misfit, reader_of
-from ..regular_files import read_regular
 from ..wire.statements import Head, check
 
 __all__ = ["Heads", "ShownHead", "heads_in", "is_of_heads", "parting", "write_heads"]

@@ -13,9 +13,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from ..errors import KeyFileError
-from ..key_files import read_key, write_new_key
+from ..files.keys import read_key, write_new_key
+from ..files.regular import seen_by_others
 from ..mechanism.identity import is_public_key
-from ..regular_files import seen_by_others
 
 __all__ = ["OperatorKey", "verify_signature"]
 

@@ -17,7 +17,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ..errors import ModelDamagedError
-from ..regular_files import open_regular
+from ..files.regular import open_regular
 from ..store import Arrays, FolderStore, canonical_bytes, model_name
 
 __all__ = [

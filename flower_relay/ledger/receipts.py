@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ..errors import LedgerDamagedError, LedgerError
+from ..files.regular import read_regular
 from ..legible import legible
 from ..mechanism.blocks import Admission, Block, Genesis, Settlement
 from ..mechanism.merkle import Leaf, inclusion_proof, leaves_of, merkle_root, root_of_proof
 from ..mechanism.parsing import Misfit, reader_of
-from ..regular_files import read_regular
 from .differences import Differs, Problem
 from .keys import OperatorKey, verify_signature
 from .reading import steps

@@ -16,8 +16,8 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from ..durable import make_folder, sync_folder
 from ..errors import LedgerDamagedError, LedgerError, LedgerStorageError
+from ..files.durable import make_folder, sync_folder
 from .lock import LockedError, locked
 from .schema import in_use
 from .tables_only import bound, odd_file, odd_object

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from ..files.regular import kind_of
 from ..legible import legible
-from ..regular_files import kind_of
 
 __all__ = ["bound", "odd_file", "odd_object"]
 

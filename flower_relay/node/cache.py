@@ -18,8 +18,8 @@ from flwr.app import ConfigRecord, Context
 from flwr.common import log
 from numpy.typing import NDArray
 
-from ..durable import make_folder
 from ..errors import ConfigurationError
+from ..files.durable import make_folder
 from ..store import model_name
 from ..wire.arrays import arrays_in
 from ..wire.parcels import MOST_MODELS

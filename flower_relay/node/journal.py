@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..durable import write_whole
+from ..files.durable import write_whole
 
 __all__ = ["Journal", "OvertakenError"]
 

@@ -15,9 +15,9 @@ from flwr.app import ConfigRecord, Context
 from flwr.common import log
 
 from ..errors import ConfigurationError, KeyFileError
-from ..key_files import read_key, write_new_key
+from ..files.keys import read_key, write_new_key
+from ..files.regular import seen_by_others
 from ..mechanism.identity import participant_name
-from ..regular_files import seen_by_others
 from ..wire.statements import public_hex
 
 __all__ = ["key_file", "load_or_create", "name_of_partition", "participant_key"]

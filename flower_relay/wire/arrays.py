@@ -19,7 +19,7 @@ from flwr.app import Array
 from numpy.typing import NDArray
 from safetensors import SafetensorError, deserialize
 
-from ..files.numpy_files import file_of
+from ..files.arrays import file_of
 
 __all__ = ["RESERVED", "array_of", "arrays_in", "as_sent", "misnamed", "strange_numbers"]
 

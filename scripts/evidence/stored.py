@@ -20,7 +20,7 @@ from flower_relay.comparison.detection import is_relay, reward_share
 from flower_relay.comparison.figures import spent_to, total
 from flower_relay.comparison.files import read_results
 from flower_relay.comparison.plan import TUNING_NOTES
-from flower_relay.durable import write_whole
+from flower_relay.files.durable import write_whole
 
 __all__ = ["FOLDER", "Stored", "distilled", "merged", "read", "read_all", "write"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...durable import write_whole
+from ...files.durable import write_whole
 from ..files import read_results
 from .page import render
 

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from ...durable import write_whole
+from ...files.durable import write_whole
 from ..policy import content_policy
 from ..run_view import RunView, changes
 from ..style import BASE

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from flower_relay import FolderStore
-from flower_relay.files.numpy_files import file_behind, file_of
+from flower_relay.files.arrays import file_behind, file_of
 from flower_relay.store import canonical_bytes
 from flower_relay.wire.arrays import array_of, as_sent
 

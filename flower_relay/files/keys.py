@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from .durable import make_folder, write_new
-from .regular_files import read_regular
+from .regular import read_regular
 
 __all__ = ["read_key", "write_new_key"]
 
