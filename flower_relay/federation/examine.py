@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import groupby
 from typing import Any, TypeVar
 
@@ -116,9 +117,10 @@ def examine(run: Run, commitment: Commitment) -> list[Message]:
 
 def _known(run: Run, committee: tuple[int, ...], names: list[str], bases: dict[str, str]) -> _Known:
     nobody: list[Ballot | None] = [None] * len(committee)
+    near = lru_cache(maxsize=1)(run.store.get)  # several models in a row are near the same
     return {
         name: _Row(
-            shown=likeness(run, name, bases.get(name, name)),
+            shown=likeness(run, name, bases.get(name, name), near),
             utilities=run.state.known_utilities(name)[list(committee)],
             ballots=nobody.copy(),
         )

@@ -9,7 +9,10 @@ node runs the mod nothing is gained by rounding, and everything is shown as it i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
 
 from ..mechanism.blocks import Commitment, Deposit
 from ..wire.deltas import decode, encode
@@ -31,12 +34,20 @@ def bases_of(deposit: Deposit, commitment: Commitment) -> dict[str, str]:
     }
 
 
-def likeness(run: Run, model: str, base: str) -> str:
-    """The name of what is shown of a model made in a leg from `base`; it is stored."""
+def likeness(
+    run: Run, model: str, base: str, held: Callable[[str], dict[str, NDArray[Any]]]
+) -> str:
+    """The name of what is shown of a model made in a leg from `base`; it is stored.
+
+    Parameters
+    ----------
+    held : callable
+        From a name to a stored model, for what the model is near.
+    """
     known, near = run.state.likeness(model), run.state.likeness(base)
     if known != model or model == base or not run.forwarding.anybody:
         return known
-    encoding, reference = run.state.settings.test_encoding, run.store.get(near)
+    encoding, reference = run.state.settings.test_encoding, held(near)
     try:
         data = encode(run.store.get(model), reference, encoding)
         shown = run.store.put(decode(data, reference, encoding))
