@@ -65,6 +65,7 @@ class State:
     """
 
     settings: RelaySettings
+    run: str
     bound: float
     who: Standings
     lineage: Lineage
@@ -177,6 +178,7 @@ def begin(genesis: Genesis) -> State:
     num_lanes = 1 if fan_out else int(lanes)
     return State(
         settings=settings,
+        run=genesis.run,
         bound=genesis.bound,
         who=Standings.of(
             genesis.participants, genesis.roles, founders=True, debt=settings.debt_at_first
