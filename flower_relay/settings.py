@@ -105,8 +105,8 @@ class RelaySettings(CheckedSettings):
     )
     nonces: int = setting(
         3,
-        "number of signing participants that add a random number of their own to each draw of "
-        "committee and tests; 0 leaves the draw to the operator",
+        "random numbers of signing participants that each draw of committee and tests needs; one "
+        "more is asked for theirs, so that one may be silent. 0 leaves the draw to the operator",
         whole(0),
     )
     test_encoding: str = setting(

@@ -81,13 +81,12 @@ def _change_setting(rng: random.Random, bodies: Bodies) -> None:
 
 def _change_all(rng: random.Random, bodies: Bodies) -> None:
     """One value is the same odd one wherever it stands, as a name may be."""
-    index = rng.randrange(len(bodies))
-    body = json.loads(bodies[index])
-    found = _at(body, rng.choice(list(_places(body))))
-    if isinstance(found, str):
-        odd = rng.choice([odd for odd in ODD if isinstance(odd, str)])
-        old, new = _spelled(found), _spelled(odd)
-        bodies[:] = [text.replace(old, new) for text in bodies]
+    body = json.loads(rng.choice(bodies))
+    values = [_at(body, path) for path in _places(body)]
+    found = rng.choice([value for value in values if isinstance(value, str)])
+    odd = rng.choice([odd for odd in ODD if isinstance(odd, str)])
+    old, new = _spelled(found), _spelled(odd)
+    bodies[:] = [text.replace(old, new) for text in bodies]
 
 
 def _put(rng: random.Random, bodies: Bodies, index: int, path: tuple[Any, ...]) -> None:

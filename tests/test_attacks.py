@@ -169,22 +169,23 @@ def drawn(
     return decide_tests(state, head, deposit, block, opened).committee
 
 
-def test_by_leaving_out_openings_an_operator_chooses_among_eight_draws(
+def test_by_leaving_out_openings_an_operator_chooses_among_five_draws(
     ledger: list[Block],
 ) -> None:
     at = first(Commitment, ledger)
     block, tested = ledger[at : at + 2]
     assert isinstance(block, Commitment) and isinstance(tested, Examined)
     subsets = list(
-        chain.from_iterable(combinations(tested.nonces, size) for size in range(4))
-    )  # of three nonces each may be left out, and `verify` counts those
+        chain.from_iterable(combinations(tested.nonces, size) for size in range(5))
+    )  # four bring a nonce, and one of them may be left out; `verify` counts it
     committees = [drawn(ledger, block, opened) for opened in subsets]
-    assert len(subsets) == 8 and 1 < len(set(committees)) <= 8
-    withheld = verify([*ledger[: at + 1], replace(tested, nonces=tested.nonces[:2])])
+    assert len(subsets) == 16 and committees.count(()) == 11
+    assert 1 < len({*committees} - {()}) <= 5
+    withheld = verify([*ledger[: at + 1], replace(tested, nonces=tested.nonces[:3])])
     assert withheld.nonces_withheld == 1
 
 
-def test_who_alone_brings_a_nonce_and_tells_the_operator_before_lets_it_choose_any_draw(
+def test_who_alone_brings_a_nonce_and_tells_the_operator_before_gets_no_committee(
     ledger: list[Block],
 ) -> None:
     at = first(Commitment, ledger)
@@ -196,7 +197,7 @@ def test_who_alone_brings_a_nonce_and_tells_the_operator_before_lets_it_choose_a
         hash = NonceHash(participant=colluder, hash=nonce_hash(bytes.fromhex(nonce)))
         opened = OpenedNonce(participant=colluder, nonce=nonce, signature="")
         committees.add(drawn(ledger, replace(block, nonce_hashes=(hash,)), (opened,)))
-    assert len(committees) == 15  # every committee of 4 out of 6
+    assert committees == {()}
 
 
 # Ledgers that are rolled back.

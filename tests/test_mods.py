@@ -151,7 +151,7 @@ def test_a_nonce_is_opened_for_one_commitment_block_without_running_the_app() ->
     reply = ask(tiny_app(), node, "evaluate", reveal(hash))  # its app would need a model
     answer = said(reply)
     assert set(reply.content) == {"relay"}
-    assert answer.keys() == {"public-key", "nonce", "signature", "seen"}
+    assert answer.keys() == {"public-key", "nonce", "signature", "seen", "nonce-hash"}
     assert hashlib.sha256(bytes.fromhex(answer["nonce"])).hexdigest() == hash
     opening = Opening(at=CHAIN.moment(3), nonce=answer["nonce"])
     assert check(answer["public-key"], opening, answer["signature"])

@@ -50,8 +50,8 @@ def test_who_signs_is_named_by_its_key_and_everything_it_did_is_signed(
 
 def test_every_draw_has_nonces_of_its_own(ledger: list[Block]) -> None:
     openings = [block.nonces for block in ledger if isinstance(block, Examined)]
-    assert [len(nonces) for nonces in openings] == [3, 3, 3, 3]
-    assert len({item.nonce for nonces in openings for item in nonces}) == 12
+    assert [len(nonces) for nonces in openings] == [4, 4, 4, 4]  # three are needed
+    assert len({item.nonce for nonces in openings for item in nonces}) == 16
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])

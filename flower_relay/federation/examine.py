@@ -83,7 +83,7 @@ def examine(run: Run, commitment: Commitment) -> list[Message]:
     state, deposit = run.state, run.state.deposit
     if deposit is None:
         return []
-    nonces = opened_nonces(run, commitment)
+    nonces = opened_nonces(run, deposit, commitment)
     plan = decide_tests(state, run.chain.head, deposit, commitment, nonces)
     references, probes = _audits(run, commitment, plan)
     planted = _plant(run, plan)

@@ -55,8 +55,9 @@ class RelayKeywords(TypedDict, total=False):
     default 0.25."""
 
     nonces: int
-    """Number of signing participants that add a random number of their own to each draw of
-    committee and tests; 0 leaves the draw to the operator; by default 3."""
+    """Random numbers of signing participants that each draw of committee and tests needs; one
+    more is asked for theirs, so that one may be silent. 0 leaves the draw to the operator; by
+    default 3."""
 
     test_encoding: str
     """What examiners are shown of a candidate: the `exact` weights, or a likeness, which is the

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from logging import WARNING
+
 from flwr.app import ConfigRecord, Message, MessageType, RecordDict
+from flwr.common import log
 
 from ..mechanism.blocks import Commitment, Deposit, NonceHash, OpenedNonce
-from ..mechanism.testing import decide_nonces
+from ..mechanism.eligible import decide_nonces, nonces_needed
 from ..transport.courier import GRACE, Arrival
-from ..wire.replies import opening_told, seen_told
+from ..wire.replies import nonces_told, opening_told, seen_told
 from ..wire.statements import nonce_hash
 from .run import Run
 
@@ -20,7 +23,7 @@ def nonces_to_commit(run: Run, deposit: Deposit) -> tuple[NonceHash, ...]:
     return tuple(NonceHash(participant=index, hash=run.nonces.pop(index)) for index in chosen)
 
 
-def opened_nonces(run: Run, commitment: Commitment) -> tuple[OpenedNonce, ...]:
+def opened_nonces(run: Run, deposit: Deposit, commitment: Commitment) -> tuple[OpenedNonce, ...]:
     """Ask for the nonces that the last block, a commitment, holds the hashes of.
 
     Who does not answer in time, or with something else, is left out.
@@ -28,8 +31,13 @@ def opened_nonces(run: Run, commitment: Commitment) -> tuple[OpenedNonce, ...]:
     asked = [item for item in commitment.nonce_hashes if item.participant in run.node_of]
     messages = [_reveal_message(run, item) for item in asked]
     arrivals = run.courier.exchange(messages, asked, run.timeout, "nonce")
-    opened = [_opened(run, arrival) for arrival in arrivals]
-    return tuple(sorted((o for o in opened if o is not None), key=lambda o: o.participant))
+    opened = [found for arrival in arrivals if (found := _opened(run, arrival)) is not None]
+    needed = nonces_needed(run.state, deposit)
+    if len(opened) < needed:
+        log(WARNING, "Round %d: %d of those drawn for it opened a nonce, and a committee needs %d. "
+            "The round's hops stay untested; others are drawn for the next round.",
+            run.state.round, len(opened), needed)  # fmt: skip
+    return tuple(sorted(opened, key=lambda item: item.participant))
 
 
 def _reveal_message(run: Run, item: NonceHash) -> Message:
@@ -50,6 +58,7 @@ def _opened(run: Run, arrival: Arrival) -> OpenedNonce | None:
         return None
     name = run.state.who.names[item.participant]
     run.heads.note(run.node_of[item.participant], seen_told(arrival.message))
+    run.nonces |= nonces_told({item.participant: arrival.message})
     opened = opening_told(arrival.message, name, run.moment)
     if opened is None or nonce_hash(bytes.fromhex(opened[0])) != item.hash:
         return None

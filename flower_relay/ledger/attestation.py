@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..mechanism.blocks import Commitment, Deposit, Genesis, HopClaim, OpenedNonce, Testing
+from ..mechanism.eligible import nonce_bringers, nonces_needed
 from ..mechanism.identity import is_hash, key_of, short_name
 from ..mechanism.state import State
-from ..mechanism.testing import may_bring_nonces
 from ..rules.outcomes import Fault
 from ..rules.votes import bounded_utility
 from ..wire.statements import Hop, Measured, Moment, Opening, Statement, attests, nonce_hash
@@ -33,9 +33,10 @@ class ParticipantsWord:
     ----------
     hops_signed, votes_signed, votes_attested : int
         Signed by the participant; votes that only the operator attests.
-    draws_with_nonces, draws_without, nonces_withheld : int
+    draws_with_nonces, draws_without, draws_void, nonces_withheld : int
         Draws whose seed holds opened nonces, draws whose seed was the operator's to choose,
-        and nonces that were committed but never opened.
+        those that had too few nonces and so no committee, and nonces that were to be brought
+        and never opened.
     founders, founders_signing : int
         Who the operator named in the first block, and how many of them have keys.
     faults_attested : int
@@ -51,7 +52,8 @@ class ParticipantsWord:
         self.faults_attested = 0
         self.hops_signed = self.votes_signed = 0
         self.votes_attested = sum(value is not None for value in genesis.utilities)
-        self.draws_with_nonces = self.draws_without = self.nonces_withheld = 0
+        self.draws_with_nonces = self.draws_without = 0
+        self.draws_void = self.nonces_withheld = 0
 
     def check_genesis(self, genesis: Genesis) -> None:
         """Who signs could not sign a utility before there was a run to sign it for."""
@@ -80,13 +82,12 @@ class ParticipantsWord:
                 self.hops_signed += self._signed(
                     path, state, claim.trainer, self._hop(at, claim), claim.signature
                 )
-        eligible = may_bring_nonces(state, deposit) if state.settings.examiners else []
+        drawn = nonce_bringers(state, deposit)
         told = [item.participant for item in block.nonce_hashes]
         path = "commitment.nonce_hashes"
-        if told != sorted(set(told) & set(eligible)):
-            raise Differs(path, "examiners who sign, in ascending order", told)
-        if len(told) > state.settings.nonces:
-            raise Differs(path, f"at most {state.settings.nonces} entries", len(told))
+        if told != sorted(set(told) & set(drawn)):
+            raise Differs(path, f"some of those drawn, {list(drawn)}, in ascending order", told)
+        self.nonces_withheld += len(drawn) - len(told)
         for place, item in enumerate(block.nonce_hashes):
             if not is_hash(item.hash):
                 raise Differs(f"{path}[{place}].hash", "a hash", item.hash)
@@ -126,8 +127,10 @@ class ParticipantsWord:
                 raise Differs(f"{path}.nonce", expected, item.nonce)
             opening = Opening(at=self._at(commitment.round, head), nonce=item.nonce)
             self._signed(f"{path}.signature", state, item.participant, opening, item.signature)
-        self.draws_with_nonces += bool(opened)
-        self.draws_without += not opened
+        needed = 0 if state.deposit is None else nonces_needed(state, state.deposit)
+        self.draws_without += not needed
+        self.draws_void += len(opened) < needed
+        self.draws_with_nonces += len(opened) >= needed > 0
         self.nonces_withheld += len(hashes) - len(opened)
 
     def _check_shape(self, block: Testing, name: str, rows: Sequence[Sequence[object]]) -> None:

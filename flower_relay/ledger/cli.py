@@ -38,6 +38,7 @@ from .receipts import (
     write_receipt,
 )
 from .sealed import MOST_CHARACTERS, SealedBlock
+from .shown import against
 from .sql_chain import read_sealed
 from .tables import NOT_PROVED, balances_table, blocks_table, statement_table, verdict_table
 from .verify import verify_run
@@ -211,12 +212,12 @@ def check_receipt_(
 @_command
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help="a run, a receipt, or heads")],
-    b: Annotated[str, typer.Argument(metavar="B", help="another of that kind")],
+    b: Annotated[str, typer.Argument(metavar="B", help="another of that kind, or a run")],
     out: Annotated[
         Path, typer.Option(help="file for the proof, where they contradict each other")
     ] = Path("proof.json"),
 ) -> None:
-    """Compare two ledgers, two receipts, or what two participants were shown of a run.
+    """Compare two ledgers, two receipts, or what a participant was shown with another's or a run.
 
     Exit code 1 with a proof if they contradict each other. The proof is a file that anyone can
     check: `flower-relay ledger proof FILE`.
@@ -246,16 +247,20 @@ def proof(file: Annotated[Path, typer.Argument(metavar="FILE", help="the proof")
 def _compared(a: str, b: str) -> tuple[Proof | None, str]:
     """A proof that two of a kind contradict each other, where they do; else what they are."""
     kinds = [_kind(each) for each in (a, b)]
+    if {*kinds} == {_HEADS, _LEDGER}:
+        shown, ledger = (a, b) if kinds[0] == _HEADS else (b, a)
+        found = against(heads_in(Path(shown)), read_sealed(ledger))
+        return found.proof, found.told
     if kinds[0] != kinds[1]:
         raise LedgerError(
-            f"{masked(a)} is {kinds[0]} and {masked(b)} {kinds[1]}: expected two of a kind. "
-            "Nothing was compared; `flower-relay ledger check-receipt FILE --run RUN` compares a "
-            "receipt and a run."
+            f"{masked(a)} is {kinds[0]} and {masked(b)} {kinds[1]}: expected two of a kind, "
+            "or what was shown and a run. Nothing was compared; `flower-relay ledger "
+            "check-receipt FILE --run RUN` compares a receipt and a run."
         )
     if kinds[0] == _HEADS:
-        shown = heads_in(Path(a)), heads_in(Path(b))
-        alike = len(set(shown[0]) & set(shown[1]))
-        return parting(*shown), f"{alike} heads are the same, and none contradicts another"
+        pairs = heads_in(Path(a)), heads_in(Path(b))
+        alike = len(set(pairs[0]) & set(pairs[1]))
+        return parting(*pairs), f"{alike} heads are the same, and none contradicts another"
     if kinds[0] == _RECEIPT:
         pair = Receipts(receipts=(read_receipt(Path(a)), read_receipt(Path(b))))
         return pair, "no contradiction: two receipts that can both be true"

@@ -2,8 +2,9 @@
 
 A fork is two different blocks after the same block, both signed by the operator. Two receipts
 contradict each other where they name different blocks of one run, or different standings after
-one round. For heads see `flower_relay.ledger.heads`. Each can be written to a file, which proves
-it to anybody without any ledger.
+one round. For heads see `flower_relay.ledger.heads`, and for a head and a ledger
+`flower_relay.ledger.shown`. Each can be written to a file, which proves it to anybody without any
+ledger.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from .keys import verify_signature
 from .receipts import Receipt, attested_hashes, check_receipt
 from .sealed import NOTHING_BEFORE, SealedBlock
 from .seals import check_link, check_signature
+from .shown import Shown
 
 __all__ = [
     "Comparison",
@@ -94,7 +96,7 @@ class Receipts:
         return contradiction(*self.receipts) if len(self.receipts) == 2 else None
 
 
-Proof = Fork | Receipts | Heads
+Proof = Fork | Receipts | Heads | Shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,4 +219,5 @@ def proof_in(path: Path) -> Proof:
 
 _READERS = {
     "fork": reader_of(Fork), "receipts": reader_of(Receipts), "heads": reader_of(Heads),
+    "shown": reader_of(Shown),
 }  # fmt: skip

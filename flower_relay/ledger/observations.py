@@ -7,11 +7,21 @@ and with the blocks before them. Everything here raises `Differs` or lets pass.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 
 from ..errors import ConfigurationError
-from ..mechanism.blocks import Admission, Commitment, Deposit, Genesis, HopClaim, LaneTerms, Testing
+from ..mechanism.blocks import (
+    Admission,
+    Block,
+    Commitment,
+    Deposit,
+    Genesis,
+    HopClaim,
+    LaneTerms,
+    Publication,
+    Testing,
+)
 from ..mechanism.identity import PREFIX_OF_KEY, is_hash, is_public_key, key_of
 from ..mechanism.state import State
 from ..rules.outcomes import Fault
@@ -28,6 +38,7 @@ __all__ = [
     "check_turns",
     "check_way",
     "check_votes",
+    "models_named",
 ]
 
 _FEW = 4
@@ -67,6 +78,43 @@ def check_admission(state: State, block: Admission) -> None:
     names = state.who.names if few else set(state.who.names)
     _check_names("admission.participants", block.participants, names)
     _check_roles("admission.roles", block.roles, block.participants)
+
+
+def models_named(block: Block) -> Iterator[tuple[str, str]]:
+    """The models that a block brings up, each with its place; a model is named by its hash.
+
+    Raises
+    ------
+    Differs
+        When something else stands there: of a model that nobody has, only its name is checked.
+    """
+    for path, name in _models_in(block):
+        if not is_hash(name):
+            raise Differs(path, "a model's hash", name)
+        yield path, name
+
+
+def _models_in(block: Block) -> Iterator[tuple[str, str]]:
+    match block:
+        case Genesis():
+            yield "genesis.model", block.model
+        case Commitment():
+            for lane, claims in enumerate(block.lanes):
+                for place, claim in enumerate(claims):
+                    if claim.model is not None:
+                        yield f"commitment.lanes[{lane}][{place}].model", claim.model
+        case Testing():
+            if block.planted is not None:
+                yield "testing.planted", block.planted
+            yield from _columns(block, "testing", ("shown", "references", "probes"))
+        case Publication():
+            yield from _columns(block, "publication", ("batons", "trails", "moments"))
+
+
+def _columns(block: Block, kind: str, fields: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for field in fields:
+        for place, name in enumerate(getattr(block, field)):
+            yield f"{kind}.{field}[{place}]", name
 
 
 def check_present(state: State, block: Deposit) -> None:
@@ -114,8 +162,8 @@ def check_commitment(state: State, deposit: Deposit, block: Commitment) -> None:
 def check_stride(state: State, claim: HopClaim, path: str) -> None:
     """Who is in debt has only a part of its way taken, and nobody else."""
     shortens = claim.fault is None and state.stride(claim.trainer) < 1
-    if shortens != (claim.sent is not None):
-        raise Differs(path, "a model handed in" if shortens else "none", claim.sent)
+    if shortens != (claim.sent is not None) or not is_hash(claim.sent or "0" * 64):
+        raise Differs(path, "a model handed in, its hash" if shortens else "none", claim.sent)
 
 
 def check_turns(claim: HopClaim, path: str) -> None:

@@ -42,6 +42,7 @@ from .observations import (
     check_genesis,
     check_present,
     check_votes,
+    models_named,
 )
 
 __all__ = ["Replay"]
@@ -92,7 +93,7 @@ class Replay:
         self.word.check_genesis(genesis)
         self.progress = Progress(state=begin(genesis), last=genesis)
         self.averages_checked = self.averages_stated = 0
-        self.named = {genesis.model}
+        self.named = {name for _, name in models_named(genesis)}
         settings = self.progress.state.settings
         self._averages = None if stored is None else StoredAverages(stored, settings)
         self._steps = None if stored is None else StoredSteps(stored, settings.trail)
@@ -136,15 +137,7 @@ class Replay:
         """Fold a block that is as expected, and check that coins are conserved."""
         self.progress.fold(block)
         self._head = hash
-        match block:
-            case Commitment():
-                claims = [claim.model for lane in block.lanes for claim in lane]
-                self.named.update(model for model in claims if model is not None)
-            case Testing():
-                self.named.update(() if block.planted is None else (block.planted,))
-                self.named.update((*block.shown, *block.references, *block.probes))
-            case Publication():
-                self.named.update((*block.batons, *block.trails, *block.moments))
+        self.named.update(name for _, name in models_named(block))
         self._conserve(block)
 
     def average(

@@ -70,6 +70,7 @@ def verdict_table(verdict: Verdict) -> Table:
     add("votes signed by their examiners", str(verdict.votes_signed))
     add("draws that the operator could choose", str(verdict.draws_without))
     add("draws with participants' nonces", str(verdict.draws_with_nonces))
+    add("draws without a committee, for want of nonces", str(verdict.draws_void))
     add("nonces that were never opened", str(verdict.nonces_withheld))
     signing = f"{verdict.founders_signing} with keys"
     add("founders that the operator named", f"{verdict.founders}, {signing}")

@@ -30,9 +30,10 @@ class Verdict:
         Hops that only the operator attests, and those with their trainer's own signature.
     votes_attested, votes_signed : int
         Votes that only the operator attests, and those with their examiner's own signature.
-    draws_with_nonces, draws_without, nonces_withheld : int
+    draws_with_nonces, draws_without, draws_void, nonces_withheld : int
         Draws of committee and tests that depend on participants' nonces; those whose seed
-        the operator could choose; and nonces committed that were never opened.
+        the operator could choose; those that came to nothing, as too few nonces were opened;
+        and nonces of participants who were drawn to bring one that were never opened.
     founders, founders_signing : int
         Who the operator named in the first block, and how many of them have keys.
     faults_attested : int
@@ -60,6 +61,7 @@ class Verdict:
     votes_signed: int
     draws_with_nonces: int
     draws_without: int
+    draws_void: int
     nonces_withheld: int
     founders: int
     founders_signing: int

@@ -176,6 +176,7 @@ class Walk:
             votes_signed=0 if replay is None else replay.word.votes_signed,
             draws_with_nonces=0 if replay is None else replay.word.draws_with_nonces,
             draws_without=0 if replay is None else replay.word.draws_without,
+            draws_void=0 if replay is None else replay.word.draws_void,
             nonces_withheld=0 if replay is None else replay.word.nonces_withheld,
             founders=0 if replay is None else replay.word.founders,
             founders_signing=0 if replay is None else replay.word.founders_signing,

@@ -21,7 +21,7 @@ from ..rules.outcomes import JUDGED, Fault, Outcome
 from ..rules.rewards import POINTS_KEPT, VESTING_DELAY, faded
 from ..rules.roles import PROBATION_TRIES
 from ..rules.settlement import is_forgiven
-from ..rules.standing import resting_until
+from ..rules.standing import resting_until, sat_out
 from ..settings import AUTO
 from .blocks import (
     Admission,
@@ -63,6 +63,7 @@ def apply(state: State, block: Block) -> State:
             _apply_deposit(state, block)
         case Commitment():
             state.commitment = block
+            state.hops += sum(len(claims) for claims in block.lanes)
             state.seen.update(_names(block.lanes))
         case Testing():
             _apply_testing(state, block)
@@ -197,10 +198,14 @@ def _note_silences(state: State) -> None:
 
 
 def _note_stalls(state: State) -> None:
-    """Count the turns in a row that took long and brought nothing."""
+    """Count the turns in a row that took long and brought nothing, and what is sat out for them."""
     claims = () if state.commitment is None else chain.from_iterable(state.commitment.lanes)
+    present = () if state.deposit is None else state.deposit.present
+    usual = int(state.who.trains[list(present)].sum())  # hops of a cycle in which everybody trains
     for claim in claims:
-        state.who.stalls[claim.trainer] = stalls_after(state, claim)
+        stalls = state.who.stalls[claim.trainer] = stalls_after(state, claim)
+        if cycles := sat_out(claim.turns, int(stalls)):
+            state.who.sits_until[claim.trainer] = state.hops + cycles * usual
 
 
 def _apply_hop(state: State, trainer: int, outcome: Outcome | Fault) -> None:

@@ -149,7 +149,7 @@ def _chain(
 ) -> Deposit:
     who, cycle, unit = state.who, state.cycle, state.unit
     had_turn, slot_free = who.had_turn, state.probation_left > 0
-    trainers = present & who.trains
+    trainers = state.trainers(present)
     may = turns_left(trainers, had_turn, who.waits_until, cycle)
     queue = _queue(state, cycle, may, turns, rng, purse, slot_free)
     if not queue:

@@ -9,7 +9,7 @@ import numpy as np
 
 __all__ = ["generator", "seed_from"]
 
-_PHASES = {"deposits": 1, "tests": 2, "planted": 3, "training": 4, "nonces": 5}
+_PHASES = {"deposits": 1, "tests": 2, "planted": 3, "training": 4}
 
 
 def generator(seed: int, round: int, phase: str) -> np.random.Generator:

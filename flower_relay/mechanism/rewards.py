@@ -118,7 +118,7 @@ def _cycle_over(state: State, lanes: Sequence[LaneResult]) -> bool:
     had_turn = who.had_turn.copy()
     hops = [hop for lane in lanes for hop in lane.hops]
     had_turn[[hop.trainer for hop in hops if hop.outcome == Outcome.VOIDED]] = False
-    may = turns_left(present & who.trains, had_turn, who.waits_until, state.cycle)
+    may = turns_left(state.trainers(present), had_turn, who.waits_until, state.cycle)
     tried = {hop.trainer for hop in hops if hop.outcome in JUDGED}
     if state.probation_left <= 0 or who.newcomer[list(tried)].any():
         may &= ~who.newcomer

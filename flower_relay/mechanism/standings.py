@@ -16,7 +16,7 @@ __all__ = ["Standings"]
 
 _WHOLE = (
     "coins", "locked", "version", "waits_until", "income", "accepted", "rejected", "examined",
-    "steps_seen", "last_try", "lefts", "stalls", "silences", "rests_until",
+    "steps_seen", "last_try", "lefts", "stalls", "sits_until", "silences", "rests_until",
 )  # fmt: skip
 _OTHER = ("bond", "debt", "step_squares", "had_turn", "newcomer", "founder", "trains", "examines")
 
@@ -26,9 +26,9 @@ class Standings:
     """One entry a participant, in the order of admission; amounts in units.
 
     `last_try` is the round of its last turn, 0 before any; `lefts` are the turns in a row in
-    which it left, and `stalls` those that took long and brought nothing. `silences` are the rounds
-    in a row in which it was asked and said nothing; until the cycle `rests_until` it is not asked
-    again.
+    which it left, and `stalls` those that took long and brought nothing. Before the run has had
+    `sits_until` hops it has no turn. `silences` are the rounds in a row in which it was asked and
+    said nothing; until the cycle `rests_until` it is not asked again.
 
     `steps_seen` and `step_squares` are of the differences that it reported between audits'
     probes and references: how many, and the sum of their squares.
@@ -54,6 +54,7 @@ class Standings:
     last_try: NDArray[np.int64]
     lefts: NDArray[np.int64]
     stalls: NDArray[np.int64]
+    sits_until: NDArray[np.int64]
     silences: NDArray[np.int64]
     rests_until: NDArray[np.int64]
     step_squares: NDArray[np.float64]

@@ -62,9 +62,11 @@ class State:
     `moments` name what the lanes' optimiser remembers; none where there is nothing of it.
     `untested` are models that nobody tested, with their trainers: they may come again.
     `probation_left` are the tries that newcomers still have for this cycle's probation slot.
+    `hops` are all turns there were so far.
     """
 
     settings: RelaySettings
+    run: str
     bound: float
     who: Standings
     lineage: Lineage
@@ -87,6 +89,7 @@ class State:
     fresh: list[Counter[int]] = field(default_factory=lambda: [Counter()])
     round: int = 0
     cycle: int = 0
+    hops: int = 0
     probation_left: int = PROBATION_TRIES
     minted: Counter[PaymentRule] = field(default_factory=Counter)
     burned: Counter[PaymentRule] = field(default_factory=Counter)
@@ -155,6 +158,16 @@ class State:
         """How far a hop may move now; anywhere where nothing is tested."""
         return farthest(self.ways) if self.settings.examiners else math.inf
 
+    def trainers(self, present: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Who of those present trains, and does not sit out what its turns took; else all of them.
+
+        Cycles become short where everybody waits. Who had the others wait sits out as many hops
+        as well, so that what it wastes is little beside what they train meanwhile.
+        """
+        here: NDArray[np.bool_] = present & self.who.trains
+        free = here & (self.who.sits_until <= self.hops)
+        return free if free.any() else here
+
     def known_utilities(self, model: str) -> NDArray[np.float64]:
         """What each participant has reported about a model; NaN where nothing."""
         return spread(self.utilities.get(model), self.num_participants)
@@ -177,6 +190,7 @@ def begin(genesis: Genesis) -> State:
     num_lanes = 1 if fan_out else int(lanes)
     return State(
         settings=settings,
+        run=genesis.run,
         bound=genesis.bound,
         who=Standings.of(
             genesis.participants, genesis.roles, founders=True, debt=settings.debt_at_first

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..rules.votes import draw_committee
 from ..settings import RelaySettings
 from .blocks import Commitment, Deposit, HopClaim, OpenedNonce
-from .identity import key_of
+from .eligible import eligible, nonces_needed
 from .randomness import generator, seed_from
 from .rewards import audited_with
 from .state import State
@@ -26,10 +26,8 @@ __all__ = [
     "TestPlan",
     "audit_terms",
     "candidates",
-    "decide_nonces",
     "decide_tests",
     "leg_utilities",
-    "may_bring_nonces",
 ]
 
 
@@ -63,25 +61,6 @@ def candidates(claims: tuple[HopClaim, ...]) -> list[HopClaim]:
     return [claim for claim in claims if claim.fault is None]
 
 
-def may_bring_nonces(state: State, deposit: Deposit) -> list[int]:
-    """Who sign and could examine this round: the seed should not be the trainers' choice."""
-    eligible = _eligible(state, deposit).tolist()
-    return [index for index in eligible if key_of(state.who.names[index]) is not None]
-
-
-def decide_nonces(state: State, deposit: Deposit, told: Collection[int]) -> tuple[int, ...]:
-    """Draw those whose nonces the seed will depend on, from those who told a nonce's hash."""
-    settings = state.settings
-    if not settings.examiners:
-        return ()
-    free = [index for index in may_bring_nonces(state, deposit) if index in told]
-    rng = generator(settings.seed, deposit.round, "nonces")
-    if not free:
-        return ()
-    drawn = rng.choice(free, size=min(settings.nonces, len(free)), replace=False)
-    return tuple(sorted(drawn.tolist()))
-
-
 def decide_tests(
     state: State,
     head: str,
@@ -97,13 +76,14 @@ def decide_tests(
         Hash of the commitment block. Without nonces from participants the operator
         could grind it; `verify` says so.
     nonces : tuple of OpenedNonce
-        Those opened for that block, in the order of participants.
+        Those opened for that block, in the order of participants. With fewer than the draw needs
+        there is no committee, and the round's hops stay untested.
     """
     settings = state.settings
     rng = generator(seed_from(head, [item.nonce for item in nonces]), deposit.round, "tests")
-    eligible = _eligible(state, deposit)
-    novice = state.earned[eligible] == 0
-    committee = draw_committee(eligible, settings.examiners, rng, novice)
+    here = eligible(state, deposit)
+    size = settings.examiners if len(nonces) >= nonces_needed(state, deposit) else 0
+    committee = draw_committee(here, size, rng, state.earned[here] == 0)
     models: list[str] = []
     audited: list[str] = []
     probability = audited_with(state, deposit)
@@ -143,18 +123,6 @@ def audit_terms(state: State, commitment: Commitment, audited: Collection[str]) 
         for hop in candidates(claims)
         if hop.model is not None and hop.model in audited
     ]
-
-
-def _eligible(state: State, deposit: Deposit) -> NDArray[np.int64]:
-    """Who is here to examine and does not train this round; else, in a tiny federation, all.
-
-    Who only trains, by its own policy, is never among them; who rests, only if nobody else is.
-    """
-    training = {index for terms in deposit.lanes for index in terms.trainers}
-    willing = [index for index in deposit.present if state.who.examines[index]]
-    free = [index for index in willing if index not in training]
-    fresh = [index for index in free if state.who.rests_until[index] <= deposit.cycle]
-    return np.array(fresh or free or willing, dtype=np.int64)
 
 
 def leg_utilities(

@@ -232,12 +232,15 @@ class Memory:
             return None
         return Measured(value=kept[1], error=kept[2], cases=kept[3])
 
-    def sign_opening(self, at: Moment, hash: str, nonce: str, signature: str) -> None:
-        """Remember an opening, and forget that the nonce waits."""
+    def sign_opening(
+        self, at: Moment, hash: str, nonce: str, signature: str, after: str
+    ) -> dict[str, Any]:
+        """Remember an opening, with the hash of the next nonce, and forget that this one waits."""
         self._run.opening = {
-            "head": at.head, "hash": hash, "nonce": nonce, "signature": signature,
+            "head": at.head, "hash": hash, "nonce": nonce, "signature": signature, "after": after,
         }  # fmt: skip
         self._spend(nonce)
+        return self._run.opening
 
     def keep(self, result: bytes | None = None) -> None:
         """Make all of it last before anything is answered; a hop's result with it.

@@ -243,11 +243,17 @@ class Exchange:
         if kept is None:
             nonce = self._waiting(self.memory, asked)
             signature = sign(self.key, Opening(at=self.shown.at, nonce=nonce))
-            self.memory.sign_opening(self.shown.at, asked, nonce, signature)
+            after = self._next_nonce(self.memory)
+            kept = self.memory.sign_opening(self.shown.at, asked, nonce, signature, after)
             self.memory.keep()
-            kept = {"nonce": nonce, "signature": signature}
         said = {"nonce": kept["nonce"], "signature": kept["signature"]} | self._public_key()
-        return self._only(said | {"seen": self.memory.seen})
+        return self._only(said | {"seen": self.memory.seen, "nonce-hash": kept["after"]})
+
+    def _next_nonce(self, memory: Memory) -> str:
+        """The hash of a new nonce, which waits to be opened."""
+        nonce = secrets.token_bytes(32)
+        memory.nonces.append(nonce.hex())
+        return nonce_hash(nonce)
 
     def _waiting(self, memory: Memory, asked: str) -> str:
         for nonce in memory.nonces:
@@ -308,9 +314,7 @@ class Exchange:
             record["role"] = self.role
         record["holds"] = held or "nothing"  # Flower counts no empty texts
         if self.key is not None and self.memory is not None:
-            nonce = secrets.token_bytes(32)
-            self.memory.nonces.append(nonce.hex())
-            record["nonce-hash"] = nonce_hash(nonce)
+            record["nonce-hash"] = self._next_nonce(self.memory)
             record["seen"] = self.memory.seen
             if "relay-hello" in self.config:
                 record["hello-signature"] = sign(self.key, self._hello())

@@ -6,6 +6,8 @@ drown the others.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -60,7 +62,9 @@ def bounded_utility(value: float, bound: float, rises: bool) -> float:
     A loss is clipped to [0, bound] and turned over; a metric that rises is clipped to
     the same interval. What is not a number is as bad as counts.
     """
-    share = float(np.clip(value / bound, 0.0, 1.0)) if np.isfinite(value) else float(not rises)
+    if not math.isfinite(value):
+        return 0.0
+    share = min(1.0, max(0.0, float(value / bound)))
     return share if rises else 1.0 - share
 
 
