@@ -142,11 +142,11 @@ def _commands(*names: str) -> str:
 
 
 def _li_lyu(ours: Sequence[Row], theirs: Mapping[str, Any]) -> str:
-    rows = []
+    names, rows = _MODELS, []
     for row in theirs["rows"]:
         found = [_mean(ours, "tail", **_place(row), strategy=name) for name in _RELAYS]
         shown = [f"{value:.2f}" for value in row["values"]]
-        rows.append([_MODELS[row["model"]], row["classes"], row["steps"], *shown, *found])
+        rows.append([names[row["model"]], row["classes"], row["steps"], *shown, *found])
     head = ["model", "C", "K", *theirs["columns"], "relay untested", "relay with tests"]
     return _table(head, rows)
 
