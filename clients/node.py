@@ -124,8 +124,20 @@ def _scheme(config: dict[str, Any]) -> str:
     return str(config.get("partition", "dirichlet:0.3"))
 
 
-@functools.lru_cache(maxsize=256)
 def _shard(data_name: str, scheme: str, num_parts: int, seed: int, number: int) -> Shard:
+    shards = _shards(data_name, scheme, num_parts, seed)
+    if number not in shards:
+        shards[number] = _cut(data_name, scheme, num_parts, seed, number)
+    return shards[number]
+
+
+@functools.lru_cache(maxsize=4)
+def _shards(data_name: str, scheme: str, num_parts: int, seed: int) -> dict[int, Shard]:
+    """The shards of a federation that were asked for so far: together no more than its data."""
+    return {}
+
+
+def _cut(data_name: str, scheme: str, num_parts: int, seed: int, number: int) -> Shard:
     import torch
 
     data = load_dataset(data_name)

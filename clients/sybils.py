@@ -9,6 +9,7 @@ publishes of each hop. A crowd's names, which only examine, come after the first
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +59,9 @@ class Sybils(RelayObserver):
         """Whose hop was rejected in this round leaves, and somebody new is there."""
         while self._crowd:
             self._grid.join(self._free_id(), partition_id=self._crowd.pop())
+        latest = takewhile(lambda hop: hop.round == row.round, reversed(record.hops))
         caught = {
-            record.participants[hop.trainer].name
-            for hop in record.hops
-            if hop.round == row.round and fate(hop) == Outcome.REJECTED
+            record.participants[hop.trainer].name for hop in latest if fate(hop) == Outcome.REJECTED
         }
         for number in list(self._nodes):
             if name_of_partition(number, self._keys_dir) in caught:

@@ -91,11 +91,17 @@ def _store(
     name: str, folder: Path, asked: dict[str, Any], played: dict[str, str], *, again: bool
 ) -> Path:
     before = stored.read_all([name])
-    targets = before[0].targets if before and again else None
+    targets = _targets(name, asked["data"]) if again else None
     found = stored.distilled(name, folder, asked, played, targets)
     if before:
         found = stored.merged(before[0], found)
     return stored.write(replace(found, name=name))
+
+
+def _targets(name: str, data: list[str]) -> dict[str, float | None]:
+    """The stored targets of some worlds, which the cells that are played again are held to."""
+    known = {key: target for each in _related(name) for key, target in each.targets.items()}
+    return {key: target for key, target in known.items() if key.split("|")[0] in data}
 
 
 def _commit() -> str:

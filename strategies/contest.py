@@ -7,7 +7,6 @@ fleets, or through Flower itself, it is the same strategies and the same ClientA
 from __future__ import annotations
 
 import logging
-import math
 import random
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -34,6 +33,7 @@ from flower_relay.comparison.devices import FLEETS, draw_devices
 from flower_relay.comparison.fleet import FleetGrid
 from flower_relay.errors import ConfigurationError
 from flower_relay.settings import AUTO
+from strategies.arming import armed
 from strategies.findings import final_of, hops_of, participants_of
 from strategies.lineup import build_strategy
 from strategies.measures import hostile_names, num_rounds, own_accuracy
@@ -44,9 +44,6 @@ __all__ = ["Played", "check", "play", "play_in_memory", "run_config"]
 ROOT = Path(__file__).resolve().parents[1]
 _RECORDS = 80
 """The champion is tested at most this often: twice for each of the forty records reported."""
-
-_MOST_TRIMMED = 0.45
-"""Share that the trimmed mean cuts off at either end, at most: something has to be left."""
 
 _OURS = ("strategy", "data", "model", "partition", "hostile", "hostile-share", "seed", "budget")
 """Run-config keys that a cell has names of its own for."""
@@ -76,7 +73,7 @@ def run_config(cell: Mapping[str, Any]) -> dict[str, Any]:
     epochs = int(settings.get("local-epochs", defaults["local-epochs"]))
     return (
         defaults
-        | _armed(strategy, cell, defaults | settings)
+        | armed(strategy, cell, defaults | settings)
         | settings
         | {
             "strategy": strategy,
@@ -103,22 +100,6 @@ def check(cell: Mapping[str, Any]) -> None:
     data = load_dataset(str(run.config["data"]))
     initial_arrays(run.config)
     partition(data.strata, data.group, str(cell["partition"]), int(cell["nodes"]), 0)
-
-
-def _armed(strategy: str, cell: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a robust rule has to be told of the attack to be at its best, unless a cell says so.
-
-    MultiKrum how many of those who train may be hostile, and to keep the others; the trimmed
-    mean to cut off at least as large a share.
-    """
-    share = float(cell["share"])
-    if strategy == "fedtrimmedavg":
-        return {"trim": max(float(config["trim"]), min(share, _MOST_TRIMMED))}
-    if strategy == "multikrum":
-        each = max(2, int(int(cell["nodes"]) * float(config["fraction-train"])))
-        hostile = min(math.ceil(share * each), each - 1)
-        return {"num-malicious-nodes": hostile, "num-nodes-to-select": each - hostile}
-    return {}
 
 
 _WORDS = {("lanes", AUTO)}

@@ -17,24 +17,24 @@ from typing import Any
 
 import numpy as np
 from flwr.app import ArrayRecord, Context, Message, MetricRecord
-from flwr.serverapp.strategy import (
-    FedAdam,
-    FedAvg,
-    FedAvgM,
-    FedMedian,
-    FedProx,
-    FedTrimmedAvg,
-    Result,
-    Strategy,
-)
+from flwr.serverapp.strategy import Result, Strategy
 
-from flower_relay import InMemoryGrid, RelaySettings, RelayStrategy
+from flower_relay import InMemoryGrid, RelayStrategy
 from flower_relay.comparison.devices import FLEETS, draw_devices
 from flower_relay.comparison.fleet import FleetGrid
 from flower_relay.comparison.ladders import Ladder, ladders_of
 from flower_relay.errors import ConfigurationError, RelayError
 from strategies.findings import final_of, hops_of, participants_of
 from strategies.user_app import Beginning, UserApp, fingerprint, rate_key
+from strategies.user_attacks import Hostile, parsed
+from strategies.user_lineup import (
+    averaging,
+    check_settings,
+    is_relay,
+    relay,
+    strategy_of,
+    tuned_of,
+)
 from strategies.user_tests import UserTests
 
 __all__ = ["check", "fingerprint", "ladders", "play"]
@@ -43,24 +43,6 @@ _RECORDS = 40
 _EPOCH_KEYS = ("local-epochs", "local_epochs")
 _OPTIONS = ("app-initial", "app-metric", "app-rate-key")
 """Settings of a cell that are neither the app's nor a strategy's: the command's options."""
-
-_AVERAGING: dict[str, tuple[Callable[..., Strategy], dict[str, tuple[str, float]]]] = {
-    "fedavg": (FedAvg, {}),
-    "fedprox": (FedProx, {"proximal_mu": ("proximal-mu", 0.01)}),
-    "fedavgm": (
-        FedAvgM,
-        {
-            "server_learning_rate": ("server-learning-rate", 1.0),
-            "server_momentum": ("server-momentum", 0.9),
-        },
-    ),
-    "fedadam": (FedAdam, {"eta": ("eta", 0.1), "beta_1": ("server-momentum", 0.9)}),
-    "fedmedian": (FedMedian, {}),
-    "fedtrimmedavg": (FedTrimmedAvg, {"beta": ("trim", 0.2)}),
-}
-"""Flower's own strategies, and what each takes beside the share of clients, with defaults."""
-
-_RELAYS: dict[str, dict[str, Any]] = {"relay": {}, "relay-untested": {"examiners": 0}}
 
 
 def check(cell: Mapping[str, Any]) -> None:
@@ -71,24 +53,24 @@ def check(cell: Mapping[str, Any]) -> None:
     ConfigurationError
         Saying what is missing or wrong, and what to do.
     """
-    name, own = _strategy_of(cell)
+    name, own = strategy_of(cell)
+    parsed(str(cell["attack"]))
     app = UserApp.at(Path(str(cell["data"])))
-    known = {*app.config, *_OPTIONS, *own, *_tuned_of(name)}
+    known = {*app.config, *_OPTIONS, *own, *tuned_of(name)}
     if wrong := sorted(set(cell["settings"]) - known):
         raise ConfigurationError(
             f"set {wrong[0]!r}: expected a key of the app's run config: "
             f"{', '.join(sorted(app.config)) or 'it has none'}."
         )
     rate_key(app.config, str(cell["settings"].get("app-rate-key", "")))
-    if name in _RELAYS:
-        RelaySettings.from_mapping(_RELAYS[name] | own)
+    check_settings(name, own)
     _tried(json.dumps({k: cell[k] for k in ("data", "nodes", "settings")}, sort_keys=True))
 
 
 @functools.lru_cache(maxsize=4)
 def _tried(text: str) -> None:
     """Have the app's first participant train and test its first model, once for all strategies."""
-    cell = {**json.loads(text), "seed": 0}
+    cell = {**json.loads(text), "seed": 0, "attack": "", "share": 0.0}
     match = _Match(cell)
     match.tests.of(match.beginning.arrays)
     content = match.tests.content(match.beginning.arrays, match.beginning.train_config)
@@ -118,24 +100,6 @@ def _tuned_of(name: str) -> set[str]:
     return {"learning-rate", *ladders_of(name), "fraction-train"}
 
 
-def _strategy_of(cell: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """A strategy's name, and the settings of its own that are written behind it."""
-    name, _, text = str(cell["strategy"]).partition(":")
-    if name not in (*_RELAYS, *_AVERAGING):
-        raise ConfigurationError(
-            f"strategy = {name!r}: expected one of {', '.join((*_RELAYS, *_AVERAGING))} for an "
-            "app of your own."
-        )
-    own: dict[str, Any] = {}
-    for part in filter(None, text.split(",")):
-        key, _, value = part.partition("=")
-        try:
-            own[key] = json.loads(value)
-        except ValueError:
-            own[key] = value
-    return name, own
-
-
 class _Match:
     """A cell's app, its nodes in memory, its first model, and how a model is judged."""
 
@@ -145,6 +109,7 @@ class _Match:
         self.seed = int(cell["seed"])
         self.config = self._config()
         self.raised: list[str] = []
+        self._answers: Callable[[Message, Context], Message] = self.app.client
         self.grid = InMemoryGrid(self._client, int(cell["nodes"]), run_config=self.config)
         self.nodes = sorted(self.grid.get_node_ids())
         initial = str(self.settings.get("app-initial", ""))
@@ -152,6 +117,9 @@ class _Match:
         # Nodes of their own: what is only looked at must not change what a node remembers.
         watched = InMemoryGrid(self.app.client, int(cell["nodes"]), run_config=self.config)
         self.tests = UserTests(watched, self.beginning, str(self.settings.get("app-metric", "")))
+        key, rises = self.tests.voted_by
+        self._answers = hostile = Hostile(self.app.client, cell, key, rises=rises)
+        self.hostile = {str(self.nodes[number]) for number in hostile.numbers}
 
     @property
     def epochs(self) -> int:
@@ -170,7 +138,7 @@ class _Match:
 
     def _client(self, message: Message, context: Context) -> Message:
         try:
-            return self.app.client(message, context)
+            return self._answers(message, context)
         except Exception as problem:
             what = message.metadata.message_type.partition(".")[0]
             node = context.node_config.get("partition-id")
@@ -213,24 +181,12 @@ def play(cell: Mapping[str, Any]) -> dict[str, Any]:
 
 def _built(cell: Mapping[str, Any], match: _Match, trainings: int) -> tuple[Strategy, int]:
     """The strategy, and the rounds in which it makes so many trainings."""
-    name, own = _strategy_of(cell)
-    settings = match.settings | own
-    if name in _RELAYS:
-        tuned = {"trail": settings["trail"]} if "trail" in settings else {}
+    name, own = strategy_of(cell)
+    if is_relay(name):
+        tuned = {"trail": match.settings["trail"]} if "trail" in match.settings else {}
         options = {**match.beginning.keys, "budget": trainings, "seed": match.seed, **tuned}
-        options = match.tests.votes() | options | _RELAYS[name] | own
-        return RelayStrategy(RelaySettings.from_mapping(options), observers=()), trainings
-    kind, takes = _AVERAGING[name]
-    fraction = float(settings.get("fraction-train", 0.5))
-    each = max(2, int(len(match.nodes) * fraction))
-    options = {argument: settings.get(key, usual) for argument, (key, usual) in takes.items()}
-    strategy = kind(
-        fraction_train=fraction,
-        fraction_evaluate=0.0,
-        min_available_nodes=min(2, len(match.nodes)),
-        **match.beginning.keys,
-        **options,
-    )
+        return relay(name, match.tests.votes() | options, own), trainings
+    strategy, each = averaging(name, cell, match.settings | own, match.beginning.keys)
     return strategy, max(1, trainings // each)
 
 
@@ -273,21 +229,32 @@ class _Recorder:
 def _found(
     strategy: Strategy, result: Result, recorder: _Recorder, match: _Match
 ) -> dict[str, Any]:
-    relay = isinstance(strategy, RelayStrategy)
-    hops, people = (strategy.record.hops, strategy.record.participants) if relay else ([], [])
-    own = match.tests.by_participant(result.arrays)
+    handed_on = isinstance(strategy, RelayStrategy)
+    record = strategy.record if handed_on else None
+    hops, people = (record.hops, record.participants) if record else ([], [])
+    names = _names(strategy) if handed_on else {}
+    by_node = match.tests.by_participant(result.arrays)
+    own = {names.get(node, node): value for node, value in by_node.items()}
+    hostile = frozenset(names.get(node, node) for node in match.hostile)
     grid = recorder.grid
     stale = [grid.round - number for _, number in grid.last_seen.values()]
-    nobody: frozenset[str] = frozenset()
     return {
         "records": recorder.records,
-        "final": final_of(recorder.records, own, nobody)
+        "final": final_of(recorder.records, own, hostile)
         | {
             "nothing_learned": recorder.records[0]["accuracy"],
             "staleness": {"median": float(np.median(stale)), "worst": float(max(stale))},
             "measured": match.tests.measured,
         },
-        "hops": hops_of(hops, people, nobody),
-        "participants": participants_of(hops, people, strategy.chain if relay else (), own, nobody),
+        "hops": hops_of(hops, people, hostile),
+        "participants": participants_of(
+            hops, people, strategy.chain if handed_on else (), own, hostile
+        ),
         "timeline": {name: clock.timeline for name, clock in grid.clocks.items()},
     }
+
+
+def _names(strategy: RelayStrategy) -> dict[str, str]:
+    """What a relay calls the participant of each node id."""
+    names = strategy.running.state.who.names
+    return {str(node): names[index] for index, node in strategy.running.node_of.items()}

@@ -83,6 +83,12 @@ class UserTests:
         name = self._name if self._name in self._names else self._chosen(self._names)
         return {} if name is None else {"utility-key": name, "utility-rises": True}
 
+    @property
+    def voted_by(self) -> tuple[str, bool]:
+        """That metric's name, and whether more of it is better."""
+        votes = self.votes()
+        return str(votes.get("utility-key", "eval_loss")), bool(votes.get("utility-rises", False))
+
     def content(self, arrays: ArrayRecord, config: ConfigRecord) -> RecordDict:
         """A message's content under the names that the app's own strategy uses."""
         keys = self._beginning.keys

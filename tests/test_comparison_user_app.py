@@ -141,8 +141,10 @@ def test_what_is_wrong_with_an_app_is_said_before_anything_is_written(
     ("more", "expected"),
     [
         (["--data", "digits"], "data with app"),
-        (["--attack", "noise"], "attack with app"),
-        (["--strategy", "scaffold"], "for an app of your own"),
+        (["--attack", "label-flip"], "label-flip cannot be played on an app of your own"),
+        (["--attack", "sign-flip+alie"], "each decide what is returned"),
+        (["--attack", "hang:1"], "hang cannot be played on an app of your own"),
+        (["--strategy", "scaffold"], "a ClientApp that corrects its own steps"),
         (["--set", "no-key=1"], "expected a key of the app's run config"),
         (["--rate-key", "speed"], "expected a key of the app's run config"),
         (["--metric", "beauty"], "reports as a number: eval_acc"),
@@ -155,6 +157,36 @@ def test_options_that_do_not_go_with_an_app_are_refused(
     done = run(folder, tmp_path / "out", "--no-tune", *more)
     assert expected in said(done)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_rules_that_out_vote_the_hostile_are_played_under_attack(tmp_path: Path) -> None:
+    folder, out = write_usual_app(tmp_path / "usual"), tmp_path / "out"
+    rules = ["relay", "multikrum", "fedtrimmedavg", "fedavg"]
+    chosen = [word for rule in rules for word in ("--strategy", rule)]
+    attack = ["--attack", "none", "--attack", "sign-flip+liar", "--share", "0.25"]
+    done = run(folder, out, "--no-tune", *chosen, *attack, "--set", "learning-rate=0.5")
+    assert done.exit_code == 0, done.output + said(done)
+    cells = {(c["cell"]["strategy"], c["cell"]["attack"]): c for c in read_results(out).cells}
+    assert len(cells) == 8
+    attacked, clean = cells["relay", "sign-flip+liar"], cells["relay", ""]
+    assert sum(person["hostile"] for person in attacked["participants"]) == 1
+    assert not any(person["hostile"] for person in clean["participants"])
+    assert all(isinstance(p["own_accuracy"], float) for p in attacked["participants"])
+    made = [hop for hop in attacked["hops"] if hop["hostile"]]
+    assert made and "accepted" not in {hop["outcome"] for hop in made}
+    averaged = [cells["fedavg", attack]["final"]["accuracy"] for attack in ("", "sign-flip+liar")]
+    assert averaged[1] < averaged[0]
+    [command] = json.loads((out / "plan.json").read_text())["command"]
+    assert "--attack none --attack sign-flip+liar --share 0.25" in command
+
+
+def test_ring_daisy_chain_and_median_are_played_on_an_app(tmp_path: Path) -> None:
+    folder, out = write_usual_app(tmp_path / "usual"), tmp_path / "out"
+    rules = ["cyclic", "daisychain", "fedmedian"]
+    done = run(folder, out, "--no-tune", *(w for rule in rules for w in ("--strategy", rule)))
+    assert done.exit_code == 0, done.output + said(done)
+    for found in read_results(out).cells:
+        assert found["final"]["accuracy"] > found["final"]["nothing_learned"]
 
 
 def test_a_folder_without_an_app_is_refused(tmp_path: Path) -> None:

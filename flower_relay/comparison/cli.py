@@ -52,7 +52,11 @@ Partitions = Annotated[
 ]
 Attacks = Annotated[
     list[str],
-    typer.Option("--attack", help="repeatable: a hostile behaviour, or `none` for nobody hostile"),
+    typer.Option(
+        "--attack",
+        help="repeatable: a hostile behaviour, or `none` for nobody hostile; with --app one that "
+        "changes answers only: sign-flip, scale, noise, free-ride, liar, sleeper",
+    ),
 ]
 Shares = Annotated[
     list[float], typer.Option("--share", help="repeatable: share of the participants hostile")
@@ -83,7 +87,10 @@ Config = Annotated[
 ]
 App = Annotated[
     Path | None,
-    typer.Option(help="folder of a Flower app of your own, which brings model, data and clients"),
+    typer.Option(
+        help="folder of a Flower app of your own, which brings model, data and clients. Every "
+        "strategy but SCAFFOLD, which needs a ClientApp that corrects its own steps"
+    ),
 ]
 Initial = Annotated[
     str,

@@ -19,8 +19,11 @@ _REPEATED = {
 }  # fmt: skip
 """Options that are given once for each value of a plan."""
 
-_OF_APP = ("data", "partitions", "attacks", "shares")
+_OF_APP = ("data", "partitions")
 """What an app of the user's brings itself."""
+
+_HOSTILE = ("attacks", "shares")
+"""What is not said of an app of the user's where nobody is hostile, as is usual there."""
 
 _ONCE = ("nodes", "budget", "engine", "fleet", "target", "tuning_seeds", "player", "app")
 
@@ -45,7 +48,8 @@ def _command(plan: Mapping[str, Any], seeds: range) -> str:
     words = ["flower-relay", "compare", "run"]
     own = plan.get("app")
     for key, option in _REPEATED.items():
-        for value in () if own and key in _OF_APP else plan.get(key) or ():
+        usual = key in _OF_APP or (key in _HOSTILE and not any(plan.get("attacks") or ()))
+        for value in () if own and usual else plan.get(key) or ():
             words += [option, str(value or "none")]
     words += ["--first-seed", str(seeds.start), "--seeds", str(len(seeds))]
     for key in _ONCE:

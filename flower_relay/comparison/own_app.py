@@ -21,7 +21,7 @@ _USUAL: dict[str, Any] = {
 }
 """What an app is compared with unless asked otherwise: minutes for a small model."""
 
-_ITS_OWN = {"data": "data", "partition": "partition", "attack": "attacks", "share": "attacks"}
+_ITS_OWN = {"data": "data", "partition": "partition"}
 """Options that an app answers itself, and what they are about."""
 
 _NAMED = {"initial": "app-initial", "rate_key": "app-rate-key", "metric": "app-metric"}
@@ -60,9 +60,9 @@ def of_app(asked: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
     return {
         **asked,
         **{name: value for name, value in _USUAL.items() if name not in given},
+        "attack": asked["attack"] if "attack" in given else ["none"],
         "data": [str(Path(str(asked["app"])).expanduser().resolve())],
         "partition": ["own"],
-        "attack": ["none"],
         "player": asked["player"] if "player" in given else _PLAYER,
         "app_settings": settings,
     }

@@ -5,6 +5,7 @@ The record is for looking at; nothing here decides anything (the blocks do).
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -163,16 +164,22 @@ def settled_rows(
 def participant_rows(state: State) -> list[ParticipantRow]:
     """Everybody's standing and balance."""
     who = state.who
-    columns = zip(
-        who.names, map(to_coins, who.coins.tolist()), map(to_coins, who.locked.tolist()),
-        who.bond.tolist(), who.debt.tolist(), who.accepted.tolist(), who.rejected.tolist(),
-        who.examined.tolist(), strict=True,
-    )  # fmt: skip
+    columns = who.coins, who.locked, who.bond, who.debt, who.accepted, who.rejected, who.examined
     return [
-        ParticipantRow(
-            index=index, name=name, coins=coins, locked=locked, bond=bond, debt=debt,
-            accepted=accepted, rejected=rejected, examined=examined,
+        _participant_row(index, *row)
+        for index, row in enumerate(
+            zip(who.names, *(column.tolist() for column in columns), strict=True)
         )
-        for index, (name, coins, locked, bond, debt, accepted, rejected, examined)
-        in enumerate(columns)
-    ]  # fmt: skip
+    ]
+
+
+# From one round to the next most standings stay as they are.
+@functools.lru_cache(maxsize=1 << 14)
+def _participant_row(
+    index: int, name: str, coins: int, locked: int, bond: float, debt: float,
+    accepted: int, rejected: int, examined: int,
+) -> ParticipantRow:  # fmt: skip
+    return ParticipantRow(
+        index=index, name=name, coins=to_coins(coins), locked=to_coins(locked), bond=bond,
+        debt=debt, accepted=accepted, rejected=rejected, examined=examined,
+    )  # fmt: skip

@@ -8,6 +8,7 @@ participant's name, balance, what it has locked, and bond in canonical JSON.
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -29,29 +30,29 @@ class Leaf:
     locked: int
     bond: float
 
+    @functools.cached_property
     def digest(self) -> bytes:
         """The leaf's hash."""
-        return _digest(self.participant, self.balance, self.locked, self.bond)
-
-
-# From one settlement to the next most standings stay as they are.
-@functools.lru_cache(maxsize=1 << 16, typed=True)
-def _digest(participant: str, balance: int, locked: int, bond: float) -> bytes:
-    spelled = _spell([participant, balance, locked, bond])
-    return sha256(_LEAF + spelled.encode()).digest()
+        spelled = _spell([self.participant, self.balance, self.locked, self.bond])
+        return sha256(_LEAF + spelled.encode()).digest()
 
 
 def leaves_of(
     names: Iterable[str], balances: Iterable[int], locked: Iterable[int], bonds: Iterable[float]
 ) -> list[Leaf]:
     """One leaf a participant, in the order of admission."""
-    columns = zip(names, balances, locked, bonds, strict=True)
-    return [Leaf(participant=n, balance=b, locked=u, bond=w) for n, b, u, w in columns]
+    return list(itertools.starmap(_leaf, zip(names, balances, locked, bonds, strict=True)))
+
+
+# From one settlement to the next most standings stay as they are, and with them their hashes.
+@functools.lru_cache(maxsize=1 << 16, typed=True)
+def _leaf(participant: str, balance: int, locked: int, bond: float) -> Leaf:
+    return Leaf(participant=participant, balance=balance, locked=locked, bond=bond)
 
 
 def merkle_root(leaves: Sequence[Leaf]) -> str:
     """The root over all leaves, in hex; there is at least one."""
-    level = [leaf.digest() for leaf in leaves]
+    level = [leaf.digest for leaf in leaves]
     while len(level) > 1:
         level = _parents(level)
     return level[0].hex()
@@ -59,7 +60,7 @@ def merkle_root(leaves: Sequence[Leaf]) -> str:
 
 def inclusion_proof(leaves: Sequence[Leaf], index: int) -> tuple[str, ...]:
     """The hashes beside the way from a leaf up to the root, lowest first."""
-    level = [leaf.digest() for leaf in leaves]
+    level = [leaf.digest for leaf in leaves]
     beside: list[str] = []
     while len(level) > 1:
         if index ^ 1 < len(level):
@@ -87,7 +88,7 @@ def root_of_proof(leaf: Leaf, index: int, size: int, proof: Sequence[str]) -> st
     """
     if not 0 <= index < size:
         return None
-    reached, last, beside = leaf.digest(), size - 1, list(proof)
+    reached, last, beside = leaf.digest, size - 1, list(proof)
     while last:
         if index % 2 or index < last:
             if not beside:

@@ -150,10 +150,32 @@ def averaged(contents: Iterable[RecordDict], weighted_by: str, told: Told) -> Me
         elif metrics:
             weighed.append((metrics, metrics[weighted_by]))  # type: ignore[arg-type]
     names = dict.fromkeys(name for metrics, _ in weighed for name in metrics if name != weighted_by)
+    alike = [name for name in names if _everybodys(name, weighed)]
+    together = _weighted(alike, weighed, weighted_by) if alike else MetricRecord()
     averages = MetricRecord()
     for name in names:
-        averages.update(_average(name, weighed, weighted_by, told))
+        if name in together:
+            averages[name] = together[name]
+        else:
+            averages.update(_average(name, weighed, weighted_by, told))
     return averages if weighed else None
+
+
+def _everybodys(name: str, weighed: list[tuple[MetricRecord, int | float]]) -> bool:
+    """Whether all replies have a metric in one form that can be averaged, as is usual."""
+    forms = {form_of(metrics.get(name)) for metrics, _ in weighed}
+    return len(forms) == 1 and None not in forms
+
+
+def _weighted(
+    names: Sequence[str], weighed: list[tuple[MetricRecord, int | float]], weighted_by: str
+) -> MetricRecord:
+    """The weighted averages of metrics that all of these replies have in one form."""
+    records = [
+        MetricRecord({weighted_by: weight, **{name: metrics[name] for name in names}})
+        for metrics, weight in weighed
+    ]
+    return aggregate_metricrecords([RecordDict({"metrics": r}) for r in records], weighted_by)
 
 
 def _average(
@@ -166,11 +188,11 @@ def _average(
     if not usable:
         return MetricRecord()
     alike = [
-        RecordDict({"metrics": MetricRecord({weighted_by: weight, name: metrics[name]})})
+        (metrics, weight)
         for metrics, weight in weighed
         if name in metrics and form_of(metrics[name]) == usable[0]
     ]
-    return aggregate_metricrecords(alike, weighted_by)
+    return _weighted([name], alike, weighted_by)
 
 
 def form_of(value: object) -> str | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from flower_relay.comparison.statistics import CLOSE, median
 
+from . import lanes
 from .figures import NAMES, Group, groups, seeds_said, shown, table, where
 from .provenance import commands_of, played_by
 from .stored import Stored
@@ -16,8 +17,8 @@ __all__ = ["COMPARISONS", "RELAY_ONLY", "Attacked", "attacked_in", "page"]
 
 COMPARISONS = ("attacks", "attacks-more")
 """Stored results of the relay and the rules that out-vote the hostile."""
-RELAY_ONLY = ("examiners",)
-"""Stored results of attacks by examiners, sleepers and crowds."""
+RELAY_ONLY = ("examiners", "attacks-lanes")
+"""Stored results of attacks that only a relay has, and of relays of several lanes."""
 
 STRATEGIES = ("relay", "multikrum", "fedtrimmedavg", "fedmedian", "fedavg")
 
@@ -140,7 +141,9 @@ def attacked_in(results: Sequence[Stored]) -> list[Attacked]:
 
 def page(results: Sequence[Stored], relay_only: Sequence[Stored]) -> str:
     """The whole page."""
-    found, own = attacked_in(results), attacked_in(relay_only)
+    found = attacked_in(results)
+    own = attacked_in([stored for stored in relay_only if stored.name != "attacks-lanes"])
+    several = attacked_in([stored for stored in relay_only if stored.name == "attacks-lanes"])
     worlds = list(dict.fromkeys((each.share, each.world) for each in found))
     parts = [
         INTRODUCTION,
@@ -149,6 +152,7 @@ def page(results: Sequence[Stored], relay_only: Sequence[Stored]) -> str:
         COLUMNS,
         *(_world(share, world, found) for share, world in worlds),
         *([_own(own)] if own else []),
+        *([lanes.section(several)] if several else []),
         _sources([*results, *relay_only]),
     ]
     return "\n".join(parts)

@@ -84,7 +84,7 @@ def _headline_row(world: World) -> Sequence[str]:
     known = {duel.measure: duel for duel in world.duels()}
     wanted = [MEASURES[name] for name in ("epochs", "megabytes", "like")]
     return [
-        world.name.partition(",")[0],
+        world.name.partition(", ")[0],
         *(_short(known.get(name)) for name in (*wanted, "final accuracy")),
     ]
 
