@@ -91,10 +91,15 @@ def sentences(text: str) -> list[str]:
     found: list[str] = []
     for paragraph in paragraphs(text):
         plain = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", paragraph)
-        plain = re.sub(r"`[^`]*`", "Code", plain)
+        plain = re.sub(r"`([^`]*)`", lambda code: _as_words(code[1]), plain)
         plain = _ABBREVIATED.sub(r"\1", plain)
         found += [part for part in _END.split(plain) if re.search(r"\w", part)]
     return found
+
+
+def _as_words(code: str) -> str:
+    """As many words as a span of code has, none of which ends a sentence."""
+    return " ".join(["Code"] * max(1, len(code.split())))
 
 
 def prose(path: Path) -> Prose:
