@@ -133,6 +133,7 @@ def test_a_documented_command_runs(
         )
     done = CliRunner().invoke(commands, small(command, tmp_path / "out"))
     assert done.exit_code == 0, f"{done.output}\n{done.exception!r}"
+    assert "relay-app-" not in done.output  # a folder of a moment, in which a ServerApp was asked
 
 
 @pytest.mark.parametrize("command", [c for _, c in documented() if elsewhere(c) is not None])
