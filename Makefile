@@ -73,6 +73,7 @@ economy: $(READY) ## the paper's economy: table and pictures, and its figures ov
 
 docs: $(READY) ## the documentation as a site in site/, without a network; links checked
 	@$(BIN)/python scripts/reference.py --check
+	@$(BIN)/python -m scripts.evidence --check
 	@$(BIN)/python scripts/sentences.py
 	@$(BIN)/python -m zensical build --strict
 

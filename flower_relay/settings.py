@@ -76,7 +76,7 @@ class RelaySettings(CheckedSettings):
         between(0.0, 0.999),
     )
     recognised_share: float = setting(
-        0.5, "top share of lanes or candidates that is recognised [s]", between(0.0, 1.0)
+        0.5, "top share of lanes or candidates that is recognised", between(0.0, 1.0)
     )
     fraction_train: float = setting(
         0.5, "share of the participants who own or train in a fan-out round", between(0.05, 0.95)

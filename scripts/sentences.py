@@ -2,6 +2,7 @@
 
     python scripts/sentences.py            # a table of every page; exit code 1 beyond a bound
     python scripts/sentences.py --longest  # the longest sentence of each page as well
+    python scripts/sentences.py --at 7bcd59e  # the pages as a commit had them
 
 Code blocks, tables, headings and link targets are left out. An item of a list ends a sentence.
 README and new pages have one bound. Deep pages that were here before have bounds of their own,
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,8 @@ README_WORDS = 900
 
 DEEP: dict[str, tuple[float, int]] = {}
 """Mean and longest sentence of pages that were here before, rounded up: they may only fall."""
+
+_TOP = ("README.md", "CONTRIBUTING.md", "SECURITY.md")
 
 _GENERATED = ("docs/reference/",)
 """Written from the code: their words are held where they come from."""
@@ -91,10 +95,15 @@ def sentences(text: str) -> list[str]:
     found: list[str] = []
     for paragraph in paragraphs(text):
         plain = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", paragraph)
-        plain = re.sub(r"`[^`]*`", "Code", plain)
+        plain = re.sub(r"`([^`]*)`", lambda code: _as_words(code[1]), plain)
         plain = _ABBREVIATED.sub(r"\1", plain)
         found += [part for part in _END.split(plain) if re.search(r"\w", part)]
     return found
+
+
+def _as_words(code: str) -> str:
+    """As many words as a span of code has, none of which ends a sentence."""
+    return " ".join(["Code"] * max(1, len(code.split())))
 
 
 def prose(path: Path) -> Prose:
@@ -103,10 +112,25 @@ def prose(path: Path) -> Prose:
     return Prose(name=name, sentences=tuple(sentences(path.read_text("utf-8"))))
 
 
+def prose_at(commit: str) -> list[Prose]:
+    """The sentences of the same pages as a commit had them."""
+    listed = _git("ls-tree", "-r", "--name-only", commit, *_TOP, "docs").split()
+    names = [name for name in listed if name.endswith(".md") and not name.startswith(_GENERATED)]
+    return [
+        Prose(name=name, sentences=tuple(sentences(_git("show", f"{commit}:{name}"))))
+        for name in sorted(names, key=lambda name: (name.startswith("docs/"), name))
+    ]
+
+
+def _git(*words: str) -> str:
+    ran = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
+    return ran.stdout
+
+
 def pages() -> list[Path]:
     """README and every page that is written by hand."""
     docs = sorted((ROOT / "docs").rglob("*.md"))
-    top = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
+    top = [ROOT / name for name in _TOP]
     found = [path for path in [*top, *docs] if path.is_file()]
     return [p for p in found if not p.relative_to(ROOT).as_posix().startswith(_GENERATED)]
 
@@ -114,15 +138,16 @@ def pages() -> list[Path]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--longest", action="store_true", help="show each page's longest sentence")
-    shown = parser.parse_args().longest
-    found = [prose(path) for path in pages()]
+    parser.add_argument("--at", metavar="COMMIT", help="count the pages of a commit")
+    given = parser.parse_args()
+    found = prose_at(given.at) if given.at else [prose(path) for path in pages()]
     print(f"{'page':<44}{'words':>7}{'mean':>7}{'longest':>9}   bound")
     for page in found:
         mean, longest = page.bound
         mark = "" if page.fits else "   beyond"
         numbers = f"{page.words:>7}{page.mean:>7.1f}{page.longest:>9}"
         print(f"{page.name:<44}{numbers}   {mean:g}, {longest}{mark}")
-        if shown and page.sentences:
+        if given.longest and page.sentences:
             print("    " + max(page.sentences, key=lambda sentence: len(sentence.split())))
     if not all(page.fits for page in found):
         raise SystemExit(1)

@@ -14,8 +14,9 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -247,7 +248,8 @@ def _beginning_of(
         quiet = {k: scratch if k == "runs-dir" else v for k, v in _QUIET.items() if k in config}
         context = Context(1, 0, {}, RecordDict(), {**config, **quiet})
         try:
-            with _taken_at_start():
+            # What it says of this call is about a folder that is gone in a moment.
+            with _taken_at_start(), redirect_stdout(StringIO()):
                 server(_Watch(grid), context)
         except _Begun as begun:
             return begun.beginning

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import tomllib
@@ -14,10 +13,9 @@ import pytest
 
 from flower_relay.comparison.files import read_results
 from flower_relay.comparison.statistics import Standing, median
-from scripts.evidence import stored
+from scripts.evidence import blocks, stored, traced
 from scripts.evidence.__main__ import pages
 from scripts.evidence.attacks import Attacked, attacked_in
-from scripts.evidence.blocks import BLOCK
 from scripts.evidence.figures import Group, against, seeds_said, share_shown, shown, standing
 from scripts.evidence.stored import COLUMNS, Stored, merged
 from scripts.evidence.worlds import World
@@ -25,23 +23,6 @@ from tests.comparison_samples import write_sample
 
 ROOT = Path(__file__).parents[1]
 RESULTS = sorted(path.stem for path in stored.FOLDER.glob("*.json"))
-NUMBER = re.compile(r"\d[\d.,]*\d|\d")
-
-README_NUMBERS = {
-    "3.11": "requires-python of pyproject.toml",
-    "2025": "year of the paper",
-    "2605.02935": "the paper's number at arXiv",
-    "2023": "year of the other relay learning",
-    "2.0": "the licence's version",
-}
-"""Numbers of README that are no results, and where they come from."""
-
-
-def prose(text: str) -> str:
-    """A page without generated blocks, code, targets of links and comments."""
-    text = BLOCK.sub("", text)
-    text = re.sub(r"```.*?```|<!--.*?-->", "", text, flags=re.DOTALL)
-    return " ".join(re.sub(r"`[^`]*`|\]\([^)]*\)", "", text).split())
 
 
 @pytest.mark.parametrize("name", [name for name, _ in pages()])
@@ -56,19 +37,36 @@ def test_a_page_of_results_begins_with_where_the_relay_loses(name: str) -> None:
     assert re.findall(r"^## (.*)$", page, re.MULTILINE)[0] == "Where the relay loses"
 
 
-def test_every_number_of_the_readme_is_a_stored_result_or_no_result() -> None:
-    found = set(NUMBER.findall(prose((ROOT / "README.md").read_text("utf-8"))))
-    assert found <= README_NUMBERS.keys()
+@pytest.mark.parametrize("name", blocks.pages())
+def test_every_number_of_a_page_is_stored_or_noted_with_where_it_comes_from(name: str) -> None:
+    """`scripts/evidence/traced.py` says which numbers count, and where to note them."""
+    assert traced.faults(name) == []
 
 
-@pytest.mark.parametrize("name", ["economy", "ledger"])
-def test_every_number_of_an_older_page_is_noted_with_its_command(name: str) -> None:
-    page = prose((ROOT / "docs" / "evidence" / f"{name}.md").read_text("utf-8"))
-    noted = json.loads((stored.FOLDER / "earlier" / f"{name}.json").read_text("utf-8"))
-    for said, command in noted["in_text"].items():
-        assert said in page and command
-        page = page.replace(said, "")
-    assert NUMBER.findall(page) == []
+SAID = {
+    "Accuracy is 0.91 by then.": ["0.91"],
+    "It takes 3.5 s, or 12 ms, and 1,042 hops.": ["3.5", "12 ms", "1,042"],
+    "A fifth, 20 % of 20 participants, gain .05 and 10⁻³.": ["20 %", ".05", "10⁻³"],
+    "Flower 1.41 with 8 bits, version 0.1.0, at Dirichlet 0.3": [],
+    "`lanes=0.5` is code, and so is\n```\n0.7\n```\n": [],
+    "<!-- results: x -->\n| 0.4 |\n<!-- end of results -->\n": [],
+    "<!-- results: x -->\n| 0.4 |\n<!-- end of results -->\n\n| 0.6 |\n": ["0.6"],
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), SAID.items())
+def test_decimals_per_cents_and_units_look_measured(text: str, expected: list[str]) -> None:
+    lines = traced.unknown("page", text, {})
+    assert [line.split("'")[1] for line in lines] == expected
+
+
+def test_a_note_that_no_page_bears_out_is_named() -> None:
+    noted = {
+        "tables": {"ends": {"columns": ["relay"], "rows": [["**.911**", "1,042"]]}},
+        "in_text": {"from 0.911 to 0.3": "table ends", "gone": "a command"},
+    }
+    found = traced.unknown("page", "It rose from 0.911 to 0.3.", noted)
+    assert found == ["page: table ends does not hold 0.3", "page does not say 'gone' any more"]
 
 
 @pytest.mark.parametrize("name", RESULTS)

@@ -62,7 +62,7 @@ Shares = Annotated[
     list[float], typer.Option("--share", help="repeatable: share of the participants hostile")
 ]
 Seeds = Annotated[int, typer.Option(help="how many seeds, from --first-seed on", min=1)]
-FirstSeed = Annotated[int, typer.Option(min=0)]
+FirstSeed = Annotated[int, typer.Option(help="the first of the seeds", min=0)]
 Nodes = Annotated[int, typer.Option(help="participants", min=2)]
 Budget = Annotated[int, typer.Option(help="client-epochs that everybody may use", min=1)]
 Engine = Annotated[str, typer.Option(help="`memory`, or `flower` for Flower's own simulation")]

@@ -32,7 +32,7 @@ class RelayKeywords(TypedDict, total=False):
     itself; by default 0.9."""
 
     recognised_share: float
-    """Top share of lanes or candidates that is recognised [s]; by default 0.5."""
+    """Top share of lanes or candidates that is recognised; by default 0.5."""
 
     fraction_train: float
     """Share of the participants who own or train in a fan-out round; by default 0.5."""

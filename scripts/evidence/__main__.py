@@ -1,7 +1,9 @@
 """Write the pages of results, and the parts of other pages that hold results.
 
-python -m scripts.evidence            # writes them
-python -m scripts.evidence --check    # exit code 1 where one is not what the results say
+    python -m scripts.evidence            # writes them
+    python -m scripts.evidence --check    # exit code 1 where one is not what the results say
+
+Both also name numbers in the text of pages that nothing stored accounts for (`traced`).
 """
 
 from __future__ import annotations
@@ -9,11 +11,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from . import attacks, blocks, clean
+from . import attacks, blocks, clean, published, traced
 from .stored import ROOT, read_all
 
 NOTE = (
-    "<!-- Written by `python -m scripts.evidence` from experiments/results. "
+    f"{blocks.WRITTEN} `python -m scripts.evidence` from experiments/results. "
     "Change those, then run it. -->\n\n"
 )
 
@@ -24,7 +26,8 @@ def pages() -> Iterator[tuple[str, str]]:
     yield "docs/evidence/clean.md", NOTE + clean.page(nobody).rstrip() + "\n"
     found = attacks.page(hostile, read_all(attacks.RELAY_ONLY))
     yield "docs/evidence/attacks.md", NOTE + found.rstrip() + "\n"
-    for name in blocks.PAGES:
+    yield "docs/evidence/published.md", NOTE + published.page().rstrip() + "\n"
+    for name in blocks.pages():
         yield name, blocks.filled((ROOT / name).read_text("utf-8"))
 
 
@@ -51,7 +54,9 @@ def main() -> None:
     check = parser.parse_args().check
     found = list(stale()) if check else write_pages()
     print(f"{'differ' if check else 'written'}: {', '.join(found) or 'none'}")
-    if check and found:
+    unknown = [line for name in blocks.pages() for line in traced.faults(name)]
+    print("\n".join(unknown) or "every number is traced")
+    if unknown or (check and found):
         raise SystemExit(1)
 
 

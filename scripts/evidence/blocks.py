@@ -4,8 +4,9 @@
     ...
     <!-- end of results -->
 
-`earlier/PAGE/TABLE` is a table that an earlier version's commands printed. It was noted once, in
-`experiments/results/earlier/PAGE.json`, with its command and version.
+`earlier/NAME/TABLE` is a table that a command printed and that was noted once, in
+`experiments/results/earlier/NAME.json`, with its command and version. Where the command was not
+kept, a line under the table names the commit that first told of it.
 """
 
 from __future__ import annotations
@@ -19,15 +20,25 @@ from flower_relay.comparison.statistics import median
 
 from . import attacks, clean
 from .figures import NAMES, shown, table
-from .stored import FOLDER, read_all
+from .stored import FOLDER, ROOT, read_all
 from .worlds import MEASURES, Duel, World, worlds_of
 
-__all__ = ["BLOCK", "PAGES", "filled"]
+__all__ = ["BLOCK", "WRITTEN", "filled", "pages"]
 
-PAGES = ("README.md", "docs/evidence/economy.md", "docs/evidence/ledger.md")
-"""Pages written by hand that hold such blocks."""
+WRITTEN = "<!-- Written by"
+"""How a page begins that no hand changes."""
 
 BLOCK = re.compile(r"(<!-- results: (\S+) -->\n).*?(<!-- end of results -->)", re.DOTALL)
+
+
+def pages() -> list[str]:
+    """README and the pages of docs that are written by hand, with or without such blocks."""
+    found = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return [
+        path.relative_to(ROOT).as_posix()
+        for path in found
+        if not path.read_text("utf-8").startswith(WRITTEN)
+    ]
 
 
 def filled(text: str) -> str:
@@ -40,9 +51,11 @@ def _block(name: str) -> str:
     return _earlier(*rest.split("/")) if kind == "earlier" else _BLOCKS[name]()
 
 
-def _earlier(page: str, name: str) -> str:
-    found = json.loads((FOLDER / "earlier" / f"{page}.json").read_text("utf-8"))["tables"][name]
-    return table(found["columns"], found["rows"])
+def _earlier(file: str, name: str) -> str:
+    found = json.loads((FOLDER / "earlier" / f"{file}.json").read_text("utf-8"))["tables"][name]
+    told = found.get("told")
+    source = f"\n\n*First told in commit {told}. {found['commands'][0]}*" if told else ""
+    return table(found["columns"], found["rows"]) + source
 
 
 def _headline() -> str:

@@ -23,10 +23,10 @@ main#runs.several{max-width:none}
 .progress{height:6px;border-radius:3px;background:var(--line);overflow:hidden}
 .progress i{display:block;width:0;height:100%;border-radius:3px;background:var(--accent)}
 .problem{margin:.8rem 0 0;padding:.6rem .9rem;border-left:4px solid var(--harm);border-radius:8px;background:var(--card);font-size:.9rem;overflow-wrap:anywhere}
-.figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(6.4rem,1fr));gap:.6rem;margin:0 0 1.9rem}
+.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(6.4rem,1fr));gap:.6rem;margin:0 0 1.9rem}
 .figures div{padding:.6rem .8rem;border:1px solid var(--line);border-radius:12px;background:var(--card)}
-.figures dd{font-size:1.3rem;font-weight:650;letter-spacing:-.015em;font-variant-numeric:tabular-nums}
-.figures small{display:inline-block;font-weight:400;letter-spacing:0;white-space:nowrap}
+.figures dd{display:flex;flex-wrap:wrap;align-items:baseline;column-gap:.3rem;font-size:1.3rem;font-weight:650;letter-spacing:-.015em;font-variant-numeric:tabular-nums}
+.figures small{font-size:.75rem;font-weight:400;line-height:1.3;letter-spacing:0;white-space:nowrap}
 .keys{display:flex;flex-wrap:wrap;gap:.2rem 1.1rem;min-height:1.5em;margin:0 0 .5rem;color:var(--soft);font-size:.84rem}
 .keys span{display:inline-flex;align-items:center;gap:.4rem}
 .keys svg{width:12px;height:12px}

@@ -1,19 +1,13 @@
-"""Published tables: the page is what the stored results give, and nothing in it is typed."""
+"""Published tables: what is kept of the cells that we played."""
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
-from experiments.published.tables import OURS, PAGE, THEIRS, kept, page
 from flower_relay.comparison.files import write_cell, write_plan
 from flower_relay.comparison.plan import Plan
+from scripts.evidence.published import kept
 from tests.players import finished, record
-
-
-def test_the_page_is_what_the_stored_results_give() -> None:
-    assert PAGE.read_text() == page(json.loads(OURS.read_text()), json.loads(THEIRS.read_text()))
 
 
 def test_a_cell_gives_the_mean_of_its_last_tenth_and_both_metrics_of_its_end(

@@ -1,10 +1,10 @@
-"""Tables that others published, with our figures beside theirs.
+"""The page of tables that others published, with our figures beside theirs.
 
-    python -m experiments.published.tables keep FOLDER    # cells of a comparison -> ours.json
-    python -m experiments.published.tables write          # ours.json -> docs/evidence/published.md
+    python -m scripts.evidence.published FOLDER    # cells of a comparison -> published/ours.json
 
-What others measured is in `theirs.json`, with its source. `keep` takes from each finished cell
-of `experiments/comparisons/li-lyu-*.toml` and `flamby-heart.toml` what the tables show.
+What others measured is in `published/theirs.json`, with its source. The command takes from each
+finished cell of `experiments/comparisons/li-lyu-*.toml` and `flamby-heart.toml` what the tables
+show.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ import numpy as np
 
 from flower_relay.comparison.files import read_results
 
-__all__ = ["OURS", "PAGE", "kept", "page"]
+from .figures import table
+from .stored import FOLDER
 
-FOLDER = Path(__file__).parent
-OURS, THEIRS = FOLDER / "ours.json", FOLDER / "theirs.json"
-PAGE = FOLDER.parents[1] / "docs" / "evidence" / "published.md"
+__all__ = ["kept", "page"]
+
+OURS, THEIRS = FOLDER / "published" / "ours.json", FOLDER / "published" / "theirs.json"
 _TAIL = 0.9
 """Li and Lyu report the mean over the last tenth of the rounds."""
 
@@ -32,9 +33,7 @@ _NAMES = {"relay-untested": "relay untested", "relay": "relay with tests", "feda
 _RELAYS = ("relay-untested", "relay")
 _MODELS = {"linear": "logistic regression", "li-mlp": "perceptron with dropout"}
 
-_HEAD = """<!-- Written by experiments/published/tables.py from stored results. Do not edit. -->
-
-# Published tables
+_HEAD = """# Published tables
 
 These tables were published by others. Their numbers stand as they gave them. Ours were played in
 their setting, with their learning rates. Nothing was tuned by us.
@@ -88,8 +87,9 @@ def _row(found: Mapping[str, Any]) -> Row:
     }
 
 
-def page(ours: Sequence[Row], theirs: Mapping[str, Any]) -> str:
+def page() -> str:
     """The page: theirs and ours side by side."""
+    ours, theirs = _stored(OURS), _stored(THEIRS)
     return "\n".join(
         [
             _HEAD,
@@ -146,9 +146,9 @@ def _li_lyu(ours: Sequence[Row], theirs: Mapping[str, Any]) -> str:
     for row in theirs["rows"]:
         found = [_mean(ours, "tail", **_place(row), strategy=name) for name in _RELAYS]
         shown = [f"{value:.2f}" for value in row["values"]]
-        rows.append([names[row["model"]], row["classes"], row["steps"], *shown, *found])
+        rows.append([names[row["model"]], str(row["classes"]), str(row["steps"]), *shown, *found])
     head = ["model", "C", "K", *theirs["columns"], "relay untested", "relay with tests"]
-    return _table(head, rows)
+    return table(head, rows) + "\n"
 
 
 def _place(row: Row) -> Row:
@@ -169,7 +169,8 @@ def _flamby(ours: Sequence[Row], theirs: Mapping[str, Any]) -> str:
         place = {"data": "heart-flamby", "strategy": name, "rate": rate}
         figures = [_spread(played, key, **place) for key in ("groups", "end")]
         rows.append([f"**{_NAMES[name]}**", "ours", f"{rate:g}", *figures])
-    return _table(["method", "played by", "rate", "mean over hospitals", "pooled"], rows)
+    head = ["method", "played by", "rate", "mean over hospitals", "pooled"]
+    return table(head, rows) + "\n"
 
 
 def _of(ours: Sequence[Row], key: str, place: Mapping[str, Any]) -> list[float]:
@@ -184,11 +185,6 @@ def _mean(ours: Sequence[Row], key: str, **place: Any) -> str:
 def _spread(ours: Sequence[Row], key: str, **place: Any) -> str:
     found = _of(ours, key, place)
     return f"{np.mean(found):.1f} [{min(found):.1f}, {max(found):.1f}]"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
 
 
 def _stored(path: Path) -> Any:
@@ -206,16 +202,6 @@ def _keep(folder: Path) -> None:
     OURS.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Keep the cells of folders, or write the page."""
-    if arguments[:1] == ["keep"]:
-        for folder in arguments[1:]:
-            _keep(Path(folder))
-    elif arguments == ["write"]:
-        PAGE.write_text(page(_stored(OURS), _stored(THEIRS)), encoding="utf-8")
-    else:
-        raise SystemExit(__doc__)
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    for given in sys.argv[1:] or sys.exit(__doc__):
+        _keep(Path(given))
