@@ -8,6 +8,7 @@ live run. Only what a node would do (train, examine, vanish, lie) is imagined.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -33,7 +34,8 @@ from ..mechanism.testing import AuditTerms, TestPlan, audit_terms, decide_tests
 from ..rules.coins import COIN, PaymentRule
 from ..rules.outcomes import Fault, Outcome
 from ..rules.settlement import rank
-from .policies import POLICIES
+from .examiners import said_of_audit, said_of_model
+from .policies import POLICIES, Examining, Policy, Training
 from .population import accuracy
 from .result import RoundFlows, Snapshot
 from .settings import EconomySettings
@@ -47,7 +49,12 @@ _PLANTED = "planted"
 _LOST = -6.0
 """Performance number of a planted model: nobody honest can vouch for it."""
 
-_VANISHES, _GAMBLES, _IDLES = "vanish", "gamble", "none"
+_AWAKE = 5
+"""Hops for which a sleeper trains."""
+
+_POLICIES: tuple[Policy, ...] = tuple(POLICIES.values())
+
+_LIARS = tuple(kind for kind in Examining if kind != Examining.HONEST)
 
 
 class ChainEconomy:
@@ -83,6 +90,7 @@ class ChainEconomy:
         self._maker: dict[str, int] = {}
         self._held = np.full(size, -1)
         self._best = np.full(size, -np.inf)
+        self._seen_last = np.full(size, np.nan)
         self._satisfaction = np.zeros(size)
         self._hops = np.zeros(size, dtype=np.int64)
         self._trained = np.zeros(size, dtype=np.int64)
@@ -154,8 +162,8 @@ class ChainEconomy:
             "names": np.bincount(self._of_name, minlength=size),
         }
 
-    def _policy_of(self, name: int) -> Any:
-        return list(POLICIES.values())[self._policy[self._of_name[name]]]
+    def _policy_of(self, name: int) -> Policy:
+        return _POLICIES[int(self._policy[self._of_name[name]])]
 
     def _willing(self) -> NDArray[np.int64]:
         """The most that each name puts at stake: all it has, or, by policy, nothing."""
@@ -176,20 +184,19 @@ class ChainEconomy:
         claims: list[HopClaim] = []
         baton = terms.base
         for trainer in terms.trainers:
-            training = self._policy_of(trainer).training
             participant = self._of_name[trainer]
+            training = self._training_now(trainer)
             self._hops[participant] += 1
             done, noise = rng.random() < self.settings.success, rng.standard_normal()
-            if not done or training == _VANISHES:
+            if not done or training == Training.VANISH:
                 fault = Fault.TIMEOUT
                 claims.append(HopClaim(trainer=trainer, base=baton, model=None, fault=fault))
                 # Who vanishes keeps the base it was sent.
                 self._hold(participant, baton)
                 continue
-            mean = 0.0 if training in (_IDLES, _GAMBLES) else self.settings.gain_mean
-            spread = 0.0 if training == _IDLES else self.settings.gain_sd
             stride = self.state.stride(trainer)
-            gained = self._performance[baton] + stride * (mean + spread * noise)
+            gain = self._gain(training, participant, baton, noise)
+            gained = self._performance[baton] + stride * gain
             model = f"{round}/{lane}/{len(claims)}"
             ceiling = self.settings.ceiling
             self._performance[model] = gained if ceiling is None else min(gained, ceiling)
@@ -197,9 +204,29 @@ class ChainEconomy:
             sent = f"{model} as sent" if stride < 1 else None
             claims.append(HopClaim(trainer=trainer, base=baton, model=model, fault=None, sent=sent))
             self._trained[participant] += 1
+            self._seen_last[participant] = self._performance[baton]
             self._hold(participant, model)
             baton = model
         return tuple(claims)
+
+    def _training_now(self, trainer: int) -> Training:
+        """What a policy comes to at this hop: sleepers wake up."""
+        training = self._policy_of(trainer).training
+        if training != Training.SLEEP:
+            return training
+        awake = self._trained[self._of_name[trainer]] < _AWAKE
+        return Training.HONEST if awake else Training.NONE
+
+    def _gain(self, training: Training, participant: int, baton: str, noise: float) -> float:
+        """What is added to the baton's performance number, where all of the hop is taken."""
+        settings = self.settings
+        if training == Training.COPY:
+            earlier = self._seen_last[participant]
+            return 0.0 if np.isnan(earlier) else float(earlier) - self._performance[baton]
+        if training == Training.NONE:
+            return 0.0
+        mean = settings.gain_mean if training == Training.HONEST else 0.0
+        return mean + settings.gain_sd * noise
 
     def _hold(self, participant: int, model: str) -> None:
         self._held[participant] = max(self._held[participant], self._version[model])
@@ -232,10 +259,16 @@ class ChainEconomy:
         noise = self.settings.examiner_noise * rng.standard_normal(len(committee))
         votes = np.clip(common + noise, 0.0, 1.0)
         maker = self._maker.get(model)
-        ours = maker is not None and self._policy_of(maker).colludes
-        lies = np.array([self._policy_of(name).colludes for name in committee], dtype=np.bool_)
-        votes = np.where(lies, float(ours), votes)
+        maker_kind = None if maker is None else self._policy_of(maker).examining
+        for kind in _LIARS:
+            lies = self._examine_as(kind, committee)
+            votes = np.where(lies, said_of_model(kind, maker_kind == kind, votes), votes)
         return np.where(np.isnan(known), votes, known)
+
+    def _examine_as(self, kind: Examining, committee: Sequence[int]) -> NDArray[np.bool_]:
+        """Who of a committee examines so."""
+        kinds = [self._policy_of(name).examining for name in committee]
+        return np.array([each == kind for each in kinds], dtype=np.bool_)
 
     def _votes_on_audit(
         self, terms: AuditTerms, plan: TestPlan, rng: np.random.Generator
@@ -252,11 +285,16 @@ class ChainEconomy:
         noise = self.settings.examiner_noise * rng.standard_normal((2, len(plan.committee)))
         on_reference = np.clip(before + noise[0], 0.0, 1.0)
         on_probe = np.clip(on_reference + after - before + weight * noise[1], 0.0, 1.0)
-        ours = self._policy_of(self._maker[terms.model]).colludes
-        lies = np.array([self._policy_of(name).colludes for name in plan.committee], dtype=np.bool_)
+        maker_kind = self._policy_of(self._maker[terms.model]).examining
+        for kind in _LIARS:
+            lies = self._examine_as(kind, plan.committee)
+            ours, spread = maker_kind == kind, weight * self.settings.examiner_noise
+            said = said_of_audit(kind, ours, on_reference, on_probe, spread)
+            on_reference = np.where(lies, said[0], on_reference)
+            on_probe = np.where(lies, said[1], on_probe)
         return {
-            f"reference of {terms.model}": np.where(lies, 0.5, on_reference),
-            f"probe of {terms.model}": np.where(lies, float(ours), on_probe),
+            f"reference of {terms.model}": on_reference,
+            f"probe of {terms.model}": on_probe,
         }
 
     def _publish(self) -> None:
