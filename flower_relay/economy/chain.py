@@ -49,12 +49,13 @@ _PLANTED = "planted"
 _LOST = -6.0
 """Performance number of a planted model: nobody honest can vouch for it."""
 
-_AWAKE = 5
+_HONEST_HOPS = 3
 """Hops for which a sleeper trains."""
 
-_POLICIES: tuple[Policy, ...] = tuple(POLICIES.values())
+_REVERSED = -4.0
+"""What it makes of its update after that."""
 
-_LIARS = tuple(kind for kind in Examining if kind != Examining.HONEST)
+_POLICIES: tuple[Policy, ...] = tuple(POLICIES.values())
 
 
 class ChainEconomy:
@@ -75,6 +76,8 @@ class ChainEconomy:
         self.settings = settings
         size = settings.participants
         self._policy = policy
+        self._examining = np.array([_POLICIES[number].examining for number in policy])
+        self._liars = sorted({*self._examining.tolist()} - {Examining.HONEST})
         self._of_name = list(range(size))
         self._active = np.ones(size, dtype=np.bool_)
         genesis = Genesis(
@@ -88,6 +91,7 @@ class ChainEconomy:
         self._performance = {"genesis": float(_GENESIS)}
         self._version = {"genesis": 0}
         self._maker: dict[str, int] = {}
+        self._found: dict[str, NDArray[np.float64]] = {}
         self._held = np.full(size, -1)
         self._best = np.full(size, -np.inf)
         self._seen_last = np.full(size, np.nan)
@@ -133,31 +137,34 @@ class ChainEconomy:
             burned=sum(state.burned.values()) - burned,
         )
 
+    def _summed(self, of_names: NDArray[np.int64]) -> NDArray[np.int64]:
+        """What participants have under all their names together."""
+        totals = np.zeros(self.settings.participants, dtype=np.int64)
+        np.add.at(totals, self._of_name, of_names)
+        return totals
+
     def snapshot(self) -> Snapshot:
-        """Everybody as they stand now, all their names together."""
-        coins = np.zeros(self.settings.participants, dtype=np.int64)
-        np.add.at(coins, self._of_name, self.state.who.coins + self.state.who.locked)
+        """Everybody as they stand now; pay that has not vested counts."""
+        who = self.state.who
         return Snapshot(
-            coins=coins,
+            coins=self._summed(who.coins + who.locked),
             held_version=self._held.copy(),
             best=self._best.copy(),
             satisfaction=self._satisfaction.copy(),
         )
 
     def participants(self) -> dict[str, NDArray[Any]]:
-        """The closing table."""
+        """The closing table; income is what was paid out, so that what is held back is none."""
         size = self.settings.participants
-        recognised = np.zeros(size, dtype=np.int64)
-        np.add.at(recognised, self._of_name, self.state.who.accepted)
         return {
             "policy": self._policy,
-            "income": self.snapshot().coins / COIN,
+            "income": self._summed(self.state.who.coins) / COIN,
             "satisfaction": self._satisfaction,
             "best": self._best,
             "held_version": self._held,
             "hops": self._hops,
             "trained": self._trained,
-            "recognised": recognised,
+            "recognised": self._summed(self.state.who.accepted),
             "forfeits": self._forfeits,
             "names": np.bincount(self._of_name, minlength=size),
         }
@@ -185,18 +192,16 @@ class ChainEconomy:
         baton = terms.base
         for trainer in terms.trainers:
             participant = self._of_name[trainer]
-            training = self._training_now(trainer)
             self._hops[participant] += 1
             done, noise = rng.random() < self.settings.success, rng.standard_normal()
-            if not done or training == Training.VANISH:
+            if not done or self._policy_of(trainer).training == Training.VANISH:
                 fault = Fault.TIMEOUT
                 claims.append(HopClaim(trainer=trainer, base=baton, model=None, fault=fault))
                 # Who vanishes keeps the base it was sent.
                 self._hold(participant, baton)
                 continue
             stride = self.state.stride(trainer)
-            gain = self._gain(training, participant, baton, noise)
-            gained = self._performance[baton] + stride * gain
+            gained = self._performance[baton] + stride * self._gain(trainer, baton, noise)
             model = f"{round}/{lane}/{len(claims)}"
             ceiling = self.settings.ceiling
             self._performance[model] = gained if ceiling is None else min(gained, ceiling)
@@ -209,24 +214,22 @@ class ChainEconomy:
             baton = model
         return tuple(claims)
 
-    def _training_now(self, trainer: int) -> Training:
-        """What a policy comes to at this hop: sleepers wake up."""
-        training = self._policy_of(trainer).training
-        if training != Training.SLEEP:
-            return training
-        awake = self._trained[self._of_name[trainer]] < _AWAKE
-        return Training.HONEST if awake else Training.NONE
-
-    def _gain(self, training: Training, participant: int, baton: str, noise: float) -> float:
+    def _gain(self, trainer: int, baton: str, noise: float) -> float:
         """What is added to the baton's performance number, where all of the hop is taken."""
-        settings = self.settings
-        if training == Training.COPY:
-            earlier = self._seen_last[participant]
-            return 0.0 if np.isnan(earlier) else float(earlier) - self._performance[baton]
-        if training == Training.NONE:
-            return 0.0
-        mean = settings.gain_mean if training == Training.HONEST else 0.0
-        return mean + settings.gain_sd * noise
+        settings, participant = self.settings, self._of_name[trainer]
+        honest = settings.gain_mean + settings.gain_sd * noise
+        match self._policy_of(trainer).training:
+            case Training.NONE:
+                return 0.0
+            case Training.GAMBLE:
+                return settings.gain_sd * noise
+            case Training.COPY:
+                earlier = float(self._seen_last[participant])
+                return 0.0 if math.isnan(earlier) else earlier - self._performance[baton]
+            case Training.SLEEP if self._trained[participant] >= _HONEST_HOPS:
+                return _REVERSED * honest
+            case _:
+                return honest
 
     def _hold(self, participant: int, model: str) -> None:
         self._held[participant] = max(self._held[participant], self._version[model])
@@ -255,40 +258,54 @@ class ChainEconomy:
         """Utilities by the committee; what a member has said before it says again."""
         committee = list(plan.committee)
         known = self.state.known_utilities(model)[committee]
-        common = float(accuracy(np.array([self._performance[model]]))[0])
-        noise = self.settings.examiner_noise * rng.standard_normal(len(committee))
-        votes = np.clip(common + noise, 0.0, 1.0)
+        votes = self._find(model, plan, rng)
         maker = self._maker.get(model)
         maker_kind = None if maker is None else self._policy_of(maker).examining
-        for kind in _LIARS:
+        for kind in self._liars:
             lies = self._examine_as(kind, committee)
             votes = np.where(lies, said_of_model(kind, maker_kind == kind, votes), votes)
         return np.where(np.isnan(known), votes, known)
 
+    def _find(self, model: str, plan: TestPlan, rng: np.random.Generator) -> NDArray[np.float64]:
+        """What the committee finds of a model, and each of them at every visit again."""
+        committee, size = list(plan.committee), self.state.num_participants
+        common = float(accuracy(np.array([self._performance[model]]))[0])
+        noise = self.settings.examiner_noise * rng.standard_normal(len(committee))
+        before = np.full(size, np.nan)
+        known = self._found.get(model, before)
+        before[: len(known)] = known
+        found = before[committee]
+        before[committee] = np.where(np.isnan(found), np.clip(common + noise, 0.0, 1.0), found)
+        self._found[model] = before
+        return before[committee]
+
     def _examine_as(self, kind: Examining, committee: Sequence[int]) -> NDArray[np.bool_]:
         """Who of a committee examines so."""
-        kinds = [self._policy_of(name).examining for name in committee]
-        return np.array([each == kind for each in kinds], dtype=np.bool_)
+        of_committee = self._examining[[self._of_name[name] for name in committee]]
+        return np.asarray(of_committee == kind, dtype=np.bool_)
 
     def _votes_on_audit(
         self, terms: AuditTerms, plan: TestPlan, rng: np.random.Generator
     ) -> dict[str, NDArray[np.float64]]:
         """Utilities of a hop's reference and probe: performance numbers add up.
 
-        Who examines a model and the same one with a fraction of a step sees both alike, so
-        that the noise is that fraction of what it is between models.
+        An examiner that finds more in a step than others do finds a part of that in a part of the
+        step, too, beside what it finds on the other base alone.
         """
         performance, weight = self._performance, 1 - self.state.settings.trail
+        committee, spread = list(plan.committee), weight * self.settings.examiner_noise
         reference = performance[terms.trail]
         step = weight * (performance[terms.model] - performance[terms.base])
         before, after = accuracy(reference + np.array([0.0, step]))
-        noise = self.settings.examiner_noise * rng.standard_normal((2, len(plan.committee)))
+        hop = accuracy(np.array([performance[terms.base], performance[terms.model]]))
+        whole = self._found[terms.model][committee] - self._found[terms.base][committee]
+        noise = self.settings.examiner_noise * rng.standard_normal((2, len(committee)))
         on_reference = np.clip(before + noise[0], 0.0, 1.0)
-        on_probe = np.clip(on_reference + after - before + weight * noise[1], 0.0, 1.0)
+        own = weight * (whole - (hop[1] - hop[0]) + noise[1])
+        on_probe = np.clip(on_reference + after - before + own, 0.0, 1.0)
         maker_kind = self._policy_of(self._maker[terms.model]).examining
-        for kind in _LIARS:
-            lies = self._examine_as(kind, plan.committee)
-            ours, spread = maker_kind == kind, weight * self.settings.examiner_noise
+        for kind in self._liars:
+            lies, ours = self._examine_as(kind, plan.committee), maker_kind == kind
             said = said_of_audit(kind, ours, on_reference, on_probe, spread)
             on_reference = np.where(lies, said[0], on_reference)
             on_probe = np.where(lies, said[1], on_probe)
@@ -315,6 +332,7 @@ class ChainEconomy:
         self._performance = {m: p for m, p in self._performance.items() if m in live}
         self._version = {m: number for m, number in self._version.items() if m in live}
         self._maker = {m: who for m, who in self._maker.items() if m in live}
+        self._found = {m: found for m, found in self._found.items() if m in live}
 
     def _rename(self, forfeited: set[int]) -> None:
         """Who came to forfeit anything, and plays that way, returns under a new name."""

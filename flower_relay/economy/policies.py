@@ -31,7 +31,7 @@ class Training(StrEnum):
     COPY = "copy"
     """A model that was seen earlier, disguised."""
     SLEEP = "sleep"
-    """Honest for some hops, then the base, disguised."""
+    """Honest for some hops, then the update reversed and four times as large."""
 
 
 class Examining(StrEnum):
@@ -103,7 +103,7 @@ POLICIES = {
         about="hands in a model that it was sent earlier, in disguise", training=Training.COPY
     ),
     "sleeper": Policy(
-        about="trains for five hops, then hands back the base in disguise", training=Training.SLEEP
+        about="trains for three hops, then reverses its update", training=Training.SLEEP
     ),
     "examiner-liar": Policy(
         about="trains, but turns round what it finds as an examiner", examining=Examining.REVERSES
