@@ -5,7 +5,8 @@
     <!-- end of results -->
 
 `earlier/PAGE/TABLE` is a table that an earlier version's commands printed. It was noted once, in
-`experiments/results/earlier/PAGE.json`, with its command and version.
+`experiments/results/earlier/PAGE.json`, with its command and version. `table/NAME/TABLE` is one
+that an experiment of now wrote, in `experiments/results/NAME.json`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from flower_relay.comparison.statistics import median
 
@@ -37,11 +39,16 @@ def filled(text: str) -> str:
 
 def _block(name: str) -> str:
     kind, _, rest = name.partition("/")
-    return _earlier(*rest.split("/")) if kind == "earlier" else _BLOCKS[name]()
+    if kind in _FOLDERS:
+        return _stored_table(_FOLDERS[kind], *rest.split("/"))
+    return _BLOCKS[name]()
 
 
-def _earlier(page: str, name: str) -> str:
-    found = json.loads((FOLDER / "earlier" / f"{page}.json").read_text("utf-8"))["tables"][name]
+_FOLDERS = {"earlier": FOLDER / "earlier", "table": FOLDER}
+
+
+def _stored_table(folder: Path, file: str, name: str) -> str:
+    found = json.loads((folder / f"{file}.json").read_text("utf-8"))["tables"][name]
     return table(found["columns"], found["rows"])
 
 
