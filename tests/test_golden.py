@@ -24,17 +24,17 @@ NODES = 8
 HOSTILE = (2, 5)
 RUN_ID = "90" * 32
 HEADS = {
-    "chain": "5e557e93a2676b088e4b004f321279ce399df2199ce2b20d5f359b3b1a5a50dc",
-    "whole hops": "59d35f741134b28ccff798a5ef2903fa793750c3ea6eb4eb3b1a0f6fb5507507",
-    "lanes": "da9925efd555ec9c54ef5f643547ae8fe7f2da058a69794c86ccdb4eb15b49b2",
-    "lanes average": "18cd31a833df9dbb60a23504fe987351aadaa8c3ce5573ac087444703ed65312",
-    "lanes momentum": "9b35910164352ce4743d09c351ee71b30388697e1dbb0f975d4f49e506647b79",
-    "lanes auto": "92c9464da3783c3b11650aa93c1c34ed3b20e4ebb6e0d8d578c743547845b0c8",
-    "lanes adam": "7ad6fdbda1aa9c3cf4e7f49e7737e576c4afb1eeebb27afcbaa6e37a1383843d",
+    "chain": "c697caf446d119fa9c51d954245d8cad3275462e21d97545af7cf4eae190a88a",
+    "whole hops": "3bb49ee55fc8ca1d68e1a733f7fcb7fe708f3d86742fbe1cf8bae4d17bdd61fe",
+    "lanes": "c8ebf39c6bcb2eab98ea89343d61f29bb8cf17f3cb7d253c3f68214d0821261e",
+    "lanes average": "67ffb52db4d2ace357452edcc86cccd00b856e6f01f77a37883fa29162b0eeb5",
+    "lanes momentum": "b32dc786d871466849fb3d3e81397ab3c9ad600dce191a0127c0be53b467ac3c",
+    "lanes auto": "77840ffd27c0b655b36a56535a57a4873c6f1f00bcacee80706abc9a582ba1b6",
+    "lanes adam": "be778a7431d4c4e673570b02756da80c6753c0b6b61474eb1083de4cdbdbbd4c",
     "fan-out": "49bb720f600f500c5a9998c1216a8ddee8f41c43d6253782cd67becafa46a3f2",
     "fan-out royalty": "ec007a1e2cdb0e22f7b8a25891018003554c984954116dc6828247542318a4f8",
     "untested": "b477f1a55a98bd50a70be5dc41ae06594d6fda5b556f31168000cfa021ad28ba",
-    "signed": "921979c1303b61d16e04989ffb012a0a9d47c17cafe1947595775270fa79ea65",
+    "signed": "1e6e4907695aec02dc1178fb6a7e5843e951b8d2d13c17cbc2226b8e72a963e1",
 }
 
 

@@ -43,18 +43,20 @@ def test_who_lifts_some_audits_and_presses_others_counts_next_to_nothing() -> No
     assert trusted(parts, wholes, times=100).tolist() == pytest.approx([1, 1, 0], abs=2e-3)
 
 
-def test_half_of_the_usual_coherence_counts_a_fourth() -> None:
-    wholes = np.tile(np.array([[1.0], [1.0], [1.0], [1.0]]), (1, 3))
+def test_two_thirds_of_the_usual_coherence_count_wholly_and_half_of_that_a_sixteenth() -> None:
+    wholes = np.ones((6, 3))
     parts = wholes.copy()
-    parts[:, 2] = [1.0, 1.0, 1.0, -1.0]  # coherence (3 − 1) / 4
-    assert trusted(parts, wholes, times=10**6).tolist() == pytest.approx([1, 1, 0.25], abs=1e-5)
+    parts[:, 2] = [1.0, 1.0, 1.0, 1.0, 1.0, -1.0]  # coherence (5 − 1) / 6
+    assert trusted(parts, wholes, times=10**6).tolist() == pytest.approx([1, 1, 1], abs=1e-5)
+    parts[:, 2] = [1.0, 1.0, 1.0, 1.0, -1.0, -1.0]  # coherence (4 − 2) / 6
+    assert trusted(parts, wholes, times=10**6).tolist() == pytest.approx([1, 1, 1 / 16], abs=1e-5)
 
 
 def test_four_audits_go_by_what_is_usual() -> None:
     wholes = np.tile(np.array([[1.0], [1.0], [1.0], [1.0]]), (1, 3))
     parts = wholes.copy()
     parts[:, 2] = [1.0, -1.0, 1.0, -1.0]  # coherence 0, shrunk halfway to 1
-    assert trusted(parts, wholes).tolist() == pytest.approx([1, 1, 0.25])
+    assert trusted(parts, wholes).tolist() == pytest.approx([1, 1, (3 / 4) ** 4])
 
 
 def test_who_was_never_asked_counts_wholly_and_silence_says_nothing() -> None:
@@ -69,11 +71,12 @@ def test_where_nobodys_part_tells_of_the_whole_nobody_is_blamed() -> None:
     assert trusted(np.array([[-1.0, -1.0, 1.0]]), wholes).tolist() == [1.0, 1.0, 1.0]
 
 
-def test_audits_count_alike_however_much_there_is_to_learn() -> None:
-    wholes = np.array([[1.0, 1.0, 1.0], [0.01, 0.01, 0.01]])
+def test_an_audit_counts_as_much_as_votes_on_hops_are_large() -> None:
+    wholes = np.array([[0.08, 0.08, 0.08], [0.02, 0.02, 0.02]])
     parts = wholes.copy()
-    parts[1, 2] = -0.01
-    assert trusted(parts, wholes, times=10**6)[2] == pytest.approx(0.0, abs=1e-9)
+    parts[1, 2] = -0.02
+    # Coherence (4 − 1) / 5, where squares would have (16 − 1) / 17.
+    assert trusted(parts, wholes, times=10**6)[2] == pytest.approx(0.9**4, abs=1e-5)
 
 
 @given(votes, votes, st.floats(1e-3, 1e3))

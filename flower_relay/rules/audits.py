@@ -26,8 +26,11 @@ _NOTHING = 1e-12
 _BENEFIT = 4
 """Audits for which an examiner is taken to be as coherent as is usual."""
 
-_EXPONENT = 2
-"""How much faster than coherence a word loses its weight: votes that repeat half count a fourth."""
+_ENOUGH = 2 / 3
+"""The part of the usual coherence with which a word counts wholly: so much honest ones differ."""
+
+_EXPONENT = 4
+"""How fast a word loses its weight below that: half of it counts a sixteenth."""
 
 
 def mean_step(
@@ -84,8 +87,9 @@ def repeated(
     whole : array of shape (examiners,)
         Its vote on the hop.
     usual : float
-        The middle size of the committee's votes on hops in that round, so that audits count
-        alike however much there is to learn.
+        The middle size of the committee's votes on hops in that round. An audit counts as much as
+        that: if all counted alike, rounding would tell of honest examiners where next to nothing
+        is learned, and if squares counted as they are, the first few votes would tell for ever.
 
     Returns
     -------
@@ -96,9 +100,9 @@ def repeated(
     known = ~np.isnan(part) & ~np.isnan(whole) & ((part != 0) | (whole != 0))
     if usual < _NOTHING:
         known = np.zeros_like(known)
+    one, other = np.where(known, part, 0.0), np.where(known, whole, 0.0)
     unit = max(usual, _NOTHING)
-    one, other = np.where(known, part, 0.0) / unit, np.where(known, whole, 0.0) / unit
-    return one**2, other**2, one * other, known.astype(np.int64)
+    return one**2 / unit, other**2 / unit, one * other / unit, known.astype(np.int64)
 
 
 def trust(
@@ -127,7 +131,7 @@ def trust(
     if usual <= 0:  # nobody's part tells of the whole: nothing to compare with
         return np.ones_like(coherence)
     shrunk = (audits * coherence + _BENEFIT * usual) / (audits + _BENEFIT)
-    counted: NDArray[np.float64] = np.clip(shrunk / usual, 0.0, 1.0) ** _EXPONENT
+    counted: NDArray[np.float64] = np.clip(shrunk / (_ENOUGH * usual), 0.0, 1.0) ** _EXPONENT
     return counted
 
 
