@@ -1,7 +1,7 @@
 """Does any policy pay more than honesty? Each alone, beside honest participants, over many seeds.
 
     python -m experiments.truth.policies --workers 2
-    python -m experiments.truth.policies --only audit-liar --seeds 10 --first-seed 5000 --keep ""
+    python -m experiments.truth.policies --only audit-liar --seeds 10 --played runs/audit-liar.jsonl
 
 Two measures, both as parts of an honest income. *Beside*: what those who play a policy are
 paid, beside the honest of the same runs. *Instead*: what they are paid, beside what the same
@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import argparse
 import functools
+import itertools
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -88,7 +89,7 @@ def row_of(name: str, share: float, noise: float, seeds: NDArray[np.float64]) ->
 
 
 def main() -> None:
-    """Play what is asked for, print it as it comes, and keep it."""
+    """Play what was not played yet, print what all of it comes to, and keep it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--first-seed", type=int, default=0)
@@ -96,27 +97,42 @@ def main() -> None:
     parser.add_argument("--only", action="append", choices=PLAYED, metavar="POLICY")
     parser.add_argument("--share", action="append", type=float)
     parser.add_argument("--noise", action="append", type=float)
-    parser.add_argument("--keep", default=str(RESULT), help="file to keep it in; '' for none")
+    parser.add_argument(
+        "--played", type=Path, default=Path("runs/policies.jsonl"),
+        help="seeds that were played, a line each; one of the present rules and settings",
+    )  # fmt: skip
+    parser.add_argument("--keep", type=Path, help=f"write the tables here, as {RESULT.name} is")
     given = parser.parse_args()
     shares, played = given.share or SHARES, given.only or PLAYED
     seeds, rows = range(given.first_seed, given.first_seed + given.seeds), []
     for noise in given.noise or NOISES:
         one = functools.partial(incomes, noise=noise, shares=shares, played=played)
-        with ProcessPoolExecutor(given.workers) as pool:
-            found = []
-            for each in pool.map(one, seeds):
-                found.append(each)
-                print(f"\r{len(found)} of {len(seeds)}", end="", file=sys.stderr, flush=True)
-        print(file=sys.stderr)
-        for name in played:
-            for share in shares:
-                row = row_of(name, share, noise, np.array([s[f"{name}|{share}"] for s in found]))
-                rows.append(row)
-                beside, instead = ("{:.2f} ± {:.2f}".format(*row[k]) for k in ("beside", "instead"))
-                print(f"noise {noise} {share:.0%} {name:<16} {beside}   {instead}", flush=True)
+        found = _played(given.played, one, noise, seeds, given.workers)
+        for name, share in itertools.product(played, shares):
+            row = row_of(name, share, noise, np.array([each[f"{name}|{share}"] for each in found]))
+            rows.append(row)
+            beside, instead = ("{:.2f} ± {:.2f}".format(*row[k]) for k in ("beside", "instead"))
+            print(f"noise {noise} {share:.0%} {name:<16} {beside}   {instead}", flush=True)
     if given.keep:
-        command = f"python -m experiments.truth.policies {' '.join(sys.argv[1:])}".rstrip()
-        write_whole(Path(given.keep), document(rows, command).encode())
+        command = f"python -m experiments.truth.policies --seeds {len(seeds)}"
+        write_whole(given.keep, document(rows, command).encode())
+
+
+def _played(
+    file: Path, one: Callable[[int], Any], noise: float, seeds: range, workers: int
+) -> list[Any]:
+    """What each seed pays, from the file or played now and added to it."""
+    lines = file.read_text("utf-8").splitlines() if file.is_file() else []
+    known = {each["seed"]: each for each in map(json.loads, lines) if each["noise"] == noise}
+    missing = [seed for seed in seeds if seed not in known]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with ProcessPoolExecutor(workers) as pool, file.open("a", encoding="utf-8") as kept:
+        for seed, found in zip(missing, pool.map(one, missing), strict=True):
+            known[seed] = {"seed": seed, "noise": noise, **found}
+            print(json.dumps(known[seed]), file=kept, flush=True)
+            print(f"\r{len(known)} of {len(seeds)}", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    return [known[seed] for seed in seeds]
 
 
 def document(rows: Sequence[dict[str, Any]], command: str) -> str:
