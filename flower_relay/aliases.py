@@ -64,7 +64,7 @@ BECAME: dict[str, tuple[str, ...]] = {
     "resuming": ("federation.resume",),
     "rules.generations": ("economy.generations",),
     "rules.merkle": ("mechanism.merkle",),
-    "rules.testing": ("rules.votes", "rules.candidates", "rules.gate"),
+    "rules.testing": ("rules.votes", "rules.audits", "rules.candidates", "rules.gate"),
     "running": ("federation.run", "mechanism.apply", "federation.record"),
     "signing": ("federation.nonces", "federation.votes", "wire.requests", "wire.replies"),
     "standings": ("mechanism.standings",),

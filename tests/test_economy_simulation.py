@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,17 @@ from hypothesis import strategies as st
 from flower_relay.economy import POLICIES, EconomySettings, simulate
 from flower_relay.economy.chain import ChainEconomy
 from flower_relay.economy.choices import Drawn
+from flower_relay.economy.examiners import said_of_audit, said_of_model
 from flower_relay.economy.fan_out import FanOut
-from flower_relay.economy.policies import assign, names_in, parse_mix
+from flower_relay.economy.policies import Examining, assign, names_in, parse_mix
 from flower_relay.economy.result import LAGS, gini, version_shares
 from flower_relay.errors import ConfigurationError
 from flower_relay.rules.auction import slots_filled
 
-MIXED = ",".join(f"{name}=0.13" for name in POLICIES if name not in ("honest", "all-in"))
+ANYWHERE = [name for name, each in POLICIES.items() if name != "honest" and not each.chain_only]
+MIXED = ",".join(f"{name}=0.13" for name in ANYWHERE if name != "all-in")
 MONIED = MIXED + ",all-in=0.13"
+EVERYBODY = ",".join(f"{name}=0.08" for name in POLICIES if name not in ("honest", "all-in"))
 
 
 def players(chosen: EconomySettings) -> np.ndarray:
@@ -53,7 +57,7 @@ def test_coins_are_conserved_and_never_negative_in_every_fan_out_round(**values:
     participants=st.integers(8, 16),
     seed=st.integers(0, 10**6),
     rewards=st.sampled_from(["royalty", "contribution"]),
-    policies=st.sampled_from(["honest", MIXED, "sybil=0.5", "colluder=0.6"]),
+    policies=st.sampled_from(["honest", EVERYBODY, "sybil=0.5", "colluder=0.6", "audit-liar=0.4"]),
     lanes=st.integers(1, 2),
 )
 @settings(max_examples=15, deadline=None)
@@ -145,6 +149,63 @@ def test_a_majority_of_colluding_testers_puts_its_own_kind_first() -> None:
 
     assert odds(many) > 1.3
     assert 0.8 < odds(few) < 1.25  # nine testers of which a tenth lies are never outvoted
+
+
+FOUND = np.array([0.5, 0.25])
+
+
+@pytest.mark.parametrize(
+    ("kind", "of_ours", "of_others"),
+    [
+        (Examining.HONEST, [0.5, 0.25], [0.5, 0.25]),
+        (Examining.COLLUDES, [1.0, 1.0], [0.0, 0.0]),
+        (Examining.REVERSES, [0.5, 0.75], [0.5, 0.75]),
+        (Examining.LIFTS, [0.5, 0.25], [0.5, 0.25]),
+    ],
+)
+def test_what_liars_say_of_models(
+    kind: Examining, of_ours: list[float], of_others: list[float]
+) -> None:
+    assert said_of_model(kind, True, FOUND).tolist() == of_ours
+    assert said_of_model(kind, False, FOUND).tolist() == of_others
+
+
+@pytest.mark.parametrize(
+    ("kind", "for_ours", "for_others"),
+    [
+        (Examining.HONEST, 0.01, 0.01),
+        (Examining.COLLUDES, 0.5, -0.5),
+        (Examining.REVERSES, -0.01, -0.01),
+        (Examining.LIFTS, 0.04, -0.02),
+        (Examining.WHISPERS, 0.012, 0.008),
+    ],
+)
+def test_what_liars_say_of_an_audit(kind: Examining, for_ours: float, for_others: float) -> None:
+    for ours, expected in ((True, for_ours), (False, for_others)):
+        reference, probe = said_of_audit(kind, ours, FOUND, FOUND + 0.01, spread=0.002)
+        assert (probe - reference).tolist() == pytest.approx([expected] * 2)
+
+
+def test_a_sleeper_trains_for_three_hops_and_a_copycat_for_none() -> None:
+    chosen = EconomySettings(
+        participants=8, rounds=60, topology="chain", rewards="contribution", success=1.0,
+        gain_sd=0.0, gain_mean=0.05, examiner_noise=0.0, policies="sleeper=0.25,copycat=0.25",
+    )  # fmt: skip
+    economy = ChainEconomy(chosen, players(chosen))
+    for _ in range(chosen.rounds):
+        economy.next_round()
+    table = economy.participants()
+    assert table["hops"].min() > 5
+    models = economy.state.lineage.models
+    records = Counter(
+        each.trainer
+        for each in models.values()
+        if each.parents and each.level > models[each.parents[0]].mark + 1e-9
+    )
+    policy = np.array(list(POLICIES))[table["policy"]]
+    assert 0 < max(records[who] for who in np.flatnonzero(policy == "sleeper")) <= 3
+    assert [records[who] for who in np.flatnonzero(policy == "copycat")] == [0, 0]
+    assert max(records[who] for who in np.flatnonzero(policy == "honest")) > 5
 
 
 def test_a_chain_rejects_gamblers_and_charges_them() -> None:
@@ -245,6 +306,7 @@ def test_names_that_own_nothing_in_the_lineage_take_no_room() -> None:
         ({"mint": 5.0}, "mint = 5.0 changes nothing"),
         ({"topology": "chain", "slots": 2}, "slots = 2 changes nothing"),
         ({"topology": "chain", "policies": "all-in=0.5"}, "nobody can go all-in"),
+        ({"policies": "audit-liar=0.5"}, "a fan-out has no place for audit-liar"),
         ({"participants": 24, "policies": "sybil=0.01"}, "is nobody to play sybil"),
         ({"policies": "sybil=0.1,sybil=0.2"}, "sybil is named twice"),
         ({"case_fee": 1e12}, "a number from 0.0 to 1000.0"),

@@ -24,13 +24,13 @@ NODES = 8
 HOSTILE = (2, 5)
 RUN_ID = "90" * 32
 HEADS = {
-    "chain": "d05d70b3c63115bf0c42fcf75334fb48ec1b3cd66cb401d5afbc84b18167615c",
-    "whole hops": "f0051e94331a448a396f8cac0a9c0ee302db31db57018a7287b8d4b3748df8fd",
-    "lanes": "6c0cdc14db056d2a9207261b764d1dae4f358d071910c69cd109e94ab4597e1c",
-    "lanes average": "306f6a1fae099459c5993913ed1bd944eb2edeb5d9e4679b655ee25ccf6ad30b",
-    "lanes momentum": "e30671c3602f202be5a6d9c1d851e3be0c1be80b07cdce9ee76bd51d53b3d794",
-    "lanes auto": "0d7843ada17cede48abe0cf99e832b6cd014afb58d96873708559195ef9b8e26",
-    "lanes adam": "414e521105ce727cf9d3897fd197636c9d8492a89ba7be6956724e0f7fd33459",
+    "chain": "c697caf446d119fa9c51d954245d8cad3275462e21d97545af7cf4eae190a88a",
+    "whole hops": "3bb49ee55fc8ca1d68e1a733f7fcb7fe708f3d86742fbe1cf8bae4d17bdd61fe",
+    "lanes": "c8ebf39c6bcb2eab98ea89343d61f29bb8cf17f3cb7d253c3f68214d0821261e",
+    "lanes average": "67ffb52db4d2ace357452edcc86cccd00b856e6f01f77a37883fa29162b0eeb5",
+    "lanes momentum": "b32dc786d871466849fb3d3e81397ab3c9ad600dce191a0127c0be53b467ac3c",
+    "lanes auto": "77840ffd27c0b655b36a56535a57a4873c6f1f00bcacee80706abc9a582ba1b6",
+    "lanes adam": "be778a7431d4c4e673570b02756da80c6753c0b6b61474eb1083de4cdbdbbd4c",
     "fan-out": "49bb720f600f500c5a9998c1216a8ddee8f41c43d6253782cd67becafa46a3f2",
     "fan-out royalty": "ec007a1e2cdb0e22f7b8a25891018003554c984954116dc6828247542318a4f8",
     "untested": "b477f1a55a98bd50a70be5dc41ae06594d6fda5b556f31168000cfa021ad28ba",

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flower_relay.rules.audits import mean_step
 from flower_relay.rules.candidates import flaw_of, shortened
 from flower_relay.rules.gate import LegVerdict, judge_leg
-from flower_relay.rules.votes import bounded_utility, draw_committee, mean_step, weighted_median
+from flower_relay.rules.votes import bounded_utility, draw_committee, weighted_median
 
 BASE = {"w": np.ones((2, 3), np.float32), "count": np.array(5)}
 

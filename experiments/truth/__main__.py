@@ -2,6 +2,7 @@
 
     python -m experiments.truth --out runs/comparison
     python -m experiments.truth --only hostile
+    python -m experiments.truth --only hostile --behaviour audit-liar --seeds 3
     python -m experiments.truth --only twins --set max-leg=1 --set audit=1.0
 
 Writes `truth/shapley.json` and `truth/twins.json` under `--out`, as the report reads them.
@@ -15,7 +16,7 @@ import json
 import logging
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,11 @@ from experiments.truth.rewards import (
 )
 from flower_relay.files.durable import make_folder, write_whole
 
+_BEHAVIOURS = (
+    "free-ride-noise", "copycat", "label-flip+liar", "liar", "audit-liar",
+    "free-ride-noise+audit-liar",
+)  # fmt: skip
+
 _RULE = "a cycle's rise, by what each audited hop's step adds to its lane's trail"
 
 
@@ -41,6 +47,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, help="30 federations and 20 pairs by default")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--cycles", type=int, default=20)
+    parser.add_argument("--behaviour", action="append", help="a hostile one; repeatable")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     given = parser.parse_args()
@@ -64,16 +71,19 @@ def main() -> None:
             print(f"{name}: first / last {ratio:.3f}, 95 % interval {low:.3f} to {high:.3f}")
             _write(folder / f"{name}.json", {"pairs": pairs, "rule": _RULE})
     if given.only == "hostile":
-        _hostile(_seeds(given, 10), given.workers, options)
+        behaviours = given.behaviour or _BEHAVIOURS
+        _hostile(behaviours, _seeds(given, 10), given.workers, options)
 
 
-def _hostile(seeds: range, workers: int, options: dict[str, Any]) -> None:
+def _hostile(
+    behaviours: Sequence[str], seeds: range, workers: int, options: dict[str, Any]
+) -> None:
     """Ten cycles each: most of the coins are paid by then."""
-    for behaviour in ("free-ride-noise", "copycat", "label-flip+liar"):
+    for behaviour in behaviours:
         one = functools.partial(hostile_share, behaviour=behaviour, cycles=10, **options)
         shares = sorted(row["share"] for row in _each(one, seeds, workers))
         print(
-            f"20 % {behaviour:<16} of all contribution: median {statistics.median(shares):.3f}, "
+            f"20 % {behaviour:<26} of all contribution: median {statistics.median(shares):.3f}, "
             f"mean {statistics.mean(shares):.3f}, most {shares[-1]:.3f}"
         )
 

@@ -8,6 +8,7 @@ live run. Only what a node would do (train, examine, vanish, lie) is imagined.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -33,7 +34,8 @@ from ..mechanism.testing import AuditTerms, TestPlan, audit_terms, decide_tests
 from ..rules.coins import COIN, PaymentRule
 from ..rules.outcomes import Fault, Outcome
 from ..rules.settlement import rank
-from .policies import POLICIES
+from .examiners import said_of_audit, said_of_model
+from .policies import POLICIES, Examining, Policy, Training
 from .population import accuracy
 from .result import RoundFlows, Snapshot
 from .settings import EconomySettings
@@ -47,7 +49,13 @@ _PLANTED = "planted"
 _LOST = -6.0
 """Performance number of a planted model: nobody honest can vouch for it."""
 
-_VANISHES, _GAMBLES, _IDLES = "vanish", "gamble", "none"
+_HONEST_HOPS = 3
+"""Hops for which a sleeper trains."""
+
+_REVERSED = -4.0
+"""What it makes of its update after that."""
+
+_POLICIES: tuple[Policy, ...] = tuple(POLICIES.values())
 
 
 class ChainEconomy:
@@ -68,6 +76,8 @@ class ChainEconomy:
         self.settings = settings
         size = settings.participants
         self._policy = policy
+        self._examining = np.array([_POLICIES[number].examining for number in policy])
+        self._liars = sorted({*self._examining.tolist()} - {Examining.HONEST})
         self._of_name = list(range(size))
         self._active = np.ones(size, dtype=np.bool_)
         genesis = Genesis(
@@ -81,8 +91,10 @@ class ChainEconomy:
         self._performance = {"genesis": float(_GENESIS)}
         self._version = {"genesis": 0}
         self._maker: dict[str, int] = {}
+        self._found: dict[str, NDArray[np.float64]] = {}
         self._held = np.full(size, -1)
         self._best = np.full(size, -np.inf)
+        self._seen_last = np.full(size, np.nan)
         self._satisfaction = np.zeros(size)
         self._hops = np.zeros(size, dtype=np.int64)
         self._trained = np.zeros(size, dtype=np.int64)
@@ -125,37 +137,40 @@ class ChainEconomy:
             burned=sum(state.burned.values()) - burned,
         )
 
+    def _summed(self, of_names: NDArray[np.int64]) -> NDArray[np.int64]:
+        """What participants have under all their names together."""
+        totals = np.zeros(self.settings.participants, dtype=np.int64)
+        np.add.at(totals, self._of_name, of_names)
+        return totals
+
     def snapshot(self) -> Snapshot:
-        """Everybody as they stand now, all their names together."""
-        coins = np.zeros(self.settings.participants, dtype=np.int64)
-        np.add.at(coins, self._of_name, self.state.who.coins + self.state.who.locked)
+        """Everybody as they stand now; pay that has not vested counts."""
+        who = self.state.who
         return Snapshot(
-            coins=coins,
+            coins=self._summed(who.coins + who.locked),
             held_version=self._held.copy(),
             best=self._best.copy(),
             satisfaction=self._satisfaction.copy(),
         )
 
     def participants(self) -> dict[str, NDArray[Any]]:
-        """The closing table."""
+        """The closing table; income is what was paid out, so that what is held back is none."""
         size = self.settings.participants
-        recognised = np.zeros(size, dtype=np.int64)
-        np.add.at(recognised, self._of_name, self.state.who.accepted)
         return {
             "policy": self._policy,
-            "income": self.snapshot().coins / COIN,
+            "income": self._summed(self.state.who.coins) / COIN,
             "satisfaction": self._satisfaction,
             "best": self._best,
             "held_version": self._held,
             "hops": self._hops,
             "trained": self._trained,
-            "recognised": recognised,
+            "recognised": self._summed(self.state.who.accepted),
             "forfeits": self._forfeits,
             "names": np.bincount(self._of_name, minlength=size),
         }
 
-    def _policy_of(self, name: int) -> Any:
-        return list(POLICIES.values())[self._policy[self._of_name[name]]]
+    def _policy_of(self, name: int) -> Policy:
+        return _POLICIES[int(self._policy[self._of_name[name]])]
 
     def _willing(self) -> NDArray[np.int64]:
         """The most that each name puts at stake: all it has, or, by policy, nothing."""
@@ -176,20 +191,17 @@ class ChainEconomy:
         claims: list[HopClaim] = []
         baton = terms.base
         for trainer in terms.trainers:
-            training = self._policy_of(trainer).training
             participant = self._of_name[trainer]
             self._hops[participant] += 1
             done, noise = rng.random() < self.settings.success, rng.standard_normal()
-            if not done or training == _VANISHES:
+            if not done or self._policy_of(trainer).training == Training.VANISH:
                 fault = Fault.TIMEOUT
                 claims.append(HopClaim(trainer=trainer, base=baton, model=None, fault=fault))
                 # Who vanishes keeps the base it was sent.
                 self._hold(participant, baton)
                 continue
-            mean = 0.0 if training in (_IDLES, _GAMBLES) else self.settings.gain_mean
-            spread = 0.0 if training == _IDLES else self.settings.gain_sd
             stride = self.state.stride(trainer)
-            gained = self._performance[baton] + stride * (mean + spread * noise)
+            gained = self._performance[baton] + stride * self._gain(trainer, baton, noise)
             model = f"{round}/{lane}/{len(claims)}"
             ceiling = self.settings.ceiling
             self._performance[model] = gained if ceiling is None else min(gained, ceiling)
@@ -197,9 +209,27 @@ class ChainEconomy:
             sent = f"{model} as sent" if stride < 1 else None
             claims.append(HopClaim(trainer=trainer, base=baton, model=model, fault=None, sent=sent))
             self._trained[participant] += 1
+            self._seen_last[participant] = self._performance[baton]
             self._hold(participant, model)
             baton = model
         return tuple(claims)
+
+    def _gain(self, trainer: int, baton: str, noise: float) -> float:
+        """What is added to the baton's performance number, where all of the hop is taken."""
+        settings, participant = self.settings, self._of_name[trainer]
+        honest = settings.gain_mean + settings.gain_sd * noise
+        match self._policy_of(trainer).training:
+            case Training.NONE:
+                return 0.0
+            case Training.GAMBLE:
+                return settings.gain_sd * noise
+            case Training.COPY:
+                earlier = float(self._seen_last[participant])
+                return 0.0 if math.isnan(earlier) else earlier - self._performance[baton]
+            case Training.SLEEP if self._trained[participant] >= _HONEST_HOPS:
+                return _REVERSED * honest
+            case _:
+                return honest
 
     def _hold(self, participant: int, model: str) -> None:
         self._held[participant] = max(self._held[participant], self._version[model])
@@ -228,35 +258,60 @@ class ChainEconomy:
         """Utilities by the committee; what a member has said before it says again."""
         committee = list(plan.committee)
         known = self.state.known_utilities(model)[committee]
+        votes = self._find(model, plan, rng)
+        maker = self._maker.get(model)
+        maker_kind = None if maker is None else self._policy_of(maker).examining
+        for kind in self._liars:
+            lies = self._examine_as(kind, committee)
+            votes = np.where(lies, said_of_model(kind, maker_kind == kind, votes), votes)
+        return np.where(np.isnan(known), votes, known)
+
+    def _find(self, model: str, plan: TestPlan, rng: np.random.Generator) -> NDArray[np.float64]:
+        """What the committee finds of a model, and each of them at every visit again."""
+        committee, size = list(plan.committee), self.state.num_participants
         common = float(accuracy(np.array([self._performance[model]]))[0])
         noise = self.settings.examiner_noise * rng.standard_normal(len(committee))
-        votes = np.clip(common + noise, 0.0, 1.0)
-        maker = self._maker.get(model)
-        ours = maker is not None and self._policy_of(maker).colludes
-        lies = np.array([self._policy_of(name).colludes for name in committee], dtype=np.bool_)
-        votes = np.where(lies, float(ours), votes)
-        return np.where(np.isnan(known), votes, known)
+        before = np.full(size, np.nan)
+        known = self._found.get(model, before)
+        before[: len(known)] = known
+        found = before[committee]
+        before[committee] = np.where(np.isnan(found), np.clip(common + noise, 0.0, 1.0), found)
+        self._found[model] = before
+        return before[committee]
+
+    def _examine_as(self, kind: Examining, committee: Sequence[int]) -> NDArray[np.bool_]:
+        """Who of a committee examines so."""
+        of_committee = self._examining[[self._of_name[name] for name in committee]]
+        return np.asarray(of_committee == kind, dtype=np.bool_)
 
     def _votes_on_audit(
         self, terms: AuditTerms, plan: TestPlan, rng: np.random.Generator
     ) -> dict[str, NDArray[np.float64]]:
         """Utilities of a hop's reference and probe: performance numbers add up.
 
-        Who examines a model and the same one with a fraction of a step sees both alike, so
-        that the noise is that fraction of what it is between models.
+        An examiner that finds more in a step than others do finds a part of that in a part of the
+        step, too, beside what it finds on the other base alone.
         """
         performance, weight = self._performance, 1 - self.state.settings.trail
+        committee, spread = list(plan.committee), weight * self.settings.examiner_noise
         reference = performance[terms.trail]
         step = weight * (performance[terms.model] - performance[terms.base])
         before, after = accuracy(reference + np.array([0.0, step]))
-        noise = self.settings.examiner_noise * rng.standard_normal((2, len(plan.committee)))
+        hop = accuracy(np.array([performance[terms.base], performance[terms.model]]))
+        whole = self._found[terms.model][committee] - self._found[terms.base][committee]
+        noise = self.settings.examiner_noise * rng.standard_normal((2, len(committee)))
         on_reference = np.clip(before + noise[0], 0.0, 1.0)
-        on_probe = np.clip(on_reference + after - before + weight * noise[1], 0.0, 1.0)
-        ours = self._policy_of(self._maker[terms.model]).colludes
-        lies = np.array([self._policy_of(name).colludes for name in plan.committee], dtype=np.bool_)
+        own = weight * (whole - (hop[1] - hop[0]) + noise[1])
+        on_probe = np.clip(on_reference + after - before + own, 0.0, 1.0)
+        maker_kind = self._policy_of(self._maker[terms.model]).examining
+        for kind in self._liars:
+            lies, ours = self._examine_as(kind, plan.committee), maker_kind == kind
+            said = said_of_audit(kind, ours, on_reference, on_probe, spread)
+            on_reference = np.where(lies, said[0], on_reference)
+            on_probe = np.where(lies, said[1], on_probe)
         return {
-            f"reference of {terms.model}": np.where(lies, 0.5, on_reference),
-            f"probe of {terms.model}": np.where(lies, float(ours), on_probe),
+            f"reference of {terms.model}": on_reference,
+            f"probe of {terms.model}": on_probe,
         }
 
     def _publish(self) -> None:
@@ -277,6 +332,7 @@ class ChainEconomy:
         self._performance = {m: p for m, p in self._performance.items() if m in live}
         self._version = {m: number for m, number in self._version.items() if m in live}
         self._maker = {m: who for m, who in self._maker.items() if m in live}
+        self._found = {m: found for m, found in self._found.items() if m in live}
 
     def _rename(self, forfeited: set[int]) -> None:
         """Who came to forfeit anything, and plays that way, returns under a new name."""

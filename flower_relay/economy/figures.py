@@ -25,8 +25,8 @@ from .result import LAGS, QUANTILES, EconomyResult
 __all__ = ["best_picture", "coins_picture", "draw_all", "satisfaction_picture", "versions_picture"]
 
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#882255", "#000000")
-"""One a policy, in their table's order: Okabe and Ito's, which colour-blind readers can tell
-apart, with wine for their vermilion, which marks the genesis owner."""
+"""One a policy, in their table's order, and then again from the first: Okabe and Ito's, which
+colour-blind readers can tell apart, with wine for vermilion, which marks the genesis owner."""
 
 _STYLES = ("-", (0, (6, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)))
 """Dashes of the medians, in turn, for prints in grey."""
@@ -192,7 +192,7 @@ def _histories(
         edges = np.quantile(values, [0.05, 0.5, 0.95], axis=1, method="inverted_cdf")
         edges = _drawable(edges)  # whose line there is none of has no band either
         _bands(axes, times, dict(zip([0.05, 0.5, 0.95], edges, strict=True)), _BANDS[1:2])
-        _lines(axes, times, values, _COLOURS[playing[0]], alpha=(0.25, 0.6))
+        _lines(axes, times, values, _colour(playing[0]), alpha=(0.25, 0.6))
     else:
         for number in playing:
             _policy(axes, times, values[:, result.participants["policy"] == number], number)
@@ -204,14 +204,18 @@ def _histories(
 
 def _policy(axes: Axes, times: NDArray[np.int64], theirs: _Floats, number: int) -> None:
     """Those who play one policy of several."""
-    _lines(axes, times, theirs, _COLOURS[number], alpha=(0.1, 0.3))
+    _lines(axes, times, theirs, _colour(number), alpha=(0.1, 0.3))
     middle = np.quantile(theirs, 0.5, axis=1, method="inverted_cdf")
     name = list(POLICIES)[number]
     axes.plot(
-        times, _drawable(middle), color=_COLOURS[number], linewidth=2.2,
+        times, _drawable(middle), color=_colour(number), linewidth=2.2,
         linestyle=_STYLES[number % len(_STYLES)], zorder=3,
         label=f"{name}: median of {theirs.shape[1]}",
     )  # fmt: skip
+
+
+def _colour(policy: int) -> str:
+    return _COLOURS[policy % len(_COLOURS)]
 
 
 def _lines(

@@ -6,13 +6,50 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigurationError
 
-__all__ = ["POLICIES", "Policy", "assign", "names_in", "parse_mix"]
+__all__ = [
+    "POLICIES", "Examining", "Policy", "Training", "assign", "names_in", "parse_mix",
+]  # fmt: skip
+
+
+class Training(StrEnum):
+    """What is handed in for a hop."""
+
+    HONEST = "honest"
+    NONE = "none"
+    """The base, disguised: no gain."""
+    GAMBLE = "gamble"
+    """A random change: no gain on average."""
+    VANISH = "vanish"
+    """Nothing: the base is taken."""
+    COPY = "copy"
+    """A model that was seen earlier, disguised."""
+    SLEEP = "sleep"
+    """Honest for some hops, then the update reversed and four times as large."""
+
+
+class Examining(StrEnum):
+    """What an examiner says of models."""
+
+    HONEST = "honest"
+    COLLUDES = "colludes"
+    """Its own kind's are perfect, all others worthless."""
+    REVERSES = "reverses"
+    """The better, the worse."""
+    LIFTS = "lifts"
+    """The truth of hops; of audits more for its own kind and less for others."""
+    WHISPERS = "whispers"
+    """The same, by no more than what honest examiners differ by."""
+
+
+_CHAIN_TRAINING = (Training.COPY, Training.SLEEP)
+_CHAIN_EXAMINING = (Examining.REVERSES, Examining.LIFTS, Examining.WHISPERS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,34 +62,65 @@ class Policy:
         What it does, for people.
     bid : str
         `staleness` (the rule's bid), `nothing` or `everything`.
-    training : str
-        `honest`, `none` (hands the base back, disguised: no gain), `gamble` (changes the
-        model at random: no gain on average) or `vanish` (takes the base, returns nothing).
-    colludes : bool
-        As an examiner, puts its own kind first and everybody else last.
+    training : Training
+    examining : Examining
     renames : bool
         Comes back under a new name after every forfeit.
     """
 
     about: str
     bid: str = "staleness"
-    training: str = "honest"
-    colludes: bool = False
+    training: Training = Training.HONEST
+    examining: Examining = Examining.HONEST
     renames: bool = False
+
+    @property
+    def colludes(self) -> bool:
+        """Whether, as an examiner, it puts its own kind first and everybody else last."""
+        return self.examining == Examining.COLLUDES
+
+    @property
+    def chain_only(self) -> bool:
+        """Whether a fan-out has no place for what it does."""
+        return self.training in _CHAIN_TRAINING or self.examining in _CHAIN_EXAMINING
 
 
 POLICIES = {
     "honest": Policy(about="bids by the rule, trains, examines truthfully"),
     "never-bid": Policy(about="honest, but never puts coins at stake", bid="nothing"),
     "all-in": Policy(about="honest, but bids everything it owns", bid="everything"),
-    "free-rider": Policy(about="hands back the base in disguise", training="none"),
-    "colluder": Policy(about="trains, but as an examiner ranks its own kind first", colludes=True),
+    "free-rider": Policy(about="hands back the base in disguise", training=Training.NONE),
+    "colluder": Policy(
+        about="trains, but as an examiner ranks its own kind first", examining=Examining.COLLUDES
+    ),
     "sybil": Policy(
         about="gambles with random changes, and returns under a new name after a forfeit",
-        training="gamble",
+        training=Training.GAMBLE,
         renames=True,
     ),
-    "dropper": Policy(about="takes the base and never answers", training="vanish"),
+    "dropper": Policy(about="takes the base and never answers", training=Training.VANISH),
+    "copycat": Policy(
+        about="hands in a model that it was sent earlier, in disguise", training=Training.COPY
+    ),
+    "sleeper": Policy(
+        about="trains for three hops, then reverses its update", training=Training.SLEEP
+    ),
+    "examiner-liar": Policy(
+        about="trains, but turns round what it finds as an examiner", examining=Examining.REVERSES
+    ),
+    "audit-liar": Policy(
+        about="trains and judges hops truthfully, but lifts its own kind in audits, by 0.03",
+        examining=Examining.LIFTS,
+    ),
+    "idle-audit-liar": Policy(
+        about="hands back the base, judges hops truthfully, lifts its own kind in audits, by 0.03",
+        training=Training.NONE,
+        examining=Examining.LIFTS,
+    ),
+    "quiet-liar": Policy(
+        about="an audit liar that lies by no more than honest examiners differ by",
+        examining=Examining.WHISPERS,
+    ),
 }
 """Every policy by name; the position in this table is its number in arrays."""
 

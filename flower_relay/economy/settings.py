@@ -15,7 +15,7 @@ from ..options import CheckedSettings, at_least, between, key, number, optional,
 from ..rules.auction import SLOTS
 from ..rules.rewards import LINEAGE_DECAY, MINT, TRAINER_SHARE
 from ..settings import RelaySettings
-from .policies import parse_mix
+from .policies import POLICIES, parse_mix
 
 __all__ = ["EconomySettings"]
 
@@ -175,6 +175,12 @@ class EconomySettings(CheckedSettings):
             raise ConfigurationError(
                 "policies: in a chain deposits are set by rule, so that nobody can go all-in."
             )
+        for name, share in mix.items():
+            if self.topology == "fan-out" and share > 0 and POLICIES[name].chain_only:
+                raise ConfigurationError(
+                    f"policies = {self.policies!r}: a fan-out has no place for {name}; play "
+                    "it with topology = 'chain'."
+                )
 
     def _check_topology(self) -> None:
         """Refuse settings that would do nothing: a study of them would mislead."""

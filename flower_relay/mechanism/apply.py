@@ -14,6 +14,7 @@ from itertools import chain
 
 from ..errors import LedgerError
 from ..rules.auction import version_in
+from ..rules.audits import middle_size
 from ..rules.candidates import MOVES_KEPT
 from ..rules.coins import PaymentRule, effect_of
 from ..rules.lanes import VERDICTS_KEPT
@@ -113,9 +114,25 @@ def _apply_testing(state: State, block: Testing) -> None:
             # Who signs its votes gives the first one here.
             state.start = _median(state.known_utilities(model))
     state.shown.update(zip(block.models, block.shown, strict=False))
+    _note_audits(state, block)
+
+
+def _note_audits(state: State, block: Testing) -> None:
+    """Note what examiners said of audited parts of steps, beside what they said of the whole."""
     committee = list(block.committee)
-    for reference, probe in zip(block.references, block.probes, strict=True):
-        state.who.see_step(committee, state.difference(reference, probe)[committee])
+    for claims in state.commitment.lanes if state.commitment else ():
+        base_of = {claim.model: claim.base for claim in claims if claim.fault is None}
+        votes = {
+            model: state.difference(base, model)[committee]
+            for model, base in base_of.items()
+            if model is not None
+        }
+        usual = middle_size(votes.values())
+        audited = zip(block.audited, block.references, block.probes, strict=True)
+        for model, reference, probe in audited:
+            if model in votes:
+                seen = state.difference(reference, probe)[committee]
+                state.who.see_step(committee, seen, votes[model], usual)
 
 
 def _apply_settlement(state: State, block: Settlement) -> None:

@@ -13,11 +13,11 @@ from collections.abc import Collection, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ..rules.audits import mean_step
 from ..rules.coins import PaymentRule, to_units
 from ..rules.outcomes import JUDGED, Outcome
 from ..rules.rewards import MINT, VESTING, audit_probability, divide, point_shares, vested
 from ..rules.roles import turns_left
-from ..rules.votes import mean_step
 from .blocks import (
     Deposit,
     LaneResult,
@@ -40,7 +40,8 @@ def steps_of(state: State, lane: Lane, trainers: Collection[int]) -> dict[str, f
     place = next(number for number, other in enumerate(state.lanes) if other is lane)
     of_lane = {claim.model for claim in commitment.lanes[place]}
     committee = list(testing.committee)
-    weights, usual = state.weights_of(committee), state.who.usual_step[committee]
+    who = state.who
+    weights, usual = state.weights_of(committee) * who.trust[committee], who.usual_step[committee]
     others = np.array([index not in trainers for index in committee], dtype=np.bool_)
     steps: dict[str, float] = {}
     audited = zip(testing.audited, testing.references, testing.probes, strict=True)
@@ -61,7 +62,10 @@ def pay_cycle(state: State, tally: Tally, lanes: Sequence[LaneResult]) -> None:
         return
     _vest(state, tally)
     due = to_units(_mark(state, lanes) * MINT) - state.minted[PaymentRule.CONTRIBUTION]
-    shares = point_shares(points_of(state, lanes))
+    stakes = state.who.stakes
+    shares = point_shares(
+        {who: each * stakes[who] for who, each in points_of(state, lanes).items()}
+    )
     if due <= 0 or not shares:
         return
     most = max(sorted(shares), key=lambda who: shares[who])

@@ -8,17 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..rules.audits import repeated, stakes, trust
+from ..rules.standing import NEWCOMER_BOND
 
 __all__ = ["Standings"]
 
 _WHOLE = (
     "coins", "locked", "version", "waits_until", "income", "accepted", "rejected", "examined",
-    "steps_seen", "last_try", "lefts", "stalls", "sits_until", "silences", "rests_until",
+    "steps_seen", "audits", "last_try", "lefts", "stalls", "sits_until", "silences",
+    "rests_until",
 )  # fmt: skip
-_OTHER = ("bond", "debt", "step_squares", "had_turn", "newcomer", "founder", "trains", "examines")
+_SUMS = ("step_squares", "part_squares", "whole_squares", "products")
+_OTHER = ("bond", "debt", *_SUMS, "had_turn", "newcomer", "founder", "trains", "examines")
 
 
 @dataclass
@@ -31,7 +37,8 @@ class Standings:
     said nothing; until the cycle `rests_until` it is not asked again.
 
     `steps_seen` and `step_squares` are of the differences that it reported between audits'
-    probes and references: how many, and the sum of their squares.
+    probes and references: how many, and the sum of their squares. `part_squares`,
+    `whole_squares`, `products` and `audits` are sums of what `rules.audits.repeated` has of them.
     """
 
     names: list[str]
@@ -57,7 +64,11 @@ class Standings:
     sits_until: NDArray[np.int64]
     silences: NDArray[np.int64]
     rests_until: NDArray[np.int64]
+    audits: NDArray[np.int64]
     step_squares: NDArray[np.float64]
+    part_squares: NDArray[np.float64]
+    whole_squares: NDArray[np.float64]
+    products: NDArray[np.float64]
 
     @classmethod
     def of(
@@ -65,18 +76,18 @@ class Standings:
     ) -> Standings:
         """Fresh standings: founders have bond 1, newcomers 0; without roles all do both."""
         size = len(names)
-        whole = {name: np.zeros(size, dtype=np.int64) for name in _WHOLE}
+        arrays: dict[str, NDArray[Any]] = {n: np.zeros(size, dtype=np.int64) for n in _WHOLE}
+        arrays |= {name: np.zeros(size) for name in _SUMS}
         return cls(
             names=list(names),
             bond=np.full(size, float(founders)),
             debt=np.full(size, debt),
-            step_squares=np.zeros(size),
             had_turn=np.zeros(size, dtype=np.bool_),
             newcomer=np.full(size, not founders),
             founder=np.full(size, founders),
             trains=np.array([role != "examine" for role in roles or names], dtype=np.bool_),
             examines=np.array([role != "train" for role in roles or names], dtype=np.bool_),
-            **whole,
+            **arrays,
         )
 
     def extend(self, names: tuple[str, ...], roles: tuple[str, ...], debt: float) -> None:
@@ -93,8 +104,39 @@ class Standings:
         usual: NDArray[np.float64] = np.sqrt(self.step_squares / np.maximum(self.steps_seen, 1))
         return usual
 
-    def see_step(self, examiners: Sequence[int], seen: NDArray[np.float64]) -> None:
-        """Note the differences that examiners reported of an audit; NaN is an abstention."""
+    @property
+    def trust(self) -> NDArray[np.float64]:
+        """What each one's word in audits counts."""
+        return trust(self.part_squares, self.whole_squares, self.products, self.audits)
+
+    @property
+    def stakes(self) -> NDArray[np.float64]:
+        """The part of its points that each is paid for."""
+        began = np.where(self.founder, 1.0, NEWCOMER_BOND)
+        return stakes(self.bond, began, self.trust)
+
+    def see_step(
+        self,
+        examiners: Sequence[int],
+        seen: NDArray[np.float64],
+        whole: NDArray[np.float64],
+        usual: float,
+    ) -> None:
+        """Note what examiners reported of an audit, beside their votes on the whole hop.
+
+        Parameters
+        ----------
+        examiners : sequence of int
+        seen : array of shape (examiners,)
+            The differences between probe and reference; NaN is an abstention.
+        whole : array of shape (examiners,)
+            Their votes on the hop.
+        usual : float
+            The middle size of votes on hops in the round.
+        """
         those = list(examiners)
+        found = repeated(seen, whole, usual)
+        for name, added in zip((*_SUMS[1:], "audits"), found, strict=True):
+            getattr(self, name)[those] += added
         self.step_squares[those] += np.nan_to_num(seen) ** 2
         self.steps_seen[those] += ~np.isnan(seen)

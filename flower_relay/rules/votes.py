@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["bounded_utility", "draw_committee", "is_quorate", "mean_step", "weighted_median"]
+__all__ = ["bounded_utility", "draw_committee", "is_quorate", "voted", "weighted_median"]
 
 
 _NOVICES = 4
@@ -20,10 +20,6 @@ _NOVICES = 4
 
 _QUORUM = 2 / 3
 """The part of the weight drawn that has to vote for a verdict."""
-
-
-_MOST_SAID = 3.0
-"""How many of its usual votes on a step an examiner can say at once."""
 
 
 def draw_committee(
@@ -83,7 +79,7 @@ def weighted_median(votes: NDArray[np.float64], weights: NDArray[np.float64]) ->
     Abstentions (NaN) do not count, and votes without weight decide nothing. At an exact
     half the two neighbours are averaged.
     """
-    values, mass = _voted(votes, weights)
+    values, mass = voted(votes, weights)
     if not mass.sum() > 0:
         return float("nan")
     order = np.argsort(values, kind="stable")
@@ -95,42 +91,7 @@ def weighted_median(votes: NDArray[np.float64], weights: NDArray[np.float64]) ->
     return float(values[first])
 
 
-def mean_step(
-    votes: NDArray[np.float64], weights: NDArray[np.float64], usual: NDArray[np.float64]
-) -> float:
-    """What a step is worth to all examiners together, none of whom says more than another.
-
-    The weighted mean of votes, each in units of its examiner's usual one, and at most three of
-    those; in units of the usual vote of the middle of them. A median says what a step is worth to
-    the middle itself: with very unusual data an honest step helps a few much and costs most a
-    little, and a free rider's costs nobody anything. A mean of votes as they are belongs to
-    whoever exaggerates.
-
-    Parameters
-    ----------
-    votes, weights : arrays of shape (examiners,)
-        A vote of NaN is an abstention.
-    usual : array of shape (examiners,)
-        Root mean squares of each one's votes on steps; 0 for who never saw a difference.
-
-    Returns
-    -------
-    float
-        NaN if nobody with weight voted.
-    """
-    values, mass = _voted(votes, weights)
-    if not mass.sum() > 0:
-        return float("nan")
-    own = usual[~np.isnan(votes)]
-    differ = own > 0
-    if not differ.any():
-        return 0.0
-    said = np.divide(values, own, out=np.zeros_like(values), where=differ)
-    bounded = np.clip(said, -_MOST_SAID, _MOST_SAID)
-    return float(np.average(bounded, weights=mass) * np.median(own[differ]))
-
-
-def _voted(
+def voted(
     votes: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The votes that are not abstentions, and their weights."""

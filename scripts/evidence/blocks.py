@@ -6,7 +6,8 @@
 
 `earlier/NAME/TABLE` is a table that a command printed and that was noted once, in
 `experiments/results/earlier/NAME.json`, with its command and version. Where the command was not
-kept, a line under the table names the commit that first told of it.
+kept, a line under the table names the commit that first told of it. `table/NAME/TABLE` is one that
+an experiment of now wrote, in `experiments/results/NAME.json`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from flower_relay.comparison.statistics import median
 
@@ -48,11 +50,16 @@ def filled(text: str) -> str:
 
 def _block(name: str) -> str:
     kind, _, rest = name.partition("/")
-    return _earlier(*rest.split("/")) if kind == "earlier" else _BLOCKS[name]()
+    if kind in _FOLDERS:
+        return _stored_table(_FOLDERS[kind], *rest.split("/"))
+    return _BLOCKS[name]()
 
 
-def _earlier(file: str, name: str) -> str:
-    found = json.loads((FOLDER / "earlier" / f"{file}.json").read_text("utf-8"))["tables"][name]
+_FOLDERS = {"earlier": FOLDER / "earlier", "table": FOLDER}
+
+
+def _stored_table(folder: Path, file: str, name: str) -> str:
+    found = json.loads((folder / f"{file}.json").read_text("utf-8"))["tables"][name]
     told = found.get("told")
     source = f"\n\n*First told in commit {told}. {found['commands'][0]}*" if told else ""
     return table(found["columns"], found["rows"]) + source
