@@ -84,7 +84,9 @@ SETTLEMENT = Settlement(
     recognised=("b",),
     restart_from=(0,),
     payments=(Payment(participant=1, units=10, rule=PaymentRule.REFUND),),
-    standings=(Standing(participant=1, bond=1.0, debt=0.0, waits_until=0, examined=2),),
+    standings=(
+        Standing(participant=1, bond=1.0, vote_debt=0.0, audit_debt=0.0, waits_until=0, examined=2),
+    ),
     standings_root="00",
 )
 

@@ -139,11 +139,11 @@ def test_pay_vests_by_fifths_from_the_third_cycle_on_and_not_to_who_is_in_debt()
         assert run.vested == {}
     run.cycle()
     assert run.vested == {first: 0.5, second: 1.5}
-    who.debt[second] = 2.1  # 0.5 after a hop of this cycle, which helps nobody
+    who.vote_debt[second] = 2.1  # 0.5 after a hop of this cycle, which helps nobody
     run.cycle()
     assert run.vested == {first: 0.4}  # a fifth of what is left
     assert who.locked[second] == 6 * COIN  # not lost: it waits
-    who.debt[second] = 0.0
+    who.vote_debt[second] = 0.0
     run.cycle()
     assert run.vested == {first: 0.32, second: 1.2}
 
@@ -208,7 +208,7 @@ def test_a_hop_one_and_a_half_tolerances_down_passes_if_its_trainer_is_proven(
 ) -> None:
     run = ByHand()
     run.state.margins = [0.0]  # no leeway
-    run.state.who.accepted[:], run.state.who.debt[:] = before, debt
+    run.state.who.accepted[:], run.state.who.vote_debt[:] = before, debt
     run.round(level=0.5 - 1.5 * SETTINGS.tolerance, step=0.0)
     assert run.state.settlement is not None
     assert run.state.settlement.lanes[0].hops[0].outcome == outcome

@@ -204,7 +204,7 @@ def test_who_stalls_for_nothing_sits_out_twice_as_long_each_time_until_it_hands_
     out, paid = [], []
     for number, end in enumerate(("left", "timeout", "timeout", None, "timeout")):
         state.cycle = int(state.who.waits_until[0])
-        state.who.debt[0] = 0.0  # what a debt has it wait for is not counted here
+        state.who.vote_debt[0] = 0.0  # what a debt has it wait for is not counted here
         (claim,) = leg(end, name=f"m{number}")
         said = {} if end else {f"m{number}0": (0.6,) * 4}
         block = settled(state, (replace(claim, turns=2),), said)

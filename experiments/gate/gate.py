@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 from dataclasses import dataclass, field
+from itertools import pairwise
 from multiprocessing import Pool
 from typing import Any
 
@@ -27,7 +28,7 @@ from flower_relay.rules.standing import waiting_cycles
 from flower_relay.rules.votes import draw_committee
 
 from .attacks import COLLUDING, against, colluding, creeping, turned
-from .judges import Gate, InTolerances, InUsualVotes, Judge
+from .judges import Gate, Judge, middle
 from .worlds import NODES, WORLDS, Weights, World, cases_of
 
 HOPS = 400
@@ -39,8 +40,14 @@ VARIANTS = {
     "square root of p": Gate(power=0.5),
     "p itself": Gate(power=1.0),
     "no debt": Gate(allowance=1.0),
-    "debts in spreads": Gate(spreads=2.0),
-    "debts grow faster": Gate(scale=0.3),
+    "debts by votes alone": Gate(audits=False),
+    "debts by audits alone": Gate(votes=False),
+    "every hop audited": Gate(audit=1.0),
+    "a quarter audited": Gate(audit=0.25),
+    "allowance 0.2": Gate(allowance=0.2),
+    "allowance 0.5": Gate(allowance=0.5),
+    "medians ranked": Gate(score=middle),
+    "among thirty": Gate(recent=30),
     "no leeway": Gate(leeway=False),
     "no bonds": Gate(bonds=0.0),
     "tolerance like the stride": Gate(squared=False),
@@ -48,20 +55,13 @@ VARIANTS = {
     "nobody proven": Gate(proven=False),
     "nothing expected": Gate(expected=(0.0,) * 3),
     "all hops tell what is usual": Gate(whole=False),
-    "debts by zero": Gate(relative=False, scale=1.0, allowance=0.2),
     "debts wait": Gate(strides=False, waits="always"),
-    "debts wait, by zero": Gate(
-        relative=False, scale=1.0, allowance=0.2, strides=False, waits="always"
-    ),
     "whole legs": Gate(whole_legs=True),
     "tolerance 0.08": Gate(tolerance=0.08),
     "tolerance 0.14": Gate(tolerance=0.14),
     "trail 0.8": Gate(trail=0.8),
     "the same order": Gate(shuffled=False),
     "weights by correlation": Gate(correlated=True),
-    "unit of the first cycle": Gate(first_cycle=3.2),
-    "first cycle and correlation": Gate(first_cycle=3.2, correlated=True),
-    "standardised votes": Gate(line=6.0),
 }
 
 
@@ -79,14 +79,17 @@ class Relay:
     cycle: int = 0
     legs: int = 0
     leg: int = 1
+    kept: int = 0
+    handed_in: int = 0
 
     def __post_init__(self) -> None:
         world, seed = self.world, self.seed
-        self.judge: Judge = (InUsualVotes if self.gate.line else InTolerances)(self.gate)
+        self.judge = Judge(self.gate)
         self.cases = cases_of(world.data, world.scheme, seed, self.most)
         self.network = self.cases.network
         self.rng = np.random.default_rng([seed, 1])
         self.draw = np.random.default_rng([seed, 2])
+        self.trail = self.network.first(self.cases.shape, seed)
         self.hostile = np.array(
             [world.share > 0 and is_hostile(i, NODES, world.share, seed) for i in range(NODES)]
         )
@@ -159,7 +162,8 @@ class Relay:
         """Have a leg judged, and who is blamed wait; how many hops are kept."""
         committee = draw_committee(np.setdiff1d(np.arange(NODES), who), 15, self.draw)
         rows = np.array([self.utilities(model)[committee] for model in models])
-        found = self.judge.judge(who.tolist(), rows, committee)
+        audits = [self.audit(*pair, committee) for pair in pairwise(models)]
+        found = self.judge.judge(who.tolist(), rows, committee, audits)
         self.leg = min(4, self.leg + 1) if found.passed else max(1, self.leg // 2)
         for place in (*found.culprits, *range(found.kept)):
             waits = self.gate.waits == "always" or place >= found.kept
@@ -169,17 +173,29 @@ class Relay:
         self.had_turn[who[sorted(voided)]] = False
         return found.kept
 
+    def audit(self, base: Weights, model: Weights, committee: NDArray[Any]) -> NDArray[Any] | None:
+        """What a part of a hop adds to the trail, by the committee; None: it is not audited."""
+        self.handed_in += 1
+        if self.handed_in > NODES and self.draw.random() >= self.gate.audit:
+            return None
+        probe = self.trail + np.float32(1 - self.gate.trail) * (model - base)
+        return np.asarray((self.utilities(probe) - self.utilities(self.trail))[committee])
+
+    def keep(self, model: Weights) -> None:
+        """Have the trail follow a kept model."""
+        fresh = (1 - self.gate.trail) / (1 - self.gate.trail ** (self.kept + 1))
+        self.trail = ((1 - fresh) * self.trail + fresh * model).astype(np.float32)
+        self.kept += 1
+
     def play(self) -> float:
         """Final score: the mean of the champion's at the last three tenths of ten hops."""
-        baton = trail = self.network.first(self.cases.shape, self.seed)
-        hops, accepted, records = 0, 0, [0.0] * (HOPS // 10)
+        baton, hops, records = self.trail, 0, [0.0] * (HOPS // 10)
         while hops < HOPS:
             kept, used = self.round(baton, HOPS - hops)
             for model in kept:
-                fresh = (1 - self.gate.trail) / (1 - self.gate.trail ** (accepted + 1))
-                trail = ((1 - fresh) * trail + fresh * model).astype(np.float32)
-                baton, accepted = model, accepted + 1
-            score = self.network.score(trail, self.cases.x_test, self.cases.y_test)
+                self.keep(model)
+                baton = model
+            score = self.network.score(self.trail, self.cases.x_test, self.cases.y_test)
             for place in range(hops // 10, (hops + used) // 10):
                 records[place] = score
             hops += used

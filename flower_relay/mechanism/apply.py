@@ -17,6 +17,7 @@ from ..rules.auction import version_in
 from ..rules.audits import middle_size
 from ..rules.candidates import MOVES_KEPT
 from ..rules.coins import PaymentRule, effect_of
+from ..rules.evidence import RECENT
 from ..rules.lanes import VERDICTS_KEPT
 from ..rules.outcomes import JUDGED, Fault, Outcome
 from ..rules.rewards import POINTS_KEPT, VESTING_DELAY, faded
@@ -135,6 +136,15 @@ def _note_audits(state: State, block: Testing) -> None:
                 state.who.see_step(committee, seen, votes[model], usual)
 
 
+def _note_scores(state: State, block: Settlement) -> None:
+    """Note the scores that later hops are ranked among."""
+    hops = [hop for result in block.lanes for hop in result.hops if hop.outcome in JUDGED]
+    scores = [hop.score for hop in hops if hop.score is not None]
+    audits = [hop.audit_score for hop in hops if hop.audit_score is not None]
+    state.scores = [*state.scores, *scores][-RECENT:]
+    state.audit_scores = [*state.audit_scores, *audits][-RECENT:]
+
+
 def _apply_settlement(state: State, block: Settlement) -> None:
     state.settlement = block
     margins = [
@@ -147,6 +157,7 @@ def _apply_settlement(state: State, block: Settlement) -> None:
         and state.stride(hop.trainer) == 1
     ]
     state.margins = [*state.margins, *margins][-_MARGINS_KEPT:]
+    _note_scores(state, block)
     _note_untested(state, block)
     _note_ways(state, block)
     _note_silences(state)
@@ -167,7 +178,8 @@ def _apply_settlement(state: State, block: Settlement) -> None:
     for standing in block.standings:
         index = standing.participant
         state.who.bond[index] = standing.bond
-        state.who.debt[index] = standing.debt
+        state.who.vote_debt[index] = standing.vote_debt
+        state.who.audit_debt[index] = standing.audit_debt
         state.who.waits_until[index] = standing.waits_until
         state.who.examined[index] += standing.examined
     if block.recognised:

@@ -198,8 +198,9 @@ class Testing:
 class HopResult:
     """What became of a hop.
 
-    `vote` is its marginal median, `gain` its measured rise, `step` what it adds to its
-    reference, where it was audited.
+    `vote` is its marginal median, `score` the same votes without a unit, `gain` its measured
+    rise. Where it was audited, `step` is what it adds to its reference, and `audit_score` the same
+    without a unit.
     """
 
     trainer: int
@@ -209,6 +210,8 @@ class HopResult:
     vote: float | None
     gain: float | None
     step: float | None = None
+    score: float | None = None
+    audit_score: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,11 +240,12 @@ class Payment:
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """A participant's bond, debt and next possible cycle after the round."""
+    """A participant's bond, its two debts and its next possible cycle after the round."""
 
     participant: int
     bond: float
-    debt: float
+    vote_debt: float
+    audit_debt: float
     waits_until: int
     examined: int = 0
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..rules.coins import PaymentRule
+from ..rules.evidence import score_of
 from ..rules.gate import LegVerdict, judge_leg
 from ..rules.outcomes import JUDGED, Fault, Outcome
 from ..rules.settlement import compensation
@@ -15,7 +16,7 @@ from ..rules.standing import sat_out
 from ..rules.votes import weighted_median
 from .blocks import HopClaim, HopResult, LaneResult, LaneTerms
 from .payments import Tally
-from .rewards import steps_of
+from .rewards import Audit, audits_of
 from .silence import stalls_after
 from .state import Lane, State
 from .testing import candidates, leg_utilities
@@ -40,12 +41,13 @@ def settle_lane(
     misled = _misled(claims, leg, outcomes)
     results = _faults(tally, claims, misled, stakes)
     _move_deposits(tally, [*leg, *misled], [*outcomes, *[Outcome.VOIDED] * len(misled)], stakes)
-    _judge(state, tally, leg, outcomes, verdict, rows, patience)
+    audits = audits_of(state, lane, terms.trainers)
+    scores = [score_of(votes, weights) for votes in np.diff(rows, axis=0)]
+    _judge(state, tally, leg, outcomes, verdict, rows, patience, scores, audits)
     for claim in claims:
         tally.sit_out(claim.trainer, sat_out(claim.turns, stalls_after(state, claim)))
     gains = _gains(state, lane, rows, weights)
-    steps = steps_of(state, lane, terms.trainers)
-    results |= _judged(leg, outcomes, verdict, gains, steps)
+    results |= _judged(leg, outcomes, verdict, gains, scores, audits)
     baton = leg[verdict.kept - 1].model if verdict.kept else lane.baton
     score = weighted_median(rows[verdict.kept], weights)
     return LaneResult(
@@ -75,7 +77,8 @@ def _judged(
     outcomes: list[Outcome],
     verdict: LegVerdict,
     gains: list[float],
-    steps: dict[str, float],
+    scores: list[float],
+    audits: dict[str, Audit],
 ) -> dict[int, HopResult]:
     """What became of the hops that were tested, by trainer."""
     return {
@@ -86,9 +89,14 @@ def _judged(
             outcome=outcome,
             vote=number(vote),
             gain=number(gain) if outcome == Outcome.ACCEPTED else None,
-            step=steps.get(hop.model or ""),
+            step=None if audit is None else audit.step,
+            score=number(score),
+            audit_score=None if audit is None else number(audit.score),
         )
-        for hop, outcome, vote, gain in zip(leg, outcomes, verdict.votes, gains, strict=True)
+        for hop, outcome, vote, gain, score in zip(
+            leg, outcomes, verdict.votes, gains, scores, strict=True
+        )
+        for audit in [audits.get(hop.model or "")]
     }
 
 
@@ -99,7 +107,7 @@ def fault_result(tally: Tally, claim: HopClaim, stake: int) -> HopResult:
         tally.pay(claim.trainer, stake, PaymentRule.REFUND)
     else:
         tally.pay(claim.trainer, stake, PaymentRule.FORFEIT)
-        tally.judge_hop(claim.trainer, -math.inf, rejected=True)
+        tally.judge_hop(claim.trainer, math.nan, rejected=True)
     return _without_model(claim, claim.fault)
 
 
@@ -183,12 +191,16 @@ def _judge(
     verdict: LegVerdict,
     rows: NDArray[np.float64],
     patience: list[float],
+    scores: list[float],
+    audits: dict[str, Audit],
 ) -> None:
     """Debts of those who hopped, bonds of those who voted."""
-    for hop, outcome, vote in zip(leg, outcomes, verdict.votes, strict=True):
+    for hop, outcome, vote, score in zip(leg, outcomes, verdict.votes, scores, strict=True):
         if outcome in JUDGED and not math.isnan(vote):
-            margin = state.margin(hop.trainer, vote)
-            tally.judge_hop(hop.trainer, margin, rejected=outcome == Outcome.REJECTED)
+            audit = audits.get(hop.model or "")
+            rejected = outcome == Outcome.REJECTED
+            audit_score = None if audit is None else audit.score
+            tally.judge_hop(hop.trainer, score, audit_score, rejected=rejected)
         if outcome == Outcome.ACCEPTED:
             tally.welcome(hop.trainer)
     committee = state.testing.committee if state.testing else ()

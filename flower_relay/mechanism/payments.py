@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..rules.coins import PaymentRule, effect_of
-from ..rules.gate import usual_margin
+from ..rules.evidence import harm_of
 from ..rules.outcomes import Fault
 from ..rules.settlement import is_forgiven
 from ..rules.standing import NEWCOMER_BOND, new_bonds, new_debt, waiting_cycles
@@ -30,7 +30,8 @@ class Tally:
         self._state = state
         self.payments: list[Payment] = []
         self._bond: dict[int, float] = {}
-        self._debt: dict[int, float] = {}
+        self._vote_debt: dict[int, float] = {}
+        self._audit_debt: dict[int, float] = {}
         self._waits_until: dict[int, int] = {}
         self.examined: Counter[int] = Counter()
         self.agreed: Counter[int] = Counter()
@@ -40,18 +41,40 @@ class Tally:
         if units:
             self.payments.append(Payment(participant=participant, units=units, rule=rule))
 
-    def judge_hop(self, trainer: int, margin: float, *, rejected: bool) -> None:
-        """Book a hop's margin on its trainer's debt, and the wait that follows a rejection."""
-        before = self.debt_of(trainer)
-        usual = usual_margin(self._state.margins)
-        debt = new_debt(before, margin, usual)
-        self._debt[trainer] = debt
-        wait = waiting_cycles(debt) if rejected else 0
-        self._waits_until[trainer] = self._state.cycle + 1 + wait
+    def judge_hop(
+        self, trainer: int, score: float, audit_score: float | None = None, *, rejected: bool
+    ) -> None:
+        """Book a hop on its trainer's debts, and the wait that follows a rejection.
+
+        Parameters
+        ----------
+        trainer : int
+        score : float
+            What votes on the hop say (`rules.evidence.score_of`).
+        audit_score : float, optional
+            The same of its audit, if there was one.
+        rejected : bool
+            Whether it was rejected or gave no candidate: whole harm, whatever its rank.
+        """
+        state = self._state
+        harm = 1.0 if rejected else harm_of(score, state.scores)
+        self._vote_debt[trainer] = new_debt(float(state.who.vote_debt[trainer]), harm)
+        if audit_score is not None:
+            harm = harm_of(audit_score, state.audit_scores)
+            self._audit_debt[trainer] = new_debt(float(state.who.audit_debt[trainer]), harm)
+        wait = waiting_cycles(self.debt_of(trainer)) if rejected else 0
+        self._waits_until[trainer] = state.cycle + 1 + wait
 
     def debt_of(self, participant: int) -> float:
-        """A participant's debt with what was booked so far."""
-        return self._debt.get(participant, float(self._state.who.debt[participant]))
+        """What a participant owes, with what was booked so far."""
+        return max(self._debts_of(participant))
+
+    def _debts_of(self, participant: int) -> tuple[float, float]:
+        who = self._state.who
+        return (
+            self._vote_debt.get(participant, float(who.vote_debt[participant])),
+            self._audit_debt.get(participant, float(who.audit_debt[participant])),
+        )
 
     def sit_out(self, trainer: int, cycles: int) -> None:
         """Have a trainer sit out so many cycles after this one."""
@@ -83,12 +106,13 @@ class Tally:
     def standings(self) -> tuple[Standing, ...]:
         """The new standing of everybody whom this round touched."""
         who = self._state.who
-        touched = sorted({*self._bond, *self._debt, *self._waits_until, *self.examined})
+        touched = sorted({*self._bond, *self._vote_debt, *self._waits_until, *self.examined})
         return tuple(
             Standing(
                 participant=index,
                 bond=self._bond_of(index),
-                debt=self.debt_of(index),
+                vote_debt=self._debts_of(index)[0],
+                audit_debt=self._debts_of(index)[1],
                 waits_until=self._waits_until.get(index, int(who.waits_until[index])),
                 examined=self.examined[index],
             )

@@ -9,12 +9,14 @@ is added to it, and the committee says what that does. docs/contribution.md has 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..rules.audits import mean_step
 from ..rules.coins import PaymentRule, to_units
+from ..rules.evidence import score_of
 from ..rules.outcomes import JUDGED, Outcome
 from ..rules.rewards import MINT, VESTING, audit_probability, divide, point_shares, vested
 from ..rules.roles import turns_left
@@ -25,14 +27,25 @@ from .blocks import (
 from .payments import Tally
 from .state import Lane, State
 
-__all__ = ["audited_with", "points_of", "pay_cycle", "steps_of"]
+__all__ = ["Audit", "audited_with", "audits_of", "points_of", "pay_cycle"]
 
 
-def steps_of(state: State, lane: Lane, trainers: Collection[int]) -> dict[str, float]:
-    """What each audited hop adds to its reference, by its model.
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """What a committee found of an audited hop.
 
-    The committee's mean of differences, each in units of its examiner's usual one, those who
-    trained in the leg left out; hops that nobody judged are not in it.
+    `step` is what it adds to its reference, in the utility's unit: what pay goes by. `score` has
+    no unit: what debts go by.
+    """
+
+    step: float
+    score: float
+
+
+def audits_of(state: State, lane: Lane, trainers: Collection[int]) -> dict[str, Audit]:
+    """What was found of each audited hop, by its model.
+
+    Those who trained in the leg are left out; hops that nobody judged are not in it.
     """
     testing, commitment = state.testing, state.commitment
     if testing is None or commitment is None:
@@ -43,13 +56,13 @@ def steps_of(state: State, lane: Lane, trainers: Collection[int]) -> dict[str, f
     who = state.who
     weights, usual = state.weights_of(committee) * who.trust[committee], who.usual_step[committee]
     others = np.array([index not in trainers for index in committee], dtype=np.bool_)
-    steps: dict[str, float] = {}
+    found: dict[str, Audit] = {}
     audited = zip(testing.audited, testing.references, testing.probes, strict=True)
     for model, reference, probe in audited:
-        rise = state.difference(reference, probe)[committee]
-        if model in of_lane:
-            steps[model] = mean_step(np.where(others, rise, np.nan), weights, usual)
-    return {model: step for model, step in steps.items() if not np.isnan(step)}
+        rise = np.where(others, state.difference(reference, probe)[committee], np.nan)
+        if model in of_lane and not np.isnan(step := mean_step(rise, weights, usual)):
+            found[model] = Audit(step=step, score=score_of(rise, weights))
+    return found
 
 
 def pay_cycle(state: State, tally: Tally, lanes: Sequence[LaneResult]) -> None:

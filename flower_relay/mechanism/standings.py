@@ -24,7 +24,10 @@ _WHOLE = (
     "rests_until",
 )  # fmt: skip
 _SUMS = ("step_squares", "part_squares", "whole_squares", "products")
-_OTHER = ("bond", "debt", *_SUMS, "had_turn", "newcomer", "founder", "trains", "examines")
+_OTHER = (
+    "bond", "vote_debt", "audit_debt", *_SUMS, "had_turn", "newcomer", "founder", "trains",
+    "examines",
+)  # fmt: skip
 
 
 @dataclass
@@ -36,6 +39,8 @@ class Standings:
     `sits_until` hops it has no turn. `silences` are the rounds in a row in which it was asked and
     said nothing; until the cycle `rests_until` it is not asked again.
 
+    `vote_debt` grows by votes on hops, `audit_debt` by audits of them.
+
     `steps_seen` and `step_squares` are of the differences that it reported between audits'
     probes and references: how many, and the sum of their squares. `part_squares`,
     `whole_squares`, `products` and `audits` are sums of what `rules.audits.repeated` has of them.
@@ -45,7 +50,8 @@ class Standings:
     coins: NDArray[np.int64]
     locked: NDArray[np.int64]
     bond: NDArray[np.float64]
-    debt: NDArray[np.float64]
+    vote_debt: NDArray[np.float64]
+    audit_debt: NDArray[np.float64]
     version: NDArray[np.int64]
     waits_until: NDArray[np.int64]
     had_turn: NDArray[np.bool_]
@@ -81,7 +87,8 @@ class Standings:
         return cls(
             names=list(names),
             bond=np.full(size, float(founders)),
-            debt=np.full(size, debt),
+            vote_debt=np.full(size, debt),
+            audit_debt=np.zeros(size),
             had_turn=np.zeros(size, dtype=np.bool_),
             newcomer=np.full(size, not founders),
             founder=np.full(size, founders),
@@ -97,6 +104,12 @@ class Standings:
         for name in (*_WHOLE, *_OTHER):
             joined = np.concatenate([getattr(self, name), getattr(fresh, name)])
             setattr(self, name, joined)
+
+    @property
+    def debt(self) -> NDArray[np.float64]:
+        """What each owes: the larger of its two debts, so that neither excuses the other."""
+        owed: NDArray[np.float64] = np.maximum(self.vote_debt, self.audit_debt)
+        return owed
 
     @property
     def usual_step(self) -> NDArray[np.float64]:

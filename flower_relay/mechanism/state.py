@@ -57,6 +57,7 @@ class State:
     cycle to cycle. `paid_in` is the latest cycle at whose end contributions were paid, `fresh`
     what was earned in this cycle and those before it, latest first, and is not to vest yet.
     `margins` are those of the latest whole hops, from which it is known what is usual.
+    `scores` and `audit_scores` are of the latest hops: what later ones are ranked among.
     `ways` are how far the latest accepted hops moved.
     `verdicts` are whether the latest hops were accepted, where lanes go by that.
     `moments` name what the lanes' optimiser remembers; none where there is nothing of it.
@@ -82,6 +83,8 @@ class State:
     untested: dict[str, int] = field(default_factory=dict)
     ways: list[float] = field(default_factory=list)
     margins: list[float] = field(default_factory=lambda: list(EXPECTED))
+    scores: list[float] = field(default_factory=list)
+    audit_scores: list[float] = field(default_factory=list)
     shown: dict[str, str] = field(default_factory=dict)
     mark: float = 0.0
     paid_in: int = -1

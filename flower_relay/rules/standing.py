@@ -2,9 +2,9 @@
 
 Neither is a coin and neither can be handed on. Bonds make lying examiners weightless; what
 joined a running federation has weight only as far as its own accepted hops have earned it.
-Debts grow where somebody's hops do worse than is usual here and now; who is in debt takes
-shorter strides and is measured more finely, and waits when hops of its are rejected. Departure
-from the paper, which has no memory of behaviour: design, section 2, and docs/robustness.md.
+Debts grow where somebody's hops rank low among everybody's (`rules.evidence`). A trainer in debt
+takes shorter strides and is measured more finely, and waits when a hop of its own is rejected.
+Departure from the paper, which has no memory of behaviour: docs/robustness.md.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 __all__ = [
     "BOND_GAIN",
     "DEBT_ALLOWANCE",
-    "DEBT_SCALE",
     "NEWCOMER_BOND",
     "deposit_due",
     "earned_weights",
@@ -28,9 +27,6 @@ __all__ = [
     "waiting_cycles",
 ]
 
-
-DEBT_SCALE = 0.4
-"""Tolerances below the usual at which a hop counts as whole harm."""
 
 DEBT_ALLOWANCE = 0.3
 """Debt that every hop is forgiven."""
@@ -51,30 +47,22 @@ _FOR_NOTHING = 3
 _MOST_DOUBLINGS = 20  # 2²⁰ cycles is for ever, and keeps the integers small
 
 
-def new_debt(
-    debt: float,
-    margin: float,
-    usual: float,
-    scale: float = DEBT_SCALE,
-    allowance: float = DEBT_ALLOWANCE,
-) -> float:
-    """Debt after a hop: max(0, d + clip((usual − margin) / scale, −1, 1) − allowance).
+def new_debt(debt: float, harm: float, allowance: float = DEBT_ALLOWANCE) -> float:
+    """Debt after a hop: max(0, d + harm − allowance).
+
+    Of a participant like all others, harm is anything between −1 and 1, equally often. Its debt
+    then is below 1 in eleven hops of twelve, whatever the world (`tests/test_rules_standing.py`).
 
     Parameters
     ----------
     debt : float
         Debt before.
-    margin : float
-        The committee's median vote on the hop, in tolerances of its trainer; a blamed hop
-        without a candidate counts as −∞, whole harm whatever is usual.
-    usual : float
-        The margin that is usual now.
-    scale : float
-        How far below that a hop counts as whole harm, in tolerances.
+    harm : float
+        1 for a hop that was rejected or gave no candidate; else from its rank
+        (`evidence.harm_of`).
     allowance : float
         What every hop is forgiven.
     """
-    harm = float(np.clip((usual - margin) / scale, -1, 1))
     return max(0.0, debt + harm - allowance)
 
 
