@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flower_relay.durable import write_whole
 from flower_relay.economy import POLICIES, EconomySettings, simulate
 from flower_relay.economy.study import Estimate
+from flower_relay.files.durable import write_whole
 
 SETTING = EconomySettings(
     topology="chain", rewards="contribution", participants=40, rounds=120, ceiling=4.0,
