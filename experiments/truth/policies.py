@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from flower_relay.economy import POLICIES, EconomySettings, simulate
 from flower_relay.economy.study import Estimate
+from flower_relay.files.durable import write_whole
 
 SETTING = EconomySettings(
     topology="chain", rewards="contribution", participants=40, rounds=120, ceiling=4.0,

@@ -164,12 +164,13 @@ class ParticipantsWord:
         model = block.models[place]
         shown = block.shown[place] if block.shown else model
         known = state.known_utilities(model)[list(block.committee)].tolist()
+        signs = [key_of(state.who.names[who]) is not None for who in block.committee]
         for column, (before, value) in enumerate(zip(known, block.utilities[place], strict=True)):
             path = f"testing.signatures[{place}][{column}]"
             signature, raw, error, cases = row[column]
             new = before != before and value is not None  # NaN: has not said anything yet
             vote = None
-            if new:
+            if new and signs[column]:
                 said = Measured(value=raw, error=error, cases=cases)
                 vote = vote_on(at, model, shown, self._metric, said)
             signed = self._signed(path, state, block.committee[column], vote, signature)

@@ -74,17 +74,18 @@ def reader_of(hint: Any) -> Reader:
 def _fields_reader(kind: type) -> Reader:
     readers = {name: reader_of(hint) for name, hint in get_type_hints(kind).items()}
     optional = unsaid(kind)
+    required = readers.keys() - optional
 
     def read(value: Any) -> Any:
         if not isinstance(value, Mapping):
             raise Misfit(f"the fields of a {kind.__name__}", shown(value))
-        said = readers
-        if value.keys() != readers.keys():
+        if not required <= value.keys() <= readers.keys():
             said = {n: read for n, read in readers.items() if n not in optional or n in value}
-        if value.keys() != said.keys():
             raise _wrong_names(said, value)
         found = {}
-        for name, reader in said.items():
+        for name, reader in readers.items():
+            if name not in value:
+                continue
             try:
                 found[name] = reader(value[name])
                 if name in optional and not found[name]:
