@@ -11,10 +11,12 @@ It ranks variants; what the shipped relay does is measured by `flower-relay comp
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from dataclasses import dataclass, field
 from itertools import pairwise
 from multiprocessing import Pool
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -24,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clients.hostile import is_hostile
+from flower_relay import __version__
 from flower_relay.rules.standing import waiting_cycles
 from flower_relay.rules.votes import draw_committee
 
@@ -213,6 +216,16 @@ def _row(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def store(path: Path, seeds: range, head: list[str], rows: list[list[str]]) -> None:
+    """Write a table as `scripts.evidence` reads it, into the page docs/robustness.md."""
+    command = "python -m experiments.gate.gate " + " ".join(f'"{name}"' for name in head[1:])
+    options = f" --seeds {len(seeds)} --first-seed {seeds.start} --store {path}"
+    parts = {"commands": [command + options], "columns": head, "rows": rows}
+    about = {"about": "Median final score, and the worst seed's, of each world and variant."}
+    stored = json.dumps({**about, "version": __version__, "tables": {"parts": parts}}, indent=1)
+    path.write_text(f"{stored}\n", "utf-8")
+
+
 def main() -> None:
     """Print a table with a row a world and a column a variant: median and worst final score."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -221,19 +234,24 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=1000)
     parser.add_argument("--worlds", default="", help="only worlds whose name has this in it")
     parser.add_argument("--workers", type=int, default=None)
+    parser.add_argument("--store", type=Path, help="write the table to this file, too")
     options = parser.parse_args()
     if unknown := set(options.variants) - set(VARIANTS):
         parser.error(f"no variant {', '.join(unknown)}; there are {', '.join(VARIANTS)}")
     worlds = [world for world in WORLDS if options.worlds in world.name]
     seeds = range(options.first_seed, options.first_seed + options.seeds)
-    print(_row(["world", *options.variants]))
+    head, rows = ["world", *options.variants], []
+    print(_row(head))
     print("|" + "---|" * (1 + len(options.variants)))
     with Pool(options.workers) as pool:
         for world in worlds:
             jobs = [(variant, world, seed) for variant in options.variants for seed in seeds]
             found = np.array(pool.map(final, jobs, chunksize=1)).reshape(-1, len(seeds))
             cells = [f"{np.median(each):.3f} ({each.min():.3f})" for each in found]
-            print(_row([world.name, *cells]), flush=True)
+            rows.append([world.name, *cells])
+            print(_row(rows[-1]), flush=True)
+    if options.store is not None:
+        store(options.store, seeds, head, rows)
 
 
 if __name__ == "__main__":

@@ -61,6 +61,11 @@ WORLDS = (
     World("digits", "dirichlet:0.3", "noise", 0.4, 0.4),
     World("digits", "dirichlet:0.3", "alie", 0.4, 0.4),
     World("digits", "dirichlet:0.3", "min-max", 0.4, 0.4),
+    World("letter", "dirichlet:0.3", "", 0.0, 0.4),
+    World("letter", "dirichlet:0.3", "alie", 0.2, 0.4),
+    World("letter", "dirichlet:0.3", "alie", 0.4, 0.4),
+    World("spambase", "dirichlet:0.3", "alie", 0.4, 0.4),
+    World("spambase", "dirichlet:0.3", "label-flip", 0.4, 0.4),
 )
 """Hostile participants lie as examiners, too."""
 
