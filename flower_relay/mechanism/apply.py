@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
 
+import numpy as np
+
 from ..errors import LedgerError
 from ..rules.auction import version_in
 from ..rules.audits import middle_size
@@ -24,6 +26,7 @@ from ..rules.rewards import POINTS_KEPT, VESTING_DELAY, faded
 from ..rules.roles import PROBATION_TRIES
 from ..rules.settlement import is_forgiven
 from ..rules.standing import resting_until, sat_out
+from ..rules.votes import weighted_median
 from ..settings import AUTO
 from .blocks import (
     Admission,
@@ -119,21 +122,24 @@ def _apply_testing(state: State, block: Testing) -> None:
 
 
 def _note_audits(state: State, block: Testing) -> None:
-    """Note what examiners said of audited parts of steps, beside what they said of the whole."""
-    committee = list(block.committee)
+    """Note what examiners said of hops, beside the others, and of audits, beside their hops."""
+    committee, part = list(block.committee), 1 - state.settings.trail
+    weights = state.weights_of(committee)
     for claims in state.commitment.lanes if state.commitment else ():
-        base_of = {claim.model: claim.base for claim in claims if claim.fault is None}
+        own = np.array([index in {claim.trainer for claim in claims} for index in committee])
         votes = {
-            model: state.difference(base, model)[committee]
-            for model, base in base_of.items()
-            if model is not None
+            claim.model: np.where(own, np.nan, state.difference(claim.base, claim.model)[committee])
+            for claim in claims
+            if claim.model is not None and claim.fault is None
         }
         usual = middle_size(votes.values())
+        for of_hop in votes.values():
+            state.who.see_hop(committee, of_hop, weighted_median(of_hop, weights), usual)
         audited = zip(block.audited, block.references, block.probes, strict=True)
         for model, reference, probe in audited:
             if model in votes:
                 seen = state.difference(reference, probe)[committee]
-                state.who.see_step(committee, seen, votes[model], usual)
+                state.who.see_step(committee, seen, part * votes[model], usual)
 
 
 def _note_scores(state: State, block: Settlement) -> None:

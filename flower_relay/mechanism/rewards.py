@@ -54,7 +54,7 @@ def audits_of(state: State, lane: Lane, trainers: Collection[int]) -> dict[str, 
     of_lane = {claim.model for claim in commitment.lanes[place]}
     committee = list(testing.committee)
     who = state.who
-    weights, usual = state.weights_of(committee) * who.trust[committee], who.usual_step[committee]
+    weights, usual = state.weights_of(committee) * who.word[committee], who.usual_step[committee]
     others = np.array([index not in trainers for index in committee], dtype=np.bool_)
     found: dict[str, Audit] = {}
     audited = zip(testing.audited, testing.references, testing.probes, strict=True)
@@ -75,10 +75,8 @@ def pay_cycle(state: State, tally: Tally, lanes: Sequence[LaneResult]) -> None:
         return
     _vest(state, tally)
     due = to_units(_mark(state, lanes) * MINT) - state.minted[PaymentRule.CONTRIBUTION]
-    stakes = state.who.stakes
-    shares = point_shares(
-        {who: each * stakes[who] for who, each in points_of(state, lanes).items()}
-    )
+    word, points = state.who.word.tolist(), points_of(state, lanes)
+    shares = point_shares({who: each * word[who] for who, each in points.items()})
     if due <= 0 or not shares:
         return
     most = max(sorted(shares), key=lambda who: shares[who])

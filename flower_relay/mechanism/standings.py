@@ -13,17 +13,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..rules.audits import repeated, stakes, trust
-from ..rules.standing import NEWCOMER_BOND
+from ..rules.audits import (
+    AGREEING,
+    COHERENT,
+    clipped,
+    compared,
+    concordance,
+    correlation,
+    word,
+)
 
 __all__ = ["Standings"]
 
 _WHOLE = (
     "coins", "locked", "version", "waits_until", "income", "accepted", "rejected", "examined",
-    "steps_seen", "audits", "last_try", "lefts", "stalls", "sits_until", "silences",
+    "steps_seen", "audits", "hops_seen", "last_try", "lefts", "stalls", "sits_until", "silences",
     "rests_until",
 )  # fmt: skip
-_SUMS = ("step_squares", "part_squares", "whole_squares", "products")
+_COHERENCE = ("part_squares", "whole_squares", "part_products", "audits")
+_AGREEMENT = ("vote_squares", "verdict_squares", "vote_products", "hops_seen")
+_SUMS = ("step_squares", *_COHERENCE[:3], *_AGREEMENT[:3])
 _OTHER = (
     "bond", "vote_debt", "audit_debt", *_SUMS, "had_turn", "newcomer", "founder", "trains",
     "examines",
@@ -42,8 +51,8 @@ class Standings:
     `vote_debt` grows by votes on hops, `audit_debt` by audits of them.
 
     `steps_seen` and `step_squares` are of the differences that it reported between audits'
-    probes and references: how many, and the sum of their squares. `part_squares`,
-    `whole_squares`, `products` and `audits` are sums of what `rules.audits.repeated` has of them.
+    probes and references: how many, and the sum of their squares. Of its coherence `part_squares`, `whole_squares`, `part_products` and `audits` are sums of what
+    `rules.audits.compared` has, and of its agreement on hops those from `vote_squares` on.
     """
 
     names: list[str]
@@ -71,10 +80,14 @@ class Standings:
     silences: NDArray[np.int64]
     rests_until: NDArray[np.int64]
     audits: NDArray[np.int64]
+    hops_seen: NDArray[np.int64]
     step_squares: NDArray[np.float64]
     part_squares: NDArray[np.float64]
     whole_squares: NDArray[np.float64]
-    products: NDArray[np.float64]
+    part_products: NDArray[np.float64]
+    vote_squares: NDArray[np.float64]
+    verdict_squares: NDArray[np.float64]
+    vote_products: NDArray[np.float64]
 
     @classmethod
     def of(
@@ -118,15 +131,25 @@ class Standings:
         return usual
 
     @property
-    def trust(self) -> NDArray[np.float64]:
-        """What each one's word in audits counts."""
-        return trust(self.part_squares, self.whole_squares, self.products, self.audits)
+    def word(self) -> NDArray[np.float64]:
+        """What each one's word in audits counts, and the part of its points that it is paid for."""
+        coherence = concordance(self.part_squares, self.whole_squares, self.part_products)
+        agreement = correlation(self.vote_squares, self.verdict_squares, self.vote_products)
+        of_audits = word(coherence, self.audits, COHERENT)
+        return of_audits * word(agreement, self.hops_seen, AGREEING)
 
-    @property
-    def stakes(self) -> NDArray[np.float64]:
-        """The part of its points that each is paid for."""
-        began = np.where(self.founder, 1.0, NEWCOMER_BOND)
-        return stakes(self.bond, began, self.trust)
+    def see_hop(
+        self, examiners: Sequence[int], votes: NDArray[np.float64], verdict: float, usual: float
+    ) -> None:
+        """Note what examiners said of a hop, beside what they said together."""
+        against = np.full_like(votes, verdict)
+        self._note(_AGREEMENT, examiners, compared(clipped(votes, usual), against, usual))
+
+    def _note(
+        self, names: tuple[str, ...], examiners: Sequence[int], found: tuple[NDArray[Any], ...]
+    ) -> None:
+        for name, added in zip(names, found, strict=True):
+            getattr(self, name)[list(examiners)] += added
 
     def see_step(
         self,
@@ -135,7 +158,7 @@ class Standings:
         whole: NDArray[np.float64],
         usual: float,
     ) -> None:
-        """Note what examiners reported of an audit, beside their votes on the whole hop.
+        """Note what examiners reported of an audit, beside that part of their votes on the hop.
 
         Parameters
         ----------
@@ -143,13 +166,11 @@ class Standings:
         seen : array of shape (examiners,)
             The differences between probe and reference; NaN is an abstention.
         whole : array of shape (examiners,)
-            Their votes on the hop.
+            The audited part of their votes on the hop.
         usual : float
             The middle size of votes on hops in the round.
         """
         those = list(examiners)
-        found = repeated(seen, whole, usual)
-        for name, added in zip((*_SUMS[1:], "audits"), found, strict=True):
-            getattr(self, name)[those] += added
+        self._note(_COHERENCE, examiners, compared(seen, whole, usual))
         self.step_squares[those] += np.nan_to_num(seen) ** 2
         self.steps_seen[those] += ~np.isnan(seen)

@@ -3,7 +3,8 @@
 An audit shows a part of a hop's step on a base that the hops of a cycle have in common. Each
 of its examiners has just voted on the whole of that hop. Whoever says of the part what it did
 not say of the whole says it to move pay: nobody has to know the truth, or to be believed, for
-that to show. docs/contribution.md has the numbers.
+that to show. And who says the same of both has said it of a hop, where the others judge it.
+docs/contribution.md has the numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from numpy.typing import NDArray
 
 from .votes import voted
 
-__all__ = ["mean_step", "middle_size", "repeated", "stakes", "trust"]
+__all__ = [
+    "AGREEING", "COHERENT", "clipped", "compared", "concordance", "correlation", "mean_step",
+    "middle_size", "word",
+]  # fmt: skip
 
 _MOST_SAID = 3.0
 """How many of its usual votes on a step an examiner can say at once."""
@@ -24,13 +28,13 @@ _NOTHING = 1e-12
 """Votes below this, as fractions of the utility's bound, are what rounding left."""
 
 _BENEFIT = 4
-"""Audits for which an examiner is taken to be as coherent as is usual."""
+"""Votes for which an examiner is taken to be as is usual."""
 
-_ENOUGH = 2 / 3
-"""The part of the usual coherence with which a word counts wholly: so much honest ones differ."""
+COHERENT, AGREEING = 1 / 2, 1 / 4
+"""The part of the usual with which a word counts wholly: honest ones differ by about so much."""
 
-_EXPONENT = 4
-"""How fast a word loses its weight below that: half of it counts a sixteenth."""
+_EXPONENT = 2
+"""How fast a word loses its weight below that: half of it counts a fourth."""
 
 
 def mean_step(
@@ -75,81 +79,80 @@ def middle_size(votes: Iterable[NDArray[np.float64]]) -> float:
     return float(np.median(sizes)) if len(sizes) else 0.0
 
 
-def repeated(
-    part: NDArray[np.float64], whole: NDArray[np.float64], usual: float
+def compared(
+    said: NDArray[np.float64], held_against: NDArray[np.float64], usual: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """What one audit adds to what is known of its examiners' coherence.
+    """What one vote of each examiner adds to what is known of it.
 
     Parameters
     ----------
-    part : array of shape (examiners,)
-        Each one's vote on the audited part of a step; NaN is an abstention.
-    whole : array of shape (examiners,)
-        Its vote on the hop.
+    said : array of shape (examiners,)
+        Votes; NaN is an abstention.
+    held_against : array of shape (examiners,)
+        What they are compared with.
     usual : float
-        The middle size of the committee's votes on hops in that round. An audit counts as much as
+        The middle size of the committee's votes on hops in that round. A vote counts as much as
         that: if all counted alike, rounding would tell of honest examiners where next to nothing
         is learned, and if squares counted as they are, the first few votes would tell for ever.
 
     Returns
     -------
     tuple of four arrays of shape (examiners,)
-        Squares of votes on the part, squares of votes on the whole, their products, and whether
-        it counts: nothing said of either says nothing.
+        Squares of either, their products, and whether it counts: nothing beside nothing says
+        nothing.
     """
-    known = ~np.isnan(part) & ~np.isnan(whole) & ((part != 0) | (whole != 0))
+    known = ~np.isnan(said) & ~np.isnan(held_against) & ((said != 0) | (held_against != 0))
     if usual < _NOTHING:
         known = np.zeros_like(known)
-    one, other = np.where(known, part, 0.0), np.where(known, whole, 0.0)
+    one, other = np.where(known, said, 0.0), np.where(known, held_against, 0.0)
     unit = max(usual, _NOTHING)
     return one**2 / unit, other**2 / unit, one * other / unit, known.astype(np.int64)
 
 
-def trust(
-    part_squares: NDArray[np.float64],
-    whole_squares: NDArray[np.float64],
-    products: NDArray[np.float64],
-    audits: NDArray[np.int64],
-) -> NDArray[np.float64]:
-    """What each one's word in audits counts, between 0 and 1.
+def clipped(votes: NDArray[np.float64], usual: float) -> NDArray[np.float64]:
+    """Votes on a hop, at most three middle sizes each."""
+    return np.clip(votes, -_MOST_SAID * usual, _MOST_SAID * usual)
 
-    Coherence is the correlation, about zero, of votes on parts of steps with votes on the whole
-    of them. It is compared with that of the middle participant, so that it needs no unit, and
-    asks of nobody more than others show.
+
+def concordance(
+    squares: NDArray[np.float64], others: NDArray[np.float64], products: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """How far what was said *is* what it is held against: 1 for all of it, 0 for none.
+
+    Lin's coefficient about zero: unlike a correlation, it falls with loudness, too.
+    """
+    sizes = (squares + others) / 2
+    return np.divide(products, sizes, out=np.zeros_like(products), where=sizes > 0)
+
+
+def correlation(
+    squares: NDArray[np.float64], others: NDArray[np.float64], products: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The correlation about zero of what was said with what it is held against."""
+    sizes = np.sqrt(squares * others)
+    return np.divide(products, sizes, out=np.zeros_like(products), where=sizes > 0)
+
+
+def word(
+    likeness: NDArray[np.float64], counted: NDArray[np.int64], enough: float
+) -> NDArray[np.float64]:
+    """What each one's word counts, between 0 and 1, by its likeness beside the middle one's.
+
+    It so needs no unit, and asks of nobody more than others show.
 
     Parameters
     ----------
-    part_squares, whole_squares, products : arrays of shape (participants,)
-        Sums of what `repeated` gives.
-    audits : integer array of shape (participants,)
-        How many were counted.
+    likeness : array of shape (participants,)
+        As `concordance` or `correlation` has it.
+    counted : integer array of shape (participants,)
+        Votes behind it; who has none is as is usual.
+    enough : float
+        The part of the middle participant's likeness with which a word counts wholly.
     """
-    sizes = np.sqrt(part_squares * whole_squares)
-    coherence = np.divide(products, sizes, out=np.zeros_like(products), where=sizes > 0)
-    heard = audits > 0
-    usual = float(np.median(coherence[heard])) if heard.any() else 0.0
-    if usual <= 0:  # nobody's part tells of the whole: nothing to compare with
-        return np.ones_like(coherence)
-    shrunk = (audits * coherence + _BENEFIT * usual) / (audits + _BENEFIT)
-    counted: NDArray[np.float64] = np.clip(shrunk / (_ENOUGH * usual), 0.0, 1.0) ** _EXPONENT
-    return counted
-
-
-def stakes(
-    bonds: NDArray[np.float64], began: NDArray[np.float64], trusted: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """The part of its points that each trainer is paid for: what its word as an examiner counts.
-
-    What lying gains comes from audits and not from fees, so that trainers' own pay has to be at
-    stake.
-
-    Parameters
-    ----------
-    bonds : array of shape (participants,)
-    began : array of shape (participants,)
-        The bond that each began with: who joined later has little, through no fault of its own.
-    trusted : array of shape (participants,)
-        As `trust` has it.
-    """
-    kept: NDArray[np.float64] = np.minimum(1.0, bonds / began) * trusted
-    return kept
+    heard = counted > 0
+    usual = float(np.median(likeness[heard])) if heard.any() else 0.0
+    if usual <= 0:  # nobody's tells anything: nothing to compare with
+        return np.ones_like(likeness)
+    shrunk = (counted * likeness + _BENEFIT * usual) / (counted + _BENEFIT)
+    counts: NDArray[np.float64] = np.clip(shrunk / (enough * usual), 0.0, 1.0) ** _EXPONENT
+    return counts
