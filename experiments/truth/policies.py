@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flower_relay.durable import write_whole
 from numpy.typing import NDArray
 
 from flower_relay.economy import POLICIES, EconomySettings, simulate

@@ -51,7 +51,8 @@ class Standings:
     `vote_debt` grows by votes on hops, `audit_debt` by audits of them.
 
     `steps_seen` and `step_squares` are of the differences that it reported between audits'
-    probes and references: how many, and the sum of their squares. Of its coherence `part_squares`, `whole_squares`, `part_products` and `audits` are sums of what
+    probes and references: how many, and the sum of their squares. Of its coherence
+    `part_squares`, `whole_squares`, `part_products` and `audits` are sums of what
     `rules.audits.compared` has, and of its agreement on hops those from `vote_squares` on.
     """
 
