@@ -19,7 +19,7 @@ from ..rules.coins import PaymentRule, to_units
 from ..rules.gate import EXPECTED, leeway, patience_with, usual_margin
 from ..rules.lanes import lanes_now
 from ..rules.roles import PROBATION_TRIES
-from ..rules.standing import NEWCOMER_BOND, earned_weights, stride_of, vote_weights
+from ..rules.standing import A_HOP, earned_weights, stride_of, vote_weights
 from ..rules.votes import weighted_median
 from ..settings import AUTO, RelaySettings
 from .blocks import (
@@ -149,7 +149,7 @@ class State:
     def earned(self) -> NDArray[np.float64]:
         """The most that each participant's vote may weigh."""
         who = self.who
-        return earned_weights(who.founder, who.accepted, NEWCOMER_BOND)
+        return earned_weights(who.founder, who.accepted, A_HOP)
 
     def weights_of(self, committee: Sequence[int]) -> NDArray[np.float64]:
         """What the votes of a committee weigh, in its order."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "A_HOP",
     "BOND_GAIN",
     "DEBT_ALLOWANCE",
     "NEWCOMER_BOND",
@@ -35,8 +36,10 @@ BOND_GAIN = 0.2
 """How far one clear vote moves its examiner's bond."""
 
 NEWCOMER_BOND = 0.1
-"""Weight that each accepted hop earns, up to 1, for who joined after genesis; and its bond after
-the first."""
+"""The bond of who joined after genesis, after its first accepted hop."""
+
+A_HOP = 0.05
+"""Weight that each of its accepted hops earns, up to 1."""
 
 _OF_THE_OTHERS = 0.5
 """What those who still earn weigh together, at most, as a part of what the others weigh."""
