@@ -55,20 +55,20 @@ def test_who_is_five_times_as_loud_in_audits_is_less_coherent_and_no_less_correl
     assert correlation(*sums).tolist() == [1.0]
 
 
-def test_half_of_the_usual_coherence_counts_wholly_and_half_of_that_a_fourth() -> None:
-    parts = np.ones((8, 3))
+def test_two_thirds_of_the_usual_coherence_count_wholly_and_half_of_that_a_sixteenth() -> None:
+    parts = np.ones((6, 3))
     said = parts.copy()
-    said[:2, 2] = -1.0  # (6 − 2) / 8
+    said[:1, 2] = -1.0  # (5 − 1) / 6
     assert trusted(said, parts, times=10**6).tolist() == pytest.approx([1, 1, 1], abs=1e-5)
-    said[:3, 2] = -1.0  # (5 − 3) / 8
-    assert trusted(said, parts, times=10**6).tolist() == pytest.approx([1, 1, 0.25], abs=1e-5)
+    said[:2, 2] = -1.0  # (4 − 2) / 6
+    assert trusted(said, parts, times=10**6).tolist() == pytest.approx([1, 1, 1 / 16], abs=1e-5)
 
 
 def test_who_was_heard_four_times_is_judged_halfway() -> None:
     parts = np.ones((4, 3))
     said = parts.copy()
-    said[:, 2] = [-1.0, -1.0, -1.0, 1.0]  # −1/2, halfway to 1 a fourth
-    assert trusted(said, parts).tolist() == pytest.approx([1, 1, 0.25])
+    said[:, 2] = [-1.0, -1.0, -1.0, 1.0]  # −1/2, halfway to 1 a fourth: 3/8 of two thirds
+    assert trusted(said, parts).tolist() == pytest.approx([1, 1, (3 / 8) ** 4])
 
 
 def test_who_was_never_asked_counts_wholly_and_silence_says_nothing() -> None:

@@ -30,11 +30,11 @@ _NOTHING = 1e-12
 _BENEFIT = 4
 """Votes for which an examiner is taken to be as is usual."""
 
-COHERENT, AGREEING = 1 / 2, 1 / 4
+COHERENT, AGREEING = 2 / 3, 1 / 4
 """The part of the usual with which a word counts wholly: honest ones differ by about so much."""
 
-_EXPONENT = 2
-"""How fast a word loses its weight below that: half of it counts a fourth."""
+_EXPONENT = 4
+"""How fast a word loses its weight below that: half of it counts a sixteenth."""
 
 
 def mean_step(
