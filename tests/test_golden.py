@@ -31,6 +31,8 @@ HEADS = {
     "lanes momentum": "b32dc786d871466849fb3d3e81397ab3c9ad600dce191a0127c0be53b467ac3c",
     "lanes auto": "77840ffd27c0b655b36a56535a57a4873c6f1f00bcacee80706abc9a582ba1b6",
     "lanes adam": "be778a7431d4c4e673570b02756da80c6753c0b6b61474eb1083de4cdbdbbd4c",
+    "lanes wave": "ee75e67f4e286e8d5a492cddabe7ff2735a6534807a1e7db3f74ab70498d5e52",
+    "lanes wave, signed": "4bd58a5e11b1ddf3a393cd0c2de87f7482ef0d4bb234fb430cd9c4c79606a93e",
     "fan-out": "49bb720f600f500c5a9998c1216a8ddee8f41c43d6253782cd67becafa46a3f2",
     "fan-out royalty": "ec007a1e2cdb0e22f7b8a25891018003554c984954116dc6828247542318a4f8",
     "untested": "b477f1a55a98bd50a70be5dc41ae06594d6fda5b556f31168000cfa021ad28ba",
@@ -83,6 +85,7 @@ WORLDS: dict[str, dict[str, Any]] = {
     "lanes momentum": {"lanes": 3, "lanes_meet": "momentum", "rounds": 16},
     "lanes auto": {"lanes": "auto", "rounds": 16},
     "lanes adam": {"lanes": 3, "lanes_meet": "adam", "rounds": 16},
+    "lanes wave": {"lanes": "wave", "rounds": 16, "tolerance": 0.9},
     "fan-out": {"topology": "fan-out", "rounds": 16},
     "fan-out royalty": {"topology": "fan-out", "rewards": "royalty", "rounds": 16},
     "untested": {"examiners": 0, "rounds": 8},
@@ -102,6 +105,13 @@ def test_a_signed_run_ends_in_the_same_ledger_as_ever(tmp_path: Path) -> None:
     strategy = play(signing_app(), keys, rounds=6, nonces=0, run_id=RUN_ID)  # nonces are random
     assert verify(strategy.chain).ok
     assert strategy.chain.head == HEADS["signed"]
+
+
+def test_a_signed_wave_ends_in_the_same_ledger_as_ever(tmp_path: Path) -> None:
+    keys = fixed_keys(tmp_path, 7)
+    strategy = play(signing_app(), keys, rounds=10, nonces=0, lanes="wave", run_id=RUN_ID)
+    assert verify(strategy.chain).ok
+    assert strategy.chain.head == HEADS["lanes wave, signed"]
 
 
 @pytest.mark.parametrize("stopped_after", [1, 7, 23])
