@@ -298,7 +298,7 @@ class RelayStrategy(Strategy):
     def decide_deposit(self, state: State, present: list[int], hops: int) -> Deposit | None:
         """The next deposit block by the rules of the run; an experiment may decide another.
 
-        `verify` knows the rules only.
+        `verify` knows the rules only. A round that goes ahead has the deposits by the rules.
         """
         return decide_next_deposit(state, present, hops)
 
