@@ -107,7 +107,7 @@ WORLDS: dict[str, World] = {
         "seed": 2,
         "known": 2,
         "late": 13,
-    },  # fmt: skip
+    },
     "fan-out": {"topology": "fan-out", "rewards": "royalty", "fraction_train": 0.5, "rounds": 3},
     "untested": {"examiners": 0},
     "budget": {"budget": 4, "max_leg": 3, "deposit_unit": 0.0},
