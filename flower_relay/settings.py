@@ -22,7 +22,7 @@ from .options import (
     whole,
 )
 
-__all__ = ["AUTO", "ENCODINGS", "OPTIMISERS", "RelaySettings"]
+__all__ = ["AUTO", "ENCODINGS", "OPTIMISERS", "WAVE", "RelaySettings"]
 
 ENCODINGS = ("exact", "fp16", "int8")
 """How a model's difference to another is spelled on its way: every bit, or rounded."""
@@ -32,6 +32,9 @@ OPTIMISERS = ("momentum", "adam")
 
 AUTO = "auto"
 """How many lanes there are is left to what the run shows (`rules.lanes`)."""
+
+WAVE = "wave"
+"""The same, and a round trains while the one before it is judged."""
 
 _MOST_LANES = 10_000
 """Each takes room in memory and in every block, before anybody has trained."""
@@ -56,8 +59,9 @@ class RelaySettings(CheckedSettings):
     lanes: int | str = setting(
         1,
         "relays running in parallel (chain). `auto`: up to ten of one hop, fewer where hops are "
-        "rejected; they meet by `adam`, unless `lanes_meet` is `momentum`",
-        either(whole(1), one_of(AUTO)),
+        "rejected; they meet by `adam`, unless `lanes_meet` is `momentum`. `wave`: the same, and "
+        "while hardly a hop is rejected, the next round trains while the last one is judged",
+        either(whole(1), one_of(AUTO, WAVE)),
     )
     lanes_meet: str = setting(
         "select",
@@ -175,7 +179,17 @@ class RelaySettings(CheckedSettings):
             return None
         if self.lanes_meet in OPTIMISERS:
             return self.lanes_meet
-        return "adam" if self.lanes == AUTO else None
+        return "adam" if self.lanes_vary else None
+
+    @property
+    def lanes_vary(self) -> bool:
+        """Whether the number of lanes is left to what the run shows."""
+        return self.lanes in (AUTO, WAVE)
+
+    @property
+    def waves(self) -> bool:
+        """Whether a round may train while the one before it is judged."""
+        return self.lanes == WAVE and self.topology == "chain" and self.examiners > 0
 
     @property
     def books_debts(self) -> bool:
@@ -190,10 +204,10 @@ class RelaySettings(CheckedSettings):
     def __post_init__(self) -> None:
         """Check every value, and those that only make sense together."""
         super().__post_init__()
-        if self.lanes == AUTO and self.lanes_meet == "average":
+        if self.lanes_vary and self.lanes_meet == "average":
             raise ConfigurationError(
-                "lanes = 'auto' with lanes_meet = 'average': lanes whose number changes step by an "
-                "optimiser; leave lanes_meet out, or name a number of lanes."
+                f"lanes = {self.lanes!r} with lanes_meet = 'average': lanes whose number changes "
+                "step by an optimiser; leave lanes_meet out, or name a number of lanes."
             )
         if isinstance(self.lanes, int) and self.lanes > _MOST_LANES:
             raise ConfigurationError(f"lanes = {self.lanes}: expected at most {_MOST_LANES}.")

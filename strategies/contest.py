@@ -32,7 +32,7 @@ from flower_relay import InMemoryGrid, RelayStrategy
 from flower_relay.comparison.devices import FLEETS, draw_devices
 from flower_relay.comparison.fleet import FleetGrid
 from flower_relay.errors import ConfigurationError
-from flower_relay.settings import AUTO
+from flower_relay.settings import AUTO, WAVE
 from strategies.arming import armed
 from strategies.findings import final_of, hops_of, participants_of
 from strategies.lineup import build_strategy
@@ -102,7 +102,7 @@ def check(cell: Mapping[str, Any]) -> None:
     partition(data.strata, data.group, str(cell["partition"]), int(cell["nodes"]), 0)
 
 
-_WORDS = {("lanes", AUTO)}
+_WORDS = {("lanes", AUTO), ("lanes", WAVE)}
 """Values that are words where the default is a number."""
 
 

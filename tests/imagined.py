@@ -28,8 +28,8 @@ from flower_relay.mechanism.blocks import (
     HopClaim,
     Testing,
 )
-from flower_relay.mechanism.deposit import decide_next_deposit
-from flower_relay.mechanism.publication import decide_publication
+from flower_relay.mechanism.deposit import decide_next_deposit, hops_left
+from flower_relay.mechanism.publication import Meeting, decide_expected, decide_publication
 from flower_relay.mechanism.settlement import decide_settlement
 from flower_relay.mechanism.state import begin
 from flower_relay.mechanism.testing import audit_terms, decide_tests
@@ -77,6 +77,7 @@ class ImaginedRun:
         self._rounds = rounds
         self._quality: dict[str, float] = {}
         self._numbers = itertools.count()
+        self._met: dict[Meeting, str] = {}
         first = self._model(0.2)
         names = tuple(f"partition-id-{number}" for number in range(participants))
         self.genesis = Genesis(
@@ -102,22 +103,34 @@ class ImaginedRun:
     def _round(self) -> Iterator[Block]:
         """One round; each block is folded before the next is decided."""
         progress, state, settings = self.progress, self.progress.state, self.progress.state.settings
-        if settings.budget is not None and progress.hops >= settings.budget:
-            return
+        if progress.between_rounds:
+            if settings.budget is not None and progress.hops >= settings.budget:
+                return
+            yield from self._deposit(None)
+        deposit = state.deposit
+        assert deposit is not None
+        commitment = self._commitment(deposit)
+        yield commitment
+        committed, rounds = self._head, state.round
+        more = rounds < self._rounds and hops_left(settings, progress.hops) > 0
+        if state.goes_ahead and more:
+            yield from self._deposit(decide_expected(state, self.expect))
+        if settings.examiners:
+            yield self._testing(deposit, commitment, committed)
+        yield decide_settlement(state)
+        yield decide_publication(state, self)
+
+    def _deposit(self, expected: str | None) -> Iterator[Block]:
+        progress, state = self.progress, self.progress.state
         if self._rng.random() < 0.01:
             name = f"partition-id-{state.num_participants}"
             yield Admission(round=state.round + 1, participants=(name,))
         present = self._rng.random(state.num_participants) < 0.95
         present[0] = True
-        deposit = decide_next_deposit(state, np.flatnonzero(present).tolist(), progress.hops)
+        here = np.flatnonzero(present).tolist()
+        deposit = decide_next_deposit(state, here, progress.hops, expected=expected)
         assert deposit is not None
         yield deposit
-        commitment = self._commitment(deposit)
-        yield commitment
-        if settings.examiners:
-            yield self._testing(deposit, commitment)
-        yield decide_settlement(state)
-        yield decide_publication(state, self)
 
     def _commitment(self, deposit: Deposit) -> Commitment:
         lanes: list[tuple[HopClaim, ...]] = []
@@ -143,9 +156,9 @@ class ImaginedRun:
             lanes.append(tuple(claims))
         return Commitment(round=deposit.round, lanes=tuple(lanes))
 
-    def _testing(self, deposit: Deposit, commitment: Commitment) -> Testing:
+    def _testing(self, deposit: Deposit, commitment: Commitment, committed: str) -> Testing:
         state = self.progress.state
-        plan = decide_tests(state, self._head, deposit, commitment)
+        plan = decide_tests(state, committed, deposit, commitment)
         planted = self._model(-1.0) if plan.plants and plan.models else None
         references, probes = [], []
         for each in audit_terms(state, commitment, plan.audited):
@@ -193,8 +206,11 @@ class ImaginedRun:
         """An average, as good as its parts on average."""
         return self._model(float(np.mean([self._quality[name] for name in batons])))
 
-    def meet(
-        self, base: str, batons: Sequence[str], moments: Sequence[str], meeting: int
-    ) -> tuple[str, tuple[str, ...]]:
+    def meet(self, meeting: Meeting) -> tuple[str, tuple[str, ...]]:
         """As good as the parts on average; what the optimiser remembers has names, too."""
-        return self.merge(batons, ()), (self._model(0.0), self._model(0.0))
+        return self.expect(meeting), (self._model(0.0), self._model(0.0))
+
+    def expect(self, meeting: Meeting) -> str:
+        """The same model of the same parts."""
+        self._met = {meeting: self._met.get(meeting) or self.merge(meeting.hops, ())}
+        return self._met[meeting]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -98,6 +99,15 @@ WORLDS: dict[str, World] = {
     "average": {"lanes": 2, "max_leg": 2, "lanes_meet": "average", "rounds": 3},
     "adam": {"lanes": 2, "lanes_meet": "adam", "rounds": 3},
     "auto": {"lanes": "auto", "rounds": 3, "tolerance": 0.02},
+    "wave": {
+        "lanes": "wave",
+        "nodes": 21,
+        "rounds": 4,
+        "turns": 3,
+        "seed": 2,
+        "known": 2,
+        "late": 13,
+    },
     "fan-out": {"topology": "fan-out", "rewards": "royalty", "fraction_train": 0.5, "rounds": 3},
     "untested": {"examiners": 0},
     "budget": {"budget": 4, "max_leg": 3, "deposit_unit": 0.0},
@@ -109,15 +119,37 @@ WORLDS: dict[str, World] = {
 
 def play(disk: Disk, world: World, **change: Any) -> RelayStrategy:
     options = {"seed": 1, "examiners": 4} | world | change
-    late, rounds = options.pop("late", 0), options.pop("rounds", 4)
+    late, rounds, _ = options.pop("late", 0), options.pop("rounds", 4), options.pop("known", 0)
     nodes = options.pop("nodes", 9)
-    app = with_mod if options.pop("mod", False) else client
+    app = with_mod if options.pop("mod", False) else turning(options.pop("turns", 0))
     strategy = RelayStrategy(
         chain=lambda: disk.chain, store=lambda: disk.store, resume=True, run_id=RUN_ID, **options
     )
     grid = LateGrid(disk, nodes, late, app)
     strategy.start(grid, genesis_model(), num_rounds=rounds, timeout=30)
     return strategy
+
+
+def turning(round: int) -> Any:
+    """The same client, of whom nobody is hostile before a round."""
+
+    def app(message: Message, context: Context) -> Message:
+        now = int(str(message.content.config_records["config"].get("server-round", 0)))
+        if message.metadata.message_type != "train" or now >= round:
+            return client(message, context)
+        number = int(context.node_config["partition-id"])
+        honest = {**context.node_config, "partition-id": number - number % 5}
+        return client(message, replace(context, node_config=honest))
+
+    return app
+
+
+def known_instants(world: World) -> int:
+    """Instants of rounds that are like those of another world."""
+    disk = Disk()
+    if world.get("known"):
+        play(disk, world, rounds=world["known"])
+    return disk.fuse.passed
 
 
 def with_mod(message: Message, context: Context) -> Message:

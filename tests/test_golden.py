@@ -24,17 +24,19 @@ NODES = 8
 HOSTILE = (2, 5)
 RUN_ID = "90" * 32
 HEADS = {
-    "chain": "d7eb9ac2132d0ece0a2c13493d53676c1644206e2085b19eef03eefc790014a4",
-    "whole hops": "8dcef783457ede3d39a6f542721c3c62cd9c1cdcf749f32df5af1cba74615b8f",
-    "lanes": "808137b0576c11460d42ea56b941ef48ee91b0adf8e4231184e4144b73ade1f3",
-    "lanes average": "04f8acfa4c5d66f55b6cdb45797a63d3ae61aa050909d3c857abe59b869439bd",
-    "lanes momentum": "3ef4ce8e92740b38f8e4386496ff312e597d352550f475181718e80c560e4ce8",
-    "lanes auto": "80fae792942015e40ba8b16e7aba5bb29ad0c54eede968a5b45054de7eedddee",
-    "lanes adam": "d70b7543afe2574a39bd5b7d1b10490935824d2aedd7eafb4a1a715aea65712d",
-    "fan-out": "8d9d3b3e7c3300211b0d4e434a15c7807442f55cd920f747da61df8477e98f0b",
-    "fan-out royalty": "33c9e31f3643a71d346d00468fe6dccef90c09d48f551aaf358ec48aee54f5c0",
-    "untested": "b2ee3a685feac6b1c6973032c9f7950f88290f8f4d96bb49c837f0ee8913b2ba",
-    "signed": "2a2c1eee32b9b6a606a4b7aa3888ab3048e3bec7fad4a97aedfafc2d83085f21",
+    "chain": "c697caf446d119fa9c51d954245d8cad3275462e21d97545af7cf4eae190a88a",
+    "whole hops": "3bb49ee55fc8ca1d68e1a733f7fcb7fe708f3d86742fbe1cf8bae4d17bdd61fe",
+    "lanes": "c8ebf39c6bcb2eab98ea89343d61f29bb8cf17f3cb7d253c3f68214d0821261e",
+    "lanes average": "67ffb52db4d2ace357452edcc86cccd00b856e6f01f77a37883fa29162b0eeb5",
+    "lanes momentum": "b32dc786d871466849fb3d3e81397ab3c9ad600dce191a0127c0be53b467ac3c",
+    "lanes auto": "77840ffd27c0b655b36a56535a57a4873c6f1f00bcacee80706abc9a582ba1b6",
+    "lanes adam": "be778a7431d4c4e673570b02756da80c6753c0b6b61474eb1083de4cdbdbbd4c",
+    "lanes wave": "ee75e67f4e286e8d5a492cddabe7ff2735a6534807a1e7db3f74ab70498d5e52",
+    "lanes wave, signed": "4bd58a5e11b1ddf3a393cd0c2de87f7482ef0d4bb234fb430cd9c4c79606a93e",
+    "fan-out": "49bb720f600f500c5a9998c1216a8ddee8f41c43d6253782cd67becafa46a3f2",
+    "fan-out royalty": "ec007a1e2cdb0e22f7b8a25891018003554c984954116dc6828247542318a4f8",
+    "untested": "b477f1a55a98bd50a70be5dc41ae06594d6fda5b556f31168000cfa021ad28ba",
+    "signed": "1e6e4907695aec02dc1178fb6a7e5843e951b8d2d13c17cbc2226b8e72a963e1",
 }
 
 
@@ -83,6 +85,7 @@ WORLDS: dict[str, dict[str, Any]] = {
     "lanes momentum": {"lanes": 3, "lanes_meet": "momentum", "rounds": 16},
     "lanes auto": {"lanes": "auto", "rounds": 16},
     "lanes adam": {"lanes": 3, "lanes_meet": "adam", "rounds": 16},
+    "lanes wave": {"lanes": "wave", "rounds": 16, "tolerance": 0.9},
     "fan-out": {"topology": "fan-out", "rounds": 16},
     "fan-out royalty": {"topology": "fan-out", "rewards": "royalty", "rounds": 16},
     "untested": {"examiners": 0, "rounds": 8},
@@ -102,6 +105,13 @@ def test_a_signed_run_ends_in_the_same_ledger_as_ever(tmp_path: Path) -> None:
     strategy = play(signing_app(), keys, rounds=6, nonces=0, run_id=RUN_ID)  # nonces are random
     assert verify(strategy.chain).ok
     assert strategy.chain.head == HEADS["signed"]
+
+
+def test_a_signed_wave_ends_in_the_same_ledger_as_ever(tmp_path: Path) -> None:
+    keys = fixed_keys(tmp_path, 7)
+    strategy = play(signing_app(), keys, rounds=10, nonces=0, lanes="wave", run_id=RUN_ID)
+    assert verify(strategy.chain).ok
+    assert strategy.chain.head == HEADS["lanes wave, signed"]
 
 
 @pytest.mark.parametrize("stopped_after", [1, 7, 23])

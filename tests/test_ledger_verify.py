@@ -40,6 +40,7 @@ def run() -> list[Block]:
         {"lanes": 3, "lanes_meet": "average"},
         {"lanes": 3, "lanes_meet": "adam"},
         {"lanes": "auto"},
+        {"lanes": "wave", "tolerance": 0.3},
         {"topology": "fan-out", "rewards": "royalty"},
         {"examiners": 0},
         {"budget": 50},

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from experiments.gate.gate import VARIANTS, Relay
 from experiments.gate.worlds import NODES, WORLDS, Weights, World
 from flower_relay.rules.averaging import evened
-from flower_relay.rules.lanes import lanes_now
+from flower_relay.rules.lanes import goes_ahead, lanes_now
 from flower_relay.rules.optimisers import step
 from flower_relay.rules.standing import waiting_cycles
 from flower_relay.rules.votes import draw_committee
@@ -27,12 +27,19 @@ from flower_relay.rules.votes import draw_committee
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
-    """A number of lanes (0: by what is rejected), how they meet, and hop-times to play."""
+    """A number of lanes (0: by what is rejected), how they meet, and hop-times to play.
+
+    `late` are the rounds by which verdicts come later than at once, where a round goes ahead;
+    `always` is without the rule for that.
+    """
 
     lanes: int
     optimiser: str = "adam"
     evened: bool = True
     hop_times: int = 60
+    examiners: int = 15
+    late: int = 0
+    always: bool = False
 
 
 WAYS = {
@@ -42,7 +49,30 @@ WAYS = {
     "ten, steps as long as they are": Way(lanes=10, evened=False),
     "ten, momentum": Way(lanes=10, optimiser="momentum"),
     "auto": Way(lanes=0),
+    "auto, seven examine": Way(lanes=0, examiners=7),
+    "wave": Way(lanes=0, late=1),
+    "wave, seven examine": Way(lanes=0, late=1, examiners=7),
+    "wave, always ahead": Way(lanes=0, late=1, always=True),
+    "five, two late": Way(lanes=5, late=2, always=True),
 }
+
+
+_MORE = (
+    World("digits", "dirichlet:0.3", "sign-flip", 0.2, 0.4),
+    World("spambase", "dirichlet:0.3", "sign-flip", 0.4, 0.1),
+    World("letter", "dirichlet:0.3", "", 0.0, 0.4),
+    World("letter", "dirichlet:0.3", "sign-flip", 0.2, 0.4),
+    World("letter", "dirichlet:0.3", "sign-flip", 0.4, 0.4),
+)
+
+
+@dataclass(frozen=True)
+class Flown:
+    """A round that nobody has judged yet: what it was trained on, by whom, to what."""
+
+    base: Weights
+    who: NDArray[Any]
+    ends: list[Weights]
 
 
 @dataclass
@@ -53,24 +83,57 @@ class Lanes(Relay):
     verdicts: list[bool] = field(default_factory=list)
     moments: tuple[Any, ...] = ()
     meetings: int = 0
+    open: list[Flown] = field(default_factory=list)
 
     def many(self, base: Weights, lanes: int) -> tuple[list[Weights], int]:
         """What a round of one-hop lanes steps to, if it moves, and how many hops it had."""
         self.leg = lanes
         who = self.next_leg(lanes)
         self.had_turn[who] = True
-        ends = [self._end(base, i) for i in who]
-        passed = self._passed(base, who, ends)
-        kept = [{"w": end} for end, good in zip(ends, passed, strict=True) if good]
-        self.verdicts, self.leg = [*self.verdicts, *passed], 1
-        if not kept:
+        flown = Flown(base, who, [self._end(base, i) for i in who])
+        return self._settle(base, flown), len(who)
+
+    def wave(self, settled: Weights, lanes: int) -> tuple[list[Weights], int]:
+        """The same with verdicts that come late: what is trained on is expected, not settled."""
+        expected, moments = settled, self.moments
+        for number, flown in enumerate(self.open, start=1):
+            met = self._stepped(expected, flown, [True] * len(flown.who), moments, number)
+            expected, moments = met[0], met[1]
+        who = self._next_wave(lanes)
+        self.had_turn[who] = True
+        self.open.append(Flown(expected, who, [self._end(expected, i) for i in who]))
+        if len(self.open) <= self.way.late:
             return [], len(who)
+        return self._settle(settled, self.open.pop(0)), len(who)
+
+    def _next_wave(self, lanes: int) -> NDArray[Any]:
+        """Who trains next: nobody whose last hop was not judged yet."""
+        flying = [i for flown in self.open for i in flown.who]
+        free = np.setdiff1d(np.arange(NODES), flying)
+        while not (may := free[~self.had_turn[free] & (self.waits[free] <= self.cycle)]).size:
+            self.cycle, self.had_turn = self.cycle + 1, np.zeros(NODES, dtype=bool)
+        return np.asarray(self.rng.permutation(may)[:lanes])
+
+    def _settle(self, settled: Weights, flown: Flown) -> list[Weights]:
+        passed = self._passed(flown.base, flown.who, flown.ends)
+        self.verdicts, self.leg = [*self.verdicts, *passed], 1
+        if not any(passed):
+            return []
+        model, self.moments = self._stepped(settled, flown, passed, self.moments, 1)
         self.meetings += 1
-        models = evened({"w": base}, kept) if self.way.evened else kept
+        return [model]
+
+    def _stepped(
+        self, settled: Weights, flown: Flown, passed: list[bool], moments: Any, ahead: int
+    ) -> tuple[Weights, Any]:
+        """A model and its moments after a round's hops, whose steps begin where it stands."""
+        shift = settled - flown.base
+        kept = [{"w": end + shift} for end, good in zip(flown.ends, passed, strict=True) if good]
+        models = evened({"w": settled}, kept) if self.way.evened else kept
         mean = {"w": np.mean([each["w"] for each in models], axis=0, dtype=np.float32)}
-        met = step(self.way.optimiser, {"w": base}, mean, self.moments, self.meetings)
-        self.moments = met[1]
-        return [met[0]["w"]], len(who)
+        number = self.meetings + ahead
+        met = step(self.way.optimiser, {"w": settled}, mean, moments, number)
+        return met[0]["w"], met[1]
 
     def _end(self, base: Weights, who: int) -> Weights:
         made, stride = self.hop(base, who), np.float32(self.judge.stride(who))
@@ -79,14 +142,28 @@ class Lanes(Relay):
 
     def _passed(self, base: Weights, who: NDArray[Any], ends: list[Weights]) -> list[bool]:
         """Which hops pass, each judged by itself, by one committee."""
-        committee = draw_committee(np.setdiff1d(np.arange(NODES), who), 15, self.draw)
-        before, passed = self.utilities(base)[committee], []
+        # Who trains now has no time; else who trained does not examine.
+        busy = self.open[-1].who if self.open else who
+        free = np.setdiff1d(np.arange(NODES), busy)
+        drawn = draw_committee(free, self.way.examiners, self.draw)
+        said, passed = self.utilities(base), []
         for i, end in zip(who.tolist(), ends, strict=True):
-            rows = np.array([before, self.utilities(end)[committee]])
+            committee = drawn[drawn != i]
+            rows = np.array([said[committee], self.utilities(end)[committee]])
             passed.append(bool(self.judge.judge([i], rows, committee).passed))
             wait = 0 if passed[-1] else waiting_cycles(self.judge.debt[i])
             self.waits[i] = self.cycle + 1 + wait
         return passed
+
+    def _round(self, baton: Weights, lanes: int) -> tuple[list[Weights], int]:
+        if lanes > 1 and self._ahead():
+            return self.wave(baton, lanes)
+        if self.open:  # what is on its way is judged before the next round begins
+            return self._settle(baton, self.open.pop(0)), 0
+        return self.many(baton, lanes) if lanes > 1 else self.round(baton, 10**9)
+
+    def _ahead(self) -> bool:
+        return bool(self.way.late) and (self.way.always or goes_ahead(self.verdicts))
 
     def curve(self) -> NDArray[np.float64]:
         """(hop-times, hops, score of the trail) after each round."""
@@ -94,14 +171,14 @@ class Lanes(Relay):
         keep, times, hops, batons, found = self.gate.trail, 0, 0, 0, []
         while times < self.way.hop_times:
             lanes = self.way.lanes or lanes_now(NODES, self.verdicts)
-            kept, used = self.many(baton, lanes) if lanes > 1 else self.round(baton, 10**9)
-            if lanes == 1:
+            kept, used = self._round(baton, lanes)
+            if lanes == 1 and used:
                 self.verdicts += [True] * len(kept) + [False] * (len(kept) < used)
             for model in kept:
                 fresh = (1 - keep) / (1 - keep ** (batons + 1))
                 trail = ((1 - fresh) * trail + fresh * model).astype(np.float32)
                 baton, batons = model, batons + 1
-            times, hops = times + (1 if lanes > 1 else used), hops + used
+            times, hops = times + (bool(used) if lanes > 1 else used), hops + used
             score = self.network.score(trail, self.cases.x_test, self.cases.y_test)
             found.append((times, hops, score))
         return np.array(found)
@@ -130,7 +207,7 @@ def main() -> None:
     parser.add_argument("--target", type=float, default=0.95, help="score to reach")
     options = parser.parse_args()
     print(f"{'':<60} {'hop-times':>10} {'hops':>8} {'end':>8} {'worst':>8}")
-    for world in WORLDS:
+    for world in (*WORLDS, *_MORE):
         for way in options.ways if options.worlds in world.name else ():
             print(row(world, way, options.seeds, options.target), flush=True)
 

@@ -122,7 +122,7 @@ def _greet(run: Run, connected: Collection[int]) -> None:
         return
     hello = Challenge(heads=run.heads, text=new_challenge())
     configure = run.hooks.configure_evaluate
-    terms = hello.terms(run.state.round, strangers)
+    terms = hello.terms(run.state.asking, strangers)
     messages = addressed(run, configure, run.state.champion, terms, strangers)
 
     def take(arrival: Arrival) -> None:

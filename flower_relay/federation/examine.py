@@ -69,11 +69,18 @@ class _Visit:
     together: bool
 
 
-def examine(run: Run, commitment: Commitment) -> list[Message]:
+def examine(
+    run: Run, commitment: Commitment, meanwhile: Callable[[], None] = lambda: None
+) -> list[Message]:
     """Have the round's candidates tested and record the testing block.
 
-    Committee and tests are drawn from the hash of the commitment block, the last one, and
-    from the nonces that are opened now that it is on the record.
+    Committee and tests are drawn from the hash of the commitment block, and from the nonces that
+    are opened now that it is on the record.
+
+    Parameters
+    ----------
+    meanwhile : callable
+        What is done while the nonces are opened.
 
     Returns
     -------
@@ -83,8 +90,8 @@ def examine(run: Run, commitment: Commitment) -> list[Message]:
     state, deposit = run.state, run.state.deposit
     if deposit is None:
         return []
-    nonces = opened_nonces(run, deposit, commitment)
-    plan = decide_tests(state, run.chain.head, deposit, commitment, nonces)
+    nonces = opened_nonces(run, deposit, commitment, meanwhile)
+    plan = decide_tests(state, run.heads.committed, deposit, commitment, nonces)
     references, probes = _audits(run, commitment, plan)
     planted = _plant(run, plan)
     names = [*plan.models, *references, *probes, *([planted] if planted else [])]

@@ -17,7 +17,8 @@ class RelayKeywords(TypedDict, total=False):
 
     lanes: int | str
     """Relays running in parallel (chain). `auto`: up to ten of one hop, fewer where hops are
-    rejected; they meet by `adam`, unless `lanes_meet` is `momentum`; by default 1."""
+    rejected; they meet by `adam`, unless `lanes_meet` is `momentum`. `wave`: the same, and while
+    hardly a hop is rejected, the next round trains while the last one is judged; by default 1."""
 
     lanes_meet: str
     """At a round's end, lanes below the top share restart from the best (`select`), or all from

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from logging import WARNING
 
 from flwr.app import ConfigRecord, Message, MessageType, RecordDict
@@ -23,14 +24,21 @@ def nonces_to_commit(run: Run, deposit: Deposit) -> tuple[NonceHash, ...]:
     return tuple(NonceHash(participant=index, hash=run.nonces.pop(index)) for index in chosen)
 
 
-def opened_nonces(run: Run, deposit: Deposit, commitment: Commitment) -> tuple[OpenedNonce, ...]:
-    """Ask for the nonces that the last block, a commitment, holds the hashes of.
+def opened_nonces(
+    run: Run, deposit: Deposit, commitment: Commitment, meanwhile: Callable[[], None]
+) -> tuple[OpenedNonce, ...]:
+    """Ask for the nonces that a commitment holds the hashes of, now that it is on the record.
 
     Who does not answer in time, or with something else, is left out.
+
+    Parameters
+    ----------
+    meanwhile : callable
+        What is done once they are asked for.
     """
     asked = [item for item in commitment.nonce_hashes if item.participant in run.node_of]
     messages = [_reveal_message(run, item) for item in asked]
-    arrivals = run.courier.exchange(messages, asked, run.timeout, "nonce")
+    arrivals = run.courier.exchange(messages, asked, run.timeout, "nonce", meanwhile=meanwhile)
     opened = [found for arrival in arrivals if (found := _opened(run, arrival)) is not None]
     needed = nonces_needed(run.state, deposit)
     if len(opened) < needed:

@@ -145,7 +145,7 @@ def settled_rows(
     state = progress.state
     hops = [
         HopRow(
-            round=state.round, lane=lane, position=position, trainer=hop.trainer, base=hop.base,
+            round=settled.round, lane=lane, position=position, trainer=hop.trainer, base=hop.base,
             model=hop.model, outcome=hop.outcome, vote=hop.vote,
             seconds=hop_seconds.get(hop.trainer, math.nan), reason=reasons.get(hop.trainer, ""),
         )
@@ -154,7 +154,7 @@ def settled_rows(
     ]  # fmt: skip
     scores = [result.score for result in settled.lanes if result.score is not None]
     row = RoundRow(
-        round=state.round, hops=progress.hops, accepted=int(state.who.accepted.sum()),
+        round=settled.round, hops=progress.hops, accepted=int(state.who.accepted.sum()),
         rejected=int(state.who.rejected.sum()), utility=max(scores, default=None),
         legs=tuple(lane.leg for lane in state.lanes), champion=state.champion, seconds=seconds,
     )  # fmt: skip

@@ -108,9 +108,9 @@ def replay(chain: Chain, record: RunRecord) -> tuple[Progress, Heads]:
     heads = Heads(key=chain.key, run=genesis.run)
     heads.add(genesis)
     for block in blocks:
-        progress.fold(block)
-        heads.add(block)
         settled = progress.state.settlement
+        progress.fold(block)
+        heads.add(block, shown=not progress.trainers_are_out)
         if isinstance(block, Publication) and settled is not None:
             hops, row = settled_rows(progress, settled, {}, math.nan, {})
             record.hops += hops
@@ -147,7 +147,7 @@ def rejoin(run: Run, settings: RelaySettings, initial: ArrayRecord) -> None:
     champion, names = run.model(run.state.champion), run.state.who.names
     found = first_contact(
         *(run.courier, nodes, champion, run.evaluate_config, settings, run.timeout),
-        *(run.heads, run.state.round),
+        *(run.heads, run.state.asking),
     )
     run.node_of = recognised(found, names, ())
     run.nonces = nonces_of(found, run.node_of)

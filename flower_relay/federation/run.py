@@ -138,11 +138,11 @@ class Run:
     @property
     def moment(self) -> Moment:
         """When something is said now: in this run and round, by the chain's head."""
-        return self.heads.moment(self.state.round)
+        return self.heads.moment(self.state.asking)
 
     def told(self, nodes: Sequence[int]) -> Terms:
         """What every message to nodes with the mod holds: which run this is, and its chain."""
-        return self.heads.terms(self.state.round, nodes)
+        return self.heads.terms(self.state.asking, nodes)
 
     def hop_terms(self, node: int, parent: str) -> Terms:
         """What a train message holds for the mod; nothing in a run in which nobody has it."""
@@ -167,8 +167,8 @@ class Run:
     def record_block(self, block: Block) -> None:
         """Append, then fold."""
         self.chain.append(block)
-        self.heads.add(block)
         self.progress.fold(block)
+        self.heads.add(block, shown=not self.progress.trainers_are_out)
 
     def model(self, name: str) -> ArrayRecord:
         """A stored model as Flower sends it, in the order of the initial arrays.
@@ -234,7 +234,12 @@ class Run:
 
 
 def addressed(
-    run: Run, configure: Configure, model: str, terms: Terms, nodes: Sequence[int]
+    run: Run,
+    configure: Configure,
+    model: str,
+    terms: Terms,
+    nodes: Sequence[int],
+    number: int | None = None,
 ) -> list[Message]:
     """The messages that a hook makes, one for each of these nodes, in their order.
 
@@ -244,6 +249,8 @@ def addressed(
         Name of the stored model that they hold.
     terms : mapping
         What their config holds beside the user's own.
+    number : int, optional
+        The round that they are about; by default the one under way.
 
     Raises
     ------
@@ -253,7 +260,8 @@ def addressed(
     train = configure == run.hooks.configure_train
     config = ConfigRecord({**(run.train_config if train else run.evaluate_config), **terms})
     grid = _AddressedGrid(run.grid, nodes)
-    returned = configure(run.state.round, run.model(model), config, grid)
+    number = run.state.round if number is None else number
+    returned = configure(number, run.model(model), config, grid)
     made = list(returned) if isinstance(returned, Iterable) else []  # None is none
     name = "configure_train" if train else "configure_evaluate"
     if (odd := next((one for one in made if not isinstance(one, Message)), None)) is not None:

@@ -22,8 +22,10 @@ from flwr.serverapp.strategy import Result, Strategy
 
 from ..errors import RunFailedError
 from ..ledger.chain import Chain, MemoryChain, closes_its_chain
+from ..mechanism.averages import StoredAverages
 from ..mechanism.blocks import Commitment, Deposit, Settlement
 from ..mechanism.deposit import decide_next_deposit, hops_left
+from ..mechanism.publication import decide_expected
 from ..mechanism.settlement import decide_settlement
 from ..mechanism.state import State
 from ..settings import RelaySettings
@@ -46,7 +48,7 @@ from .nonces import nonces_to_commit
 from .publish import publish
 from .record import RelayObserver, RunRecord
 from .run import Run, to_record
-from .train import NOWHERE, Travelled, relay
+from .train import NOWHERE, Legs, Travelled
 
 __all__ = ["RelayStrategy"]
 
@@ -108,6 +110,7 @@ class RelayStrategy(Strategy):
         self._new_chain, self._new_store, self._resume = chain, store, resume
         self._run_id = run_id
         self._running: Run | None = None
+        self._legs: Legs | None = None
 
     def summary(self) -> None:
         """Log the settings that differ from the defaults."""
@@ -256,15 +259,18 @@ class RelayStrategy(Strategy):
         on after any of them.
         """
         run = self.running
-        began = time.monotonic() if run.progress.between_rounds else math.nan
+        resumed = not run.progress.between_rounds and self._legs is None
+        began = math.nan if resumed else time.monotonic()
         if run.progress.between_rounds and not self._deposit():
             return False
-        travelled, replies = NOWHERE, list[Message]()
-        if isinstance(run.last, Deposit):
-            travelled = relay(run, run.last)
-            self._commit(run.last, travelled)
-        if isinstance(run.last, Commitment) and self.settings.examiners:
-            replies = examine(run, run.last)
+        travelled, replies, state = NOWHERE, list[Message](), run.state
+        if state.commitment is None and state.deposit is not None:
+            legs, self._legs = self._legs or Legs(run, state.deposit), None
+            travelled = legs.finished()
+            self._commit(state.deposit, travelled)
+        self._go_ahead()
+        if state.commitment and not state.testing and self.settings.examiners:
+            replies = examine(run, state.commitment, self._set_out)
         if not isinstance(run.last, Settlement):
             run.record_block(decide_settlement(run.state))
         settled = run.last
@@ -292,9 +298,25 @@ class RelayStrategy(Strategy):
     def decide_deposit(self, state: State, present: list[int], hops: int) -> Deposit | None:
         """The next deposit block by the rules of the run; an experiment may decide another.
 
-        `verify` knows the rules only.
+        `verify` knows the rules only. A round that goes ahead has the deposits by the rules.
         """
         return decide_next_deposit(state, present, hops)
+
+    def _go_ahead(self) -> None:
+        """The deposits of the next round, if it is to train while this one is judged."""
+        run, state, hops = self.running, self.running.state, self.running.progress.hops
+        last = state.round >= self.record.num_rounds or hops_left(self.settings, hops) <= 0
+        if last or state.ahead is not None or not state.goes_ahead:
+            return
+        expected = decide_expected(state, StoredAverages(run.store, state.settings).expect)
+        ahead = decide_next_deposit(state, assembled(run), hops, expected=expected)
+        if ahead is not None:
+            run.record_block(ahead)
+
+    def _set_out(self) -> None:
+        """Have the next round train, if it goes ahead."""
+        if (ahead := self.running.state.ahead) is not None:
+            self._legs = Legs(self.running, ahead, early=True)
 
     def _commit(self, deposit: Deposit, travelled: Travelled) -> None:
         """The hashes of all candidates, before anybody knows the tests."""
@@ -305,7 +327,7 @@ class RelayStrategy(Strategy):
 
     def _report(self, result: Result, travelled: Travelled, replies: list[Message]) -> None:
         """The round's metrics, as Flower's result has them."""
-        number = self.running.state.round
+        number = self.running.progress.round_published
         if (metrics := self._averaged(travelled.contents)) is not None:
             result.train_metrics_clientapp[number] = metrics
         committees = self.aggregate_evaluate(number, replies)
@@ -331,7 +353,7 @@ class RelayStrategy(Strategy):
             observers=self._observers, resume=self._resume, run_id=self._run_id, timeout=timeout,
             train_config=train_config, evaluate_config=evaluate_config,
         )  # fmt: skip
-        self._running = beginning.run(grid, initial_arrays)
+        self._running, self._legs = beginning.run(grid, initial_arrays), None
         self.running.tell_start()
         warn_if_short(self.settings, num_rounds, self.running.state.num_participants)
 

@@ -19,7 +19,7 @@ from .candidate import Claimed, claim
 from .holdings import packed
 from .run import Run, addressed
 
-__all__ = ["NOWHERE", "Claims", "Legs", "Travelled", "relay"]
+__all__ = ["NOWHERE", "Claims", "Legs", "Travelled"]
 
 Claims = tuple[tuple[HopClaim, ...], ...]
 """One tuple of claims a lane."""
@@ -84,22 +84,14 @@ class _Leg:
             self.baton = made.model
 
 
-def relay(run: Run, deposit: Deposit) -> Travelled:
-    """Run every lane's leg to its end."""
-    legs = Legs(run, deposit)
-    while not legs.done:
-        run.courier.serve()
-    hops = [hop for leg in legs.lanes for hop in leg.hops]
-    return Travelled(
-        claims=tuple(tuple(hop.made.claim for hop in leg.hops) for leg in legs.lanes),
-        seconds={h.made.claim.trainer: h.seconds for h in hops if h.seconds is not None},
-        reasons={h.made.claim.trainer: h.made.reason for h in hops if h.made.reason},
-        contents=[hop.content for hop in hops if hop.content is not None],
-    )
-
-
 class Legs:
     """The legs of a round, one a lane, on their way all at once.
+
+    Parameters
+    ----------
+    early : bool
+        Whether the round before it is still judged. What comes back is then looked at afterwards,
+        so that nothing depends on which came first.
 
     Attributes
     ----------
@@ -107,8 +99,9 @@ class Legs:
         A leg each.
     """
 
-    def __init__(self, run: Run, deposit: Deposit) -> None:
-        self._run = run
+    def __init__(self, run: Run, deposit: Deposit, *, early: bool = False) -> None:
+        self._run, self._deposit = run, deposit
+        self._early: dict[int, Arrival] | None = {} if early else None
         self.lanes = _legs_of(run, deposit)
         for leg in self.lanes:
             self._send(leg)
@@ -117,6 +110,21 @@ class Legs:
     def done(self) -> bool:
         """Whether every trainer has had its turn."""
         return all(leg.done for leg in self.lanes)
+
+    def finished(self) -> Travelled:
+        """Run every leg to its end; what came of them."""
+        came, self._early = self._early or {}, None
+        for lane in sorted(came):
+            self._go_on(lane, came.pop(lane))
+        while not self.done:
+            self._run.courier.serve()
+        hops = [hop for leg in self.lanes for hop in leg.hops]
+        return Travelled(
+            claims=tuple(tuple(hop.made.claim for hop in leg.hops) for leg in self.lanes),
+            seconds={h.made.claim.trainer: h.seconds for h in hops if h.seconds is not None},
+            reasons={h.made.claim.trainer: h.made.reason for h in hops if h.made.reason},
+            contents=[hop.content for hop in hops if hop.content is not None],
+        )
 
     def _send(self, leg: _Leg) -> None:
         """Hand the baton to the leg's next trainer, if there is one."""
@@ -129,20 +137,26 @@ class Legs:
             return
         node = run.node_of[leg.trainer]
         terms = {"hop-seed": leg.seed, **run.hop_terms(node, leg.baton)}
-        made = addressed(run, run.hooks.configure_train, leg.baton, terms, [node])
+        train, number = run.hooks.configure_train, self._deposit.round
+        made = addressed(run, train, leg.baton, terms, [node], number)
         message = _packed(run, leg, made[0])
         lane = next(number for number, each in enumerate(self.lanes) if each is leg)
         run.courier.push([message], [lane], run.timeout, self._take, "hop")
 
     def _take(self, arrival: Arrival) -> None:
-        """Go on from what came of a turn."""
-        run, reply = self._run, arrival.message
+        """Note what came of a turn, and go on from it now or later."""
         assert isinstance(arrival.tag, int)
         leg = self.lanes[arrival.tag]
+        if _note(self._run, leg.trainer, arrival.message):
+            self._send(leg)  # it lacks the baton's reference: it goes again, whole
+        elif self._early is not None:
+            self._early[arrival.tag] = arrival
+        else:
+            self._go_on(arrival.tag, arrival)
+
+    def _go_on(self, lane: int, arrival: Arrival) -> None:
+        run, reply, leg = self._run, arrival.message, self.lanes[lane]
         trainer = leg.trainer
-        if _note(run, trainer, reply):  # it lacks the baton's reference: it goes again, whole
-            self._send(leg)
-            return
         claimed = {n for each in self.lanes for hop in each.hops for n in hop.made.claim.names}
         made = claim(run, trainer, leg.baton, arrival, claimed)
         made = replace(made, claim=replace(made.claim, turns=arrival.turns))

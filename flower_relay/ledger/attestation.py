@@ -98,14 +98,15 @@ class ParticipantsWord:
         Parameters
         ----------
         head : str
-            Hash of the commitment block, which the examiners were shown.
+            Hash of the block that the examiners were shown: the commitment, or after it the
+            deposit of the round that goes ahead.
         """
         nobody = (None,) * len(block.committee)
         columns = [getattr(block, name) for name in _SIGNED]
         for name, rows in zip(_SIGNED, columns, strict=True):
             self._check_shape(block, name, rows or (nobody,) * len(block.models))
         self._check_shown(state, block)
-        at = self._at(block.round, head)
+        at = self._at(state.asking, head)
         filled = [rows or (nobody,) * len(block.models) for rows in columns]
         for place, rows in enumerate(zip(*filled, strict=True)):
             self._check_row(state, block, place, at, list(zip(*rows, strict=True)))
@@ -125,7 +126,7 @@ class ParticipantsWord:
             ):
                 expected = f"the nonce committed as {hashes[item.participant]}"
                 raise Differs(f"{path}.nonce", expected, item.nonce)
-            opening = Opening(at=self._at(commitment.round, head), nonce=item.nonce)
+            opening = Opening(at=self._at(state.asking, head), nonce=item.nonce)
             self._signed(f"{path}.signature", state, item.participant, opening, item.signature)
         needed = 0 if state.deposit is None else nonces_needed(state, state.deposit)
         self.draws_without += not needed

@@ -94,10 +94,17 @@ def models_named(block: Block) -> Iterator[tuple[str, str]]:
         yield path, name
 
 
+def _bases_in(block: Deposit) -> Iterator[tuple[str, str]]:
+    for lane, terms in enumerate(block.lanes):
+        yield f"deposit.lanes[{lane}].base", terms.base
+
+
 def _models_in(block: Block) -> Iterator[tuple[str, str]]:
     match block:
         case Genesis():
             yield "genesis.model", block.model
+        case Deposit():
+            yield from _bases_in(block)
         case Commitment():
             for lane, claims in enumerate(block.lanes):
                 for place, claim in enumerate(claims):

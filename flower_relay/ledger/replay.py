@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import astuple
+from functools import partial
 from math import isclose
 from typing import TypeVar, assert_never
 
@@ -27,7 +28,7 @@ from ..mechanism.blocks import (
     Testing,
 )
 from ..mechanism.deposit import decide_next_deposit, hops_left
-from ..mechanism.publication import decide_publication
+from ..mechanism.publication import Meeting, decide_expected, decide_publication
 from ..mechanism.settlement import decide_settlement
 from ..mechanism.state import begin
 from ..mechanism.testing import AuditTerms, audit_terms, decide_tests
@@ -99,7 +100,8 @@ class Replay:
         self._steps = None if stored is None else StoredSteps(stored, settings.trail)
         self._intact = intact
         self._stored = stored
-        self._head = ""
+        self._asked_by = self._committed = ""
+        self.met: dict[Meeting, str] = {}
         self._unvested = 0
         self._total = 0
 
@@ -111,7 +113,7 @@ class Replay:
         Differs
             When its kind cannot follow, or what was observed is inconsistent.
         """
-        kind, due = type(block), self._due()
+        kind, due = type(block), self.progress.due
         if kind not in due:
             names = " or ".join(option.__name__.lower() for option in due)
             raise Differs("kind", names, kind.__name__.lower())
@@ -136,7 +138,10 @@ class Replay:
     def follow(self, block: Block, hash: str) -> None:
         """Fold a block that is as expected, and check that coins are conserved."""
         self.progress.fold(block)
-        self._head = hash
+        if not self.progress.trainers_are_out:
+            self._asked_by = hash
+        if isinstance(block, Commitment):
+            self._committed = hash
         self.named.update(name for _, name in models_named(block))
         self._conserve(block)
 
@@ -155,25 +160,11 @@ class Replay:
         self.averages_stated += 1
         return stated
 
-    def _due(self) -> tuple[type[Block], ...]:
-        state, last = self.progress.state, self.progress.last
-        match last:
-            case Genesis() | Admission() | Publication():
-                return Admission, Deposit
-            case Deposit():
-                return (Commitment,)
-            case Commitment():
-                return (Testing,) if state.settings.examiners else (Settlement,)
-            case Testing():
-                return (Settlement,)
-            case Settlement():
-                return (Publication,)
-        assert_never(last)
-
     def _deposit(self, block: Deposit) -> Deposit:
         state = self.progress.state
         check_present(state, block)
-        expected = decide_next_deposit(state, block.present, self.progress.hops)
+        base = decide_expected(state, partial(self._expected, block)) if state.open else None
+        expected = decide_next_deposit(state, block.present, self.progress.hops, expected=base)
         if expected is None and hops_left(state.settings, self.progress.hops) > 0:
             raise Differs("deposit.present", "somebody who trains", list(block.present))
         if expected is None:
@@ -181,11 +172,18 @@ class Replay:
             raise Differs("kind", used, "deposit")
         return expected
 
+    def _expected(self, block: Deposit, meeting: Meeting) -> str:
+        """What a round that goes ahead trains on, as stated or as it should be."""
+        stated = block.lanes[0].base if block.lanes else "a step"
+        made = self.average(meeting.parts, lambda made: made.expect(meeting), stated)
+        self.met = {meeting: made}
+        return made
+
     def _commitment(self, block: Commitment) -> Commitment:
-        deposit = self.progress.last
-        assert isinstance(deposit, Deposit)
+        deposit = self.progress.state.deposit
+        assert deposit is not None
         check_commitment(self.progress.state, deposit, block)
-        self.word.check_commitment(self.progress.state, deposit, block, self._head)
+        self.word.check_commitment(self.progress.state, deposit, block, self._asked_by)
         for lane, claims in enumerate(block.lanes):
             for place, claim in enumerate(claims):
                 self._check_way(claim, f"commitment.lanes[{lane}][{place}].way")
@@ -211,16 +209,16 @@ class Replay:
         if drawn != found and (difference := first_difference(drawn, found, "testing")):
             raise difference
         check_votes(state, block)
-        self.word.check_testing(state, block, self._head)
+        self.word.check_testing(state, block, self._asked_by)
         return expected
 
     def _drawn(self, block: Testing) -> Testing:
-        """The plan as drawn from the hash of the commitment block, which is the last one."""
+        """The plan as drawn from the hash of the commitment block."""
         state = self.progress.state
         deposit, commitment = state.deposit, state.commitment
         assert deposit is not None and commitment is not None
-        self.word.check_openings(state, commitment, self._head, block.nonces)
-        plan = decide_tests(state, self._head, deposit, commitment, block.nonces)
+        self.word.check_openings(state, commitment, self._asked_by, block.nonces)
+        plan = decide_tests(state, self._committed, deposit, commitment, block.nonces)
         plants = plan.plants and bool(plan.models)
         if plants != (block.planted is not None):
             raise Differs("testing.planted", "a planted model" if plants else "none", block.planted)
@@ -304,13 +302,10 @@ class _Stated:
         stated = self._block.batons[0] if self._block.batons else "an average"
         return self._replay.average(batons, lambda made: made.merge(batons, weights), stated)
 
-    def meet(
-        self, base: str, batons: Sequence[str], moments: Sequence[str], meeting: int
-    ) -> tuple[str, tuple[str, ...]]:
+    def meet(self, meeting: Meeting) -> tuple[str, tuple[str, ...]]:
         """The baton and the optimiser's memory that the block states, or as they should be."""
         block = self._block
-        return self._replay.average(
-            [base, *batons, *moments],
-            lambda made: made.meet(base, batons, moments, meeting),
-            (block.batons[0] if block.batons else "a step", block.moments),
-        )
+        baton = block.batons[0] if block.batons else "a step"
+        # Where nothing was rejected, it is what the next round trains on already.
+        stated = (self._replay.met.get(meeting, baton), block.moments)
+        return self._replay.average(meeting.parts, lambda made: made.meet(meeting), stated)

@@ -27,7 +27,6 @@ from ..rules.roles import PROBATION_TRIES
 from ..rules.settlement import is_forgiven
 from ..rules.standing import resting_until, sat_out
 from ..rules.votes import weighted_median
-from ..settings import AUTO
 from .blocks import (
     Admission,
     Block,
@@ -64,6 +63,8 @@ def apply(state: State, block: Block) -> State:
         case Admission():
             debt = state.settings.debt_at_first
             state.who.extend(block.participants, block.roles, debt)
+        case Deposit() if state.open:
+            state.ahead = block
         case Deposit():
             _apply_deposit(state, block)
         case Commitment():
@@ -175,7 +176,7 @@ def _apply_settlement(state: State, block: Settlement) -> None:
                 gain = math.nan if hop.gain is None else hop.gain
                 state.lineage.add(hop.model, hop.base, hop.trainer, version=block.round, gain=gain)
                 state.mark = max(state.mark, state.lineage[hop.model].mark)
-    if state.settings.lanes == AUTO:
+    if state.settings.lanes_vary:
         hops = chain.from_iterable(result.hops for result in block.lanes)
         verdicts = [hop.outcome == Outcome.ACCEPTED for hop in hops if hop.outcome in JUDGED]
         state.verdicts = [*state.verdicts, *verdicts][-VERDICTS_KEPT:]
@@ -295,6 +296,22 @@ def _apply_publication(state: State, block: Publication) -> None:
     live = {lane.baton for lane in state.lanes} | set(state.recognised)
     state.utilities = {name: row for name, row in state.utilities.items() if name in live}
     state.shown = {name: shown for name, shown in state.shown.items() if name in live}
+    if state.ahead is not None:
+        _catch_up(state, block, state.ahead)
+
+
+def _catch_up(state: State, block: Publication, ahead: Deposit) -> None:
+    """The round that went ahead is the one that is under way; it descends from this one.
+
+    Where a hop was rejected, it trains on a model that is not the published one. That counts as
+    made of the same hops.
+    """
+    lane = state.lanes[0]
+    for base in dict.fromkeys(terms.base for terms in ahead.lanes):
+        if base not in state.lineage:
+            state.lineage.merge(base, block.merged_from or (lane.baton,), version=block.round)
+    state.ahead = None
+    _apply_deposit(state, ahead)
 
 
 def _lanes_that_met(state: State, block: Publication) -> list[Lane]:
@@ -337,20 +354,50 @@ class Progress:
     state: State
     last: Block
     hops: int = 0
+    round_published: int = 0
+    """The round whose champion is the one to use now; 0 for the genesis model."""
 
     @property
     def between_rounds(self) -> bool:
         """Whether no round is open: the next block is an admission or a deposit."""
-        return isinstance(self.last, Genesis | Admission | Publication)
+        return isinstance(self.last, Genesis | Admission | Publication) and not self.state.open
 
     @property
-    def round_published(self) -> int:
-        """The round whose champion is the one to use now; 0 for the genesis model."""
-        return self.state.round if self.between_rounds else self.state.round - 1
+    def trainers_are_out(self) -> bool:
+        """Whether the answers to a deposit are waited for that is not the last block.
+
+        Until they are in, nobody is shown what came after it.
+        """
+        out = self.state.ahead is not None or (self.state.open and self.state.commitment is None)
+        return out and not isinstance(self.last, Deposit)
+
+    @property
+    def due(self) -> tuple[type[Block], ...]:
+        """The kinds of which the next block may be."""
+        state = self.state
+        match self.last:
+            case Genesis() | Admission() | Publication() if not state.open:
+                return Admission, Deposit
+            case Admission():
+                return Admission, Deposit, Testing
+            case Deposit() if state.ahead is not None:
+                return (Testing,)
+            case Deposit() | Publication():
+                return (Commitment,)
+            case Commitment() if state.goes_ahead:
+                return Testing, Admission, Deposit
+            case Commitment():
+                return (Testing,) if state.settings.examiners else (Settlement,)
+            case Testing():
+                return (Settlement,)
+            case _:
+                return (Publication,)
 
     def fold(self, block: Block) -> None:
         """Go one block further."""
         apply(self.state, block)
         self.last = block
+        if isinstance(block, Publication):
+            self.round_published = block.round
         if isinstance(block, Commitment):
             self.hops += sum(len(claims) for claims in block.lanes)

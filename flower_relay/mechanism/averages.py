@@ -11,6 +11,7 @@ from ..rules.averaging import evened, extend_trail, transplant, weighted_average
 from ..rules.optimisers import step
 from ..settings import RelaySettings
 from .apply import Progress
+from .publication import Meeting
 from .testing import AuditTerms
 
 __all__ = ["StoredAverages", "StoredSteps", "models_needed"]
@@ -47,16 +48,26 @@ class StoredAverages:
         """The weighted average of batons."""
         return self._store.put(weighted_average(map(self._store.get, batons), weights))
 
-    def meet(
-        self, base: str, batons: Sequence[str], moments: Sequence[str], meeting: int
-    ) -> tuple[str, tuple[str, ...]]:
+    def meet(self, meeting: Meeting) -> tuple[str, tuple[str, ...]]:
         """The model that the lanes' optimiser steps to, and what it remembers of that."""
-        start, known = self._store.get(base), [self._store.get(name) for name in moments]
-        lanes = evened(start, [self._store.get(baton) for baton in batons])
+        model, moments = self._stepped(meeting)
+        return self._store.put(model), tuple(self._store.put(each) for each in moments)
+
+    def expect(self, meeting: Meeting) -> str:
+        """The same model alone, as long as it is not known what will be accepted."""
+        return self._store.put(self._stepped(meeting)[0])
+
+    def _stepped(self, meeting: Meeting) -> tuple[Arrays, Sequence[Arrays]]:
+        """Hops that were trained on another model than the one stepped from count with steps."""
+        start, known = self._store.get(meeting.start), map(self._store.get, meeting.moments)
+        hops: list[Arrays] = [self._store.get(hop) for hop in meeting.hops]
+        if meeting.trained_on != meeting.start:
+            base = self._store.get(meeting.trained_on)
+            hops = [transplant(start, base, hop, 1.0) for hop in hops]
+        lanes = evened(start, hops)
         average = weighted_average(lanes, [1 / len(lanes)] * len(lanes))
         optimiser = self._settings.optimiser or "adam"
-        model, after = step(optimiser, start, average, known, meeting)
-        return self._store.put(model), tuple(self._store.put(each) for each in after)
+        return step(optimiser, start, average, list(known), meeting.number)
 
 
 class StoredSteps:
@@ -85,6 +96,11 @@ def models_needed(progress: Progress) -> dict[str, str]:
     bases = state.recognised if state.settings.topology == "fan-out" else []
     for base in (*bases, *(lane.baton for lane in state.lanes)):
         needed.setdefault(state.likeness(base), "the likeness by which a base is judged")
+    for deposit in (state.deposit if state.open else None, state.ahead):
+        if deposit is not None:
+            for base in {terms.base for terms in deposit.lanes}:
+                needed.setdefault(base, f"what round {deposit.round} trains on")
+                needed.setdefault(state.likeness(base), "the likeness by which a base is judged")
     if not progress.between_rounds and state.commitment is not None:
         claims = [claim for lane in state.commitment.lanes for claim in lane]
         candidate = f"a candidate of round {state.round}"

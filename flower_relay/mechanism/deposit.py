@@ -20,7 +20,7 @@ from ..rules.standing import deposit_due
 from ..settings import RelaySettings
 from .blocks import Deposit, LaneTerms
 from .randomness import generator
-from .state import State
+from .state import Lane, State
 
 __all__ = ["Turns", "decide_deposits", "decide_next_deposit", "hops_left"]
 
@@ -33,7 +33,11 @@ def hops_left(settings: RelaySettings, hops: int) -> float:
 
 
 def decide_next_deposit(
-    state: State, present: Collection[int], hops: int, turns: Turns = auction_order
+    state: State,
+    present: Collection[int],
+    hops: int,
+    turns: Turns = auction_order,
+    expected: str | None = None,
 ) -> Deposit | None:
     """The deposit block that follows, as the run's seed has it.
 
@@ -43,8 +47,8 @@ def decide_next_deposit(
         Who is connected.
     hops : int
         Hops of the run so far.
-    turns : callable
-        As `decide_deposits` has it.
+    turns, expected
+        As `decide_deposits` has them.
 
     Returns
     -------
@@ -57,11 +61,11 @@ def decide_next_deposit(
         return None
     here = np.zeros(number, dtype=np.bool_)
     here[list(present)] = True
-    if not (here & state.who.trains).any():
+    if not _may_train(state, here, expected).any():
         return None
     rng = generator(settings.seed, state.round + 1, "deposits")
     most = int(min(left, number * SLOTS))
-    return decide_deposits(state, here, rng, most_hops=most, turns=turns)
+    return decide_deposits(state, here, rng, most_hops=most, turns=turns, expected=expected)
 
 
 def decide_deposits(
@@ -72,6 +76,7 @@ def decide_deposits(
     most_hops: int,
     at_most: NDArray[np.int64] | None = None,
     turns: Turns = auction_order,
+    expected: str | None = None,
 ) -> Deposit:
     """Decide the deposit block of the next round.
 
@@ -90,11 +95,14 @@ def decide_deposits(
     turns : callable
         (bids, rng) to the order of turns in a chain; the auction's, unless an experiment
         wants another. `verify` knows the auction's only.
+    expected : str, optional
+        The model that lanes go on from if all hops of the round under way are accepted: who
+        trains is not to wait for the verdicts.
     """
     purse = state.who.coins if at_most is None else np.minimum(state.who.coins, at_most)
     if state.settings.topology == "fan-out":
         return _fan_out(state, present, rng, most_hops, purse)
-    return _chain(state, present, rng, most_hops, purse, turns)
+    return _chain(state, present, rng, most_hops, purse, turns, expected)
 
 
 def _fan_out(
@@ -146,10 +154,11 @@ def _chain(
     most_hops: int,
     purse: NDArray[np.int64],
     turns: Turns,
+    expected: str | None,
 ) -> Deposit:
     who, cycle, unit = state.who, state.cycle, state.unit
     had_turn, slot_free = who.had_turn, state.probation_left > 0
-    trainers = state.trainers(present)
+    trainers = _may_train(state, present, expected)
     may = turns_left(trainers, had_turn, who.waits_until, cycle)
     queue = _queue(state, cycle, may, turns, rng, purse, slot_free)
     if not queue:
@@ -159,8 +168,26 @@ def _chain(
         queue = _queue(state, cycle, may, turns, rng, purse, slot_free=True)
     # Half of those whose votes can weigh anything stay free to examine.
     room = _room(state, int((present & (state.earned > 0)).sum()), most_hops)
-    lanes = _legs(state, queue, unit, room, purse)
+    lanes = _legs(state, _lanes(state, expected), queue, unit, room, purse)
     return _block(state, present, cycle, unit, tuple(lanes))
+
+
+def _may_train(state: State, present: NDArray[np.bool_], expected: str | None) -> NDArray[np.bool_]:
+    """Who is here and trains; while others are judged, nobody of them.
+
+    Nobody has a turn before its last hop is judged.
+    """
+    free = present.copy()
+    if expected is not None and state.deposit is not None:
+        free[[trainer for terms in state.deposit.lanes for trainer in terms.trainers]] = False
+    return state.trainers(free)
+
+
+def _lanes(state: State, expected: str | None) -> list[Lane]:
+    """The lanes as they are; while others are judged, those that there will be."""
+    if expected is None:
+        return state.lanes
+    return [Lane(expected, 1, state.lanes[0].trail)] * state.lanes_next
 
 
 def _queue(
@@ -209,14 +236,19 @@ def _room(state: State, num_deciding: int, most_hops: int) -> int:
 
 
 def _legs(
-    state: State, queue: list[int], unit: int, room: int, purse: NDArray[np.int64]
+    state: State,
+    coming: list[Lane],
+    queue: list[int],
+    unit: int,
+    room: int,
+    purse: NDArray[np.int64],
 ) -> list[LaneTerms]:
     """Give each lane its leg: the next in the queue, as long as stakes allow.
 
     Who cannot lock its deposit (or is on probation) trains alone and is tested at once.
     """
     lanes: list[LaneTerms] = []
-    for lane in state.lanes:
+    for lane in coming:
         leg: list[int] = []
         while queue and room > 0 and len(leg) < lane.leg:
             alone = not _trusted(state, queue[0], unit, purse)
@@ -226,7 +258,8 @@ def _legs(
             room -= 1
             if alone:
                 break
-        owner = state.lineage[lane.baton].trainer
+        known = lane.baton in state.lineage  # what is expected is an average, and nobody's
+        owner = state.lineage[lane.baton].trainer if known else None
         lanes.append(
             LaneTerms(
                 base=lane.baton,

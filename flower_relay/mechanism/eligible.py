@@ -19,7 +19,7 @@ from .blocks import Deposit
 from .identity import key_of
 from .state import State
 
-__all__ = ["decide_nonces", "eligible", "nonce_bringers", "nonces_needed"]
+__all__ = ["decide_nonces", "eligible", "examiners_free", "nonce_bringers", "nonces_needed"]
 
 
 def eligible(state: State, deposit: Deposit) -> NDArray[np.int64]:
@@ -32,6 +32,23 @@ def eligible(state: State, deposit: Deposit) -> NDArray[np.int64]:
     free = [index for index in willing if index not in training]
     fresh = [index for index in free if state.who.rests_until[index] <= deposit.cycle]
     return np.array(fresh or free or willing, dtype=np.int64)
+
+
+def examiners_free(state: State, deposit: Deposit) -> NDArray[np.int64]:
+    """Who may be drawn to examine a round.
+
+    Where the next round trains already, nobody who does. Those who trained in this one are then
+    among them where there are too few others, and judge the hops of others.
+    """
+    if state.ahead is None:
+        return eligible(state, deposit)
+    away = {index for terms in state.ahead.lanes for index in terms.trainers}
+    training = {index for terms in deposit.lanes for index in terms.trainers}
+    here = [n for n in deposit.present if state.who.examines[n] and n not in away]
+    fresh = [n for n in here if state.who.rests_until[n] <= deposit.cycle] or here
+    apart = [n for n in fresh if n not in training]
+    found = apart if len(apart) >= state.settings.examiners else fresh
+    return np.array(found, dtype=np.int64) if found else eligible(state, deposit)
 
 
 def nonce_bringers(state: State, deposit: Deposit) -> tuple[int, ...]:

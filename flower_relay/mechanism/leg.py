@@ -46,7 +46,7 @@ def settle_lane(
     _judge(state, tally, leg, outcomes, verdict, rows, patience, scores, audits)
     for claim in claims:
         tally.sit_out(claim.trainer, sat_out(claim.turns, stalls_after(state, claim)))
-    gains = _gains(state, lane, rows, weights)
+    gains = _gains(state, terms.base, rows, weights)
     results |= _judged(leg, outcomes, verdict, gains, scores, audits)
     baton = leg[verdict.kept - 1].model if verdict.kept else lane.baton
     score = weighted_median(rows[verdict.kept], weights)
@@ -222,11 +222,11 @@ def level_of(state: State, utilities: NDArray[np.float64], weights: NDArray[np.f
 
 
 def _gains(
-    state: State, lane: Lane, rows: NDArray[np.float64], weights: NDArray[np.float64]
+    state: State, base: str, rows: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> list[float]:
     """Each measured model's rise over the last measured one before it."""
     gains: list[float] = []
-    reached = state.lineage[lane.baton].level
+    reached = state.lineage[base].level
     for utilities in rows[1:]:
         level = level_of(state, utilities, weights)
         gains.append(level - reached)

@@ -6,7 +6,9 @@ the live federation has the weights and the verifier may not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 from ..errors import LedgerError
@@ -15,7 +17,7 @@ from ..rules.settlement import rank
 from .blocks import LaneResult, Publication, Settlement
 from .state import State
 
-__all__ = ["Averages", "decide_publication"]
+__all__ = ["Averages", "Meeting", "decide_expected", "decide_publication"]
 
 
 class Averages(Protocol):
@@ -29,11 +31,29 @@ class Averages(Protocol):
         """The weighted average of batons."""
         ...
 
-    def meet(
-        self, base: str, batons: Sequence[str], moments: Sequence[str], meeting: int
-    ) -> tuple[str, tuple[str, ...]]:
-        """What the lanes' optimiser steps to from their base, and what it remembers."""
+    def meet(self, meeting: Meeting) -> tuple[str, tuple[str, ...]]:
+        """What the lanes' optimiser steps to, and what it remembers."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meeting:
+    """What lanes of one hop step by where they meet.
+
+    `start` is the model that is stepped from, `hops` are models, `trained_on` is the one that
+    their steps begin at, `moments` are what the optimiser remembers, and `number` counts from 1.
+    """
+
+    start: str
+    hops: tuple[str, ...]
+    trained_on: str
+    moments: tuple[str, ...]
+    number: int
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The models that it takes."""
+        return (self.start, self.trained_on, *self.hops, *self.moments)
 
 
 _Published = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
@@ -62,7 +82,8 @@ def decide_publication(state: State, averages: Averages) -> Publication:
         batons, merged, trails = _selected(state, settled, averages)
     champion = trails[_best(settled, len(trails))]
     if state.settings.optimiser is not None:  # all lanes went on from one
-        batons, trails = batons[:1] * state.lanes_next, trails[:1] * state.lanes_next
+        lanes = state.lanes_next if state.ahead is None else len(state.ahead.lanes)
+        batons, trails = batons[:1] * lanes, trails[:1] * lanes
     return Publication(
         round=state.round,
         batons=batons,
@@ -106,10 +127,37 @@ def _stepped(
     moved = [name for lane in settled.lanes for name in _kept(lane)]
     if not moved:
         return _as_before(state), state.moments
-    meeting = max(lane.accepted for lane in state.lanes)
-    baton, moments = averages.meet(state.lanes[0].baton, moved, state.moments, meeting)
-    trail, lanes = _trail(state, averages, 0, [baton], meeting - 1), len(state.lanes)
+    number = max(lane.accepted for lane in state.lanes)
+    baton, moments = averages.meet(_meeting(state, moved, number))
+    trail, lanes = _trail(state, averages, 0, [baton], number - 1), len(state.lanes)
     return ((baton,) * lanes, tuple(moved), (trail,) * lanes), moments
+
+
+def _meeting(state: State, hops: Sequence[str], number: int) -> Meeting:
+    start, deposit = state.lanes[0].baton, state.deposit
+    return Meeting(
+        start=start,
+        hops=tuple(hops),
+        trained_on=start if deposit is None else deposit.lanes[0].base,
+        moments=state.moments,
+        number=number,
+    )
+
+
+def decide_expected(state: State, expect: Callable[[Meeting], str]) -> str:
+    """The model that lanes go on from if every hop of the round under way is accepted.
+
+    Parameters
+    ----------
+    expect : callable
+        Steps, and names the model that this leads to.
+    """
+    claims = () if state.commitment is None else chain.from_iterable(state.commitment.lanes)
+    hops = [claim.model for claim in claims if claim.fault is None and claim.model is not None]
+    if not hops:
+        return state.lanes[0].baton
+    number = 1 + max(lane.accepted for lane in state.lanes)
+    return expect(_meeting(state, hops, number))
 
 
 def _as_before(state: State) -> _Published:

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from ..rules.candidates import farthest
 from ..rules.coins import PaymentRule, to_units
 from ..rules.gate import EXPECTED, leeway, patience_with, usual_margin
-from ..rules.lanes import lanes_now
+from ..rules.lanes import goes_ahead, lanes_now
 from ..rules.roles import PROBATION_TRIES
 from ..rules.standing import A_HOP, earned_weights, stride_of, vote_weights
 from ..rules.votes import weighted_median
-from ..settings import AUTO, RelaySettings
+from ..settings import RelaySettings
 from .blocks import (
     Commitment,
     Deposit,
@@ -64,6 +64,8 @@ class State:
     `untested` are models that nobody tested, with their trainers: they may come again.
     `probation_left` are the tries that newcomers still have for this cycle's probation slot.
     `hops` are all turns there were so far.
+    `ahead` is the deposit of the next round, where it trains while this one is judged. It counts
+    from the publication of this round on.
     """
 
     settings: RelaySettings
@@ -96,6 +98,7 @@ class State:
     probation_left: int = PROBATION_TRIES
     minted: Counter[PaymentRule] = field(default_factory=Counter)
     burned: Counter[PaymentRule] = field(default_factory=Counter)
+    ahead: Deposit | None = None
     deposit: Deposit | None = None
     commitment: Commitment | None = None
     testing: Testing | None = None
@@ -107,9 +110,30 @@ class State:
         return self.settings.optimiser is not None and len(self.lanes) > 1
 
     @property
+    def open(self) -> bool:
+        """Whether a round is under way and not settled yet."""
+        return self.deposit is not None and self.settlement is None
+
+    @property
+    def goes_ahead(self) -> bool:
+        """Whether the next round may train while this one is judged."""
+        judged = self.open and self.commitment is not None and self.testing is None
+        several = self.settings.waves and self.steps_lanes and self.lanes_next > 1
+        return judged and several and goes_ahead(self.verdicts)
+
+    @property
+    def asking(self) -> int:
+        """The round that participants are asked in, which is what they sign by.
+
+        In a wave the votes on a round are asked for in the next one: so that a node is asked
+        for one hop, one vote a model and one opening in each, whether a round went ahead or not.
+        """
+        return self.round + (self.settings.waves and self.commitment is not None)
+
+    @property
     def lanes_next(self) -> int:
         """How many lanes the next round has."""
-        if self.settings.lanes != AUTO or self.settings.optimiser is None:
+        if not self.settings.lanes_vary or self.settings.optimiser is None:
             return len(self.lanes)
         present = [] if self.deposit is None else list(self.deposit.present)
         return lanes_now(int((self.earned[present] > 0).sum()), self.verdicts)
@@ -189,8 +213,8 @@ def begin(genesis: Genesis) -> State:
     settings = RelaySettings(**genesis.settings)
     fan_out = settings.topology == "fan-out"
     owner = 0 if fan_out else None
-    lanes = lanes_now(len(genesis.participants), ()) if settings.lanes == AUTO else settings.lanes
-    num_lanes = 1 if fan_out else int(lanes)
+    varying = lanes_now(len(genesis.participants), ())
+    num_lanes = 1 if fan_out else varying if settings.lanes_vary else int(settings.lanes)
     return State(
         settings=settings,
         run=genesis.run,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..rules.votes import draw_committee
 from ..settings import RelaySettings
 from .blocks import Commitment, Deposit, HopClaim, OpenedNonce
-from .eligible import eligible, nonces_needed
+from .eligible import examiners_free, nonces_needed
 from .randomness import generator, seed_from
 from .rewards import audited_with
 from .state import State
@@ -81,7 +81,7 @@ def decide_tests(
     """
     settings = state.settings
     rng = generator(seed_from(head, [item.nonce for item in nonces]), deposit.round, "tests")
-    here = eligible(state, deposit)
+    here = examiners_free(state, deposit)
     size = settings.examiners if len(nonces) >= nonces_needed(state, deposit) else 0
     committee = draw_committee(here, size, rng, state.earned[here] == 0)
     models: list[str] = []

@@ -100,6 +100,7 @@ class Follower:
 
     def _fold(self, sealed: SealedBlock) -> None:
         block = sealed.block()
+        settled = None if self._progress is None else self._progress.state.settlement
         if self._progress is None:
             if not isinstance(block, Genesis):
                 raise LedgerError(
@@ -113,7 +114,7 @@ class Follower:
         else:
             self._progress.fold(block)
         self._after = sealed.index
-        settled, record = self._progress.state.settlement, self.view.record
+        record = self.view.record
         if isinstance(block, Publication) and settled is not None and record is not None:
             hops, row = settled_rows(self._progress, settled, {}, math.nan, {})
             record.hops += hops

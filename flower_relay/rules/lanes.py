@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["VERDICTS_KEPT", "lanes_now"]
+__all__ = ["VERDICTS_KEPT", "goes_ahead", "lanes_now"]
 
 _MOST = 10
 """Lanes beyond which a step into the mean of all gained nothing more where it was measured."""
 
 _LOST = 2.0
 """Parts of the lanes that go for each part of the hops that is rejected."""
+
+_KNOWN, _HARDLY = 20, 0.05
+"""Hops that have to be judged before a round goes ahead, and the part of the latest that may have
+been rejected then."""
 
 VERDICTS_KEPT = 40
 """Hops by which it is known how many are rejected: about two cycles of twenty."""
@@ -34,3 +38,19 @@ def lanes_now(deciding: int, verdicts: Sequence[bool]) -> int:
     rejected = latest.count(False) / len(latest) if latest else 0.0
     most = min(_MOST, deciding // 2)
     return max(1, round(most * (1 - _LOST * rejected)))
+
+
+def goes_ahead(verdicts: Sequence[bool]) -> bool:
+    """Whether a round may train before the hops of the last one are judged.
+
+    It is trained on a model that holds hops that nobody has judged. So it is done only where
+    hardly any is rejected: at most a twentieth of the latest hops, and twenty of them judged.
+    Where two in five flip signs, a run that always went ahead ended at chance in its worst seed.
+
+    Parameters
+    ----------
+    verdicts : sequence of bool
+        As `lanes_now` has them.
+    """
+    latest = verdicts[-VERDICTS_KEPT:]
+    return len(latest) >= _KNOWN and latest.count(False) <= _HARDLY * len(latest)

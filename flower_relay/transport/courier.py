@@ -147,6 +147,17 @@ class _Ticket:
     taker: Taker
 
 
+@dataclass(frozen=True)
+class _Later:
+    """A message for a node that has another to answer first."""
+
+    message: Message
+    tag: Hashable
+    timeout: float
+    taker: Taker
+    kind: str
+
+
 _Taken = tuple[_Ticket, Arrival]
 
 
@@ -166,6 +177,7 @@ class Courier:
         self._one_by_one = one_by_one
         self._tickets: dict[str, _Ticket] = {}
         self._lost: list[_Ticket] = []
+        self._later: list[_Later] = []
         self._pace = Pace()
         self._back = time.monotonic()
         self.own_seconds = 0.0
@@ -180,6 +192,8 @@ class Courier:
     ) -> list[str]:
         """Send messages, each under a tag; each must be answered within `timeout` seconds.
 
+        A node that has yet to answer a message of another kind is sent its own after that.
+
         Parameters
         ----------
         taker : callable
@@ -192,8 +206,20 @@ class Courier:
         Returns
         -------
         list of str
-            Their ids; an empty one for a message that could not be sent.
+            Their ids; an empty one for a message that could not be sent, or not yet.
         """
+        busy = self._busy_with_others(kind)
+        later = [message.metadata.dst_node_id in busy for message in messages]
+        if any(later):
+            for message, tag, waits in zip(messages, tags, later, strict=True):
+                if waits:
+                    self._later.append(_Later(message, tag, timeout, taker, kind))
+            free = [place for place, waits in enumerate(later) if not waits]
+            ids = self.push(
+                [messages[p] for p in free], [tags[p] for p in free], timeout, taker, kind
+            )
+            found = dict(zip(free, ids, strict=True))
+            return [found.get(place, "") for place in range(len(messages))]
         now = time.monotonic()
         self.own_seconds += now - self._back
         message_ids = list(self._grid.push_messages(messages))
@@ -209,6 +235,18 @@ class Courier:
             else:
                 self._lost.append(ticket)
         return padded
+
+    def _busy_with_others(self, kind: str) -> set[int]:
+        """Nodes that have a message of another kind to answer, sent or waiting to be."""
+        sent = ((ticket.node_id, ticket.kind) for ticket in self._tickets.values())
+        waiting = ((each.message.metadata.dst_node_id, each.kind) for each in self._later)
+        return {node for node, of in (*sent, *waiting) if of != kind}
+
+    def _send_later(self) -> None:
+        """Send what waited for nodes that have answered."""
+        waiting, self._later = self._later, []
+        for each in waiting:
+            self.push([each.message], [each.tag], each.timeout, each.taker, each.kind)
 
     def serve(self) -> None:
         """Wait until something arrives or its deadline passes, and hand it to its taker.
@@ -237,6 +275,8 @@ class Courier:
 
     def _hand_over(self, found: list[_Taken]) -> None:
         self._back = time.monotonic()
+        if self._later:
+            self._send_later()
         while found:  # taken out one by one, so that each reply can be let go of
             ticket, arrival = found.pop(0)
             ticket.taker(arrival)
@@ -250,6 +290,7 @@ class Courier:
         kind: str = "",
         *,
         hurries: bool = True,
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> list[Arrival]:
         """Send a batch and collect it; the slow half is waited only so long for, if it hurries.
 
@@ -257,11 +298,12 @@ class Courier:
         five times t (at least ten seconds, at most the timeout), so that one
         silent node does not hold a round until the deadline. A committee does not hurry: it
         closes at its deadline, and not when those who answer first would like it to. What
-        arrives for others meanwhile is handed to them.
+        arrives for others meanwhile is handed to them. `meanwhile` is called once it is sent.
         """
         began = time.monotonic()
         arrivals: list[Arrival] = []
         message_ids = self.push(messages, tags, timeout, arrivals.append, kind)
+        meanwhile()
         half = not hurries
         while len(arrivals) < len(messages):
             self.serve()
