@@ -24,19 +24,19 @@ NODES = 8
 HOSTILE = (2, 5)
 RUN_ID = "90" * 32
 HEADS = {
-    "chain": "c697caf446d119fa9c51d954245d8cad3275462e21d97545af7cf4eae190a88a",
-    "whole hops": "3bb49ee55fc8ca1d68e1a733f7fcb7fe708f3d86742fbe1cf8bae4d17bdd61fe",
-    "lanes": "c8ebf39c6bcb2eab98ea89343d61f29bb8cf17f3cb7d253c3f68214d0821261e",
-    "lanes average": "67ffb52db4d2ace357452edcc86cccd00b856e6f01f77a37883fa29162b0eeb5",
-    "lanes momentum": "b32dc786d871466849fb3d3e81397ab3c9ad600dce191a0127c0be53b467ac3c",
-    "lanes auto": "77840ffd27c0b655b36a56535a57a4873c6f1f00bcacee80706abc9a582ba1b6",
-    "lanes adam": "be778a7431d4c4e673570b02756da80c6753c0b6b61474eb1083de4cdbdbbd4c",
-    "lanes wave": "ee75e67f4e286e8d5a492cddabe7ff2735a6534807a1e7db3f74ab70498d5e52",
+    "chain": "b7a92799c247432a584a463c5a535aeff5461558ac25b1e1a884022492993c7c",
+    "whole hops": "5a42f58915eb138ac84b89f2137576f0f4b48a6daea1afd01b6e024d46801972",
+    "lanes": "963ab901a748fc76d646a29bc809b49eb27ad9464ad3d8ed57278c33f3c90970",
+    "lanes average": "11ebb1fc9b87feb0c5508932b2eceee7f4c9d8ee2f1ef374859354cb21d0076b",
+    "lanes momentum": "e8c2ceac9673309c9de3c88d3fd6527008c5a235b6e4d5dc423439b85e4196ed",
+    "lanes auto": "5d690f5860f25dd3cd51f69903fadceb15dbc1a45725de30d26c893a480aecb2",
+    "lanes adam": "291fa1eee3b3421b4cbc6e063a64a09c9e62bf5100bcf6c398d0b6350cda5210",
+    "lanes wave": "ed343c738ac6d8e967f01c3c038c8eb4258b1fccbe1e115c8015795a9e675a54",
     "lanes wave, signed": "4bd58a5e11b1ddf3a393cd0c2de87f7482ef0d4bb234fb430cd9c4c79606a93e",
-    "fan-out": "49bb720f600f500c5a9998c1216a8ddee8f41c43d6253782cd67becafa46a3f2",
-    "fan-out royalty": "ec007a1e2cdb0e22f7b8a25891018003554c984954116dc6828247542318a4f8",
-    "untested": "b477f1a55a98bd50a70be5dc41ae06594d6fda5b556f31168000cfa021ad28ba",
-    "signed": "1e6e4907695aec02dc1178fb6a7e5843e951b8d2d13c17cbc2226b8e72a963e1",
+    "fan-out": "7d93359ed51e562a234fa7c5c90a92e368230e00dd2ec878aceff4a1bad42838",
+    "fan-out royalty": "a5c81d8e3d033f5cccd5a22f8f9a64349301b30eb7d974c5cb573e04022a54c5",
+    "untested": "2df58f493fb45847bbf12fd2c2bdba60bff81475f68c1318dbbd2e0cafceb9f8",
+    "signed": "752e8cea0b61ff02d4488795e3edeb0a6f9f0f46018fb9a6f90fe1865d24f49d",
 }
 
 
