@@ -31,6 +31,8 @@ HEADS = {
     "lanes momentum": "e8c2ceac9673309c9de3c88d3fd6527008c5a235b6e4d5dc423439b85e4196ed",
     "lanes auto": "5d690f5860f25dd3cd51f69903fadceb15dbc1a45725de30d26c893a480aecb2",
     "lanes adam": "291fa1eee3b3421b4cbc6e063a64a09c9e62bf5100bcf6c398d0b6350cda5210",
+    "lanes wave": "ed343c738ac6d8e967f01c3c038c8eb4258b1fccbe1e115c8015795a9e675a54",
+    "lanes wave, signed": "4bd58a5e11b1ddf3a393cd0c2de87f7482ef0d4bb234fb430cd9c4c79606a93e",
     "fan-out": "7d93359ed51e562a234fa7c5c90a92e368230e00dd2ec878aceff4a1bad42838",
     "fan-out royalty": "a5c81d8e3d033f5cccd5a22f8f9a64349301b30eb7d974c5cb573e04022a54c5",
     "untested": "2df58f493fb45847bbf12fd2c2bdba60bff81475f68c1318dbbd2e0cafceb9f8",
@@ -83,6 +85,7 @@ WORLDS: dict[str, dict[str, Any]] = {
     "lanes momentum": {"lanes": 3, "lanes_meet": "momentum", "rounds": 16},
     "lanes auto": {"lanes": "auto", "rounds": 16},
     "lanes adam": {"lanes": 3, "lanes_meet": "adam", "rounds": 16},
+    "lanes wave": {"lanes": "wave", "rounds": 16, "tolerance": 0.9},
     "fan-out": {"topology": "fan-out", "rounds": 16},
     "fan-out royalty": {"topology": "fan-out", "rewards": "royalty", "rounds": 16},
     "untested": {"examiners": 0, "rounds": 8},
@@ -102,6 +105,13 @@ def test_a_signed_run_ends_in_the_same_ledger_as_ever(tmp_path: Path) -> None:
     strategy = play(signing_app(), keys, rounds=6, nonces=0, run_id=RUN_ID)  # nonces are random
     assert verify(strategy.chain).ok
     assert strategy.chain.head == HEADS["signed"]
+
+
+def test_a_signed_wave_ends_in_the_same_ledger_as_ever(tmp_path: Path) -> None:
+    keys = fixed_keys(tmp_path, 7)
+    strategy = play(signing_app(), keys, rounds=10, nonces=0, lanes="wave", run_id=RUN_ID)
+    assert verify(strategy.chain).ok
+    assert strategy.chain.head == HEADS["lanes wave, signed"]
 
 
 @pytest.mark.parametrize("stopped_after", [1, 7, 23])
