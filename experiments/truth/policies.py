@@ -144,7 +144,7 @@ def document(rows: Sequence[dict[str, Any]], command: str) -> str:
         *(f"instead of honesty, {share:.0%}" for share in shares),
     ]
     tables = {
-        f"noise {noise}": {
+        f"noise-{noise}": {
             "commands": [command],
             "columns": columns,
             "rows": [
