@@ -43,6 +43,12 @@ def test_in_small_federations_at_least_six_hops_of_a_cycle_are_audited() -> None
     assert audit_probability(0.25, 100) == 0.25
 
 
+def test_a_trainer_that_ranked_low_in_audits_is_audited_at_every_hop() -> None:
+    assert [audit_probability(0.25, 100, debt) for debt in (0.0, 0.49, 0.5, 3.0)] == [
+        0.25, 0.25, 1.0, 1.0,
+    ]  # fmt: skip
+
+
 @given(hops)
 def test_shares_sum_to_the_whole(made: list[tuple[int, float]]) -> None:
     assert sum(shares(made).values()) == pytest.approx(1 if any(s > 0 for _, s in made) else 0)

@@ -45,6 +45,7 @@ VARIANTS = {
     "no debt": Gate(allowance=1.0),
     "debts by votes alone": Gate(audits=False),
     "debts by audits alone": Gate(votes=False),
+    "suspects like others": Gate(suspects=9e9),
     "every hop audited": Gate(audit=1.0),
     "a quarter audited": Gate(audit=0.25),
     "allowance 0.2": Gate(allowance=0.2),
@@ -84,6 +85,7 @@ class Relay:
     leg: int = 1
     kept: int = 0
     handed_in: int = 0
+    audits: int = 0
 
     def __post_init__(self) -> None:
         world, seed = self.world, self.seed
@@ -165,7 +167,10 @@ class Relay:
         """Have a leg judged, and who is blamed wait; how many hops are kept."""
         committee = draw_committee(np.setdiff1d(np.arange(NODES), who), 15, self.draw)
         rows = np.array([self.utilities(model)[committee] for model in models])
-        audits = [self.audit(*pair, committee) for pair in pairwise(models)]
+        audits = [
+            self.audit(*pair, committee, self.judge.audited_with(i))
+            for i, pair in zip(who, pairwise(models), strict=True)
+        ]
         found = self.judge.judge(who.tolist(), rows, committee, audits)
         self.leg = min(4, self.leg + 1) if found.passed else max(1, self.leg // 2)
         for place in (*found.culprits, *range(found.kept)):
@@ -176,11 +181,14 @@ class Relay:
         self.had_turn[who[sorted(voided)]] = False
         return found.kept
 
-    def audit(self, base: Weights, model: Weights, committee: NDArray[Any]) -> NDArray[Any] | None:
+    def audit(
+        self, base: Weights, model: Weights, committee: NDArray[Any], chance: float
+    ) -> NDArray[Any] | None:
         """What a part of a hop adds to the trail, by the committee; None: it is not audited."""
         self.handed_in += 1
-        if self.handed_in > NODES and self.draw.random() >= self.gate.audit:
+        if self.handed_in > NODES and self.draw.random() >= chance:
             return None
+        self.audits += 1
         probe = self.trail + np.float32(1 - self.gate.trail) * (model - base)
         return np.asarray((self.utilities(probe) - self.utilities(self.trail))[committee])
 

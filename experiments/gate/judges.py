@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from flower_relay.rules.evidence import RECENT, harm_of, score_of
 from flower_relay.rules.gate import EXPECTED, judge_leg, leeway, patience_with, usual_margin
+from flower_relay.rules.rewards import SUSPECT
 from flower_relay.rules.standing import (
     BOND_GAIN,
     DEBT_ALLOWANCE,
@@ -50,6 +51,7 @@ class Gate:
     votes: bool = True  # debts by votes on hops
     audits: bool = True  # debts by audits of hops
     audit: float = SHIPPED.audit  # the part of hops that is audited, after the first twenty
+    suspects: float = SUSPECT  # trainers who owe so much by audits are audited at every hop
     score: Callable[..., float] = score_of  # what votes say, before it is ranked
     recent: int = RECENT  # scores that a hop is ranked among
     allowance: float = DEBT_ALLOWANCE
@@ -117,6 +119,10 @@ class Judge:
     def debt(self) -> NDArray[Any]:
         """What everybody owes."""
         return np.asarray(self._debts.max(axis=0))
+
+    def audited_with(self, who: int) -> float:
+        """The probability that its hop is audited."""
+        return 1.0 if self._debts[1, who] >= self.gate.suspects else self.gate.audit
 
     def stride(self, who: int) -> float:
         """The part of a participant's hop that is taken."""

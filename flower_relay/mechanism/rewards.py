@@ -140,11 +140,15 @@ def _cycle_over(state: State, lanes: Sequence[LaneResult]) -> bool:
     return not may.any()
 
 
-def audited_with(state: State, deposit: Deposit) -> float:
-    """The probability of an audit; until the first pay, when most is at stake, every hop's."""
+def audited_with(state: State, deposit: Deposit, trainer: int) -> float:
+    """The probability that a trainer's hop is audited.
+
+    Until the first pay, when most is at stake, every hop is.
+    """
     if not state.minted[PaymentRule.CONTRIBUTION]:
         return 1.0
-    return audit_probability(state.settings.audit, len(deposit.present))
+    debt = float(state.who.audit_debt[trainer])
+    return audit_probability(state.settings.audit, len(deposit.present), debt)
 
 
 def points_of(state: State, lanes: Iterable[LaneResult]) -> dict[int, float]:
@@ -152,9 +156,9 @@ def points_of(state: State, lanes: Iterable[LaneResult]) -> dict[int, float]:
     points = state.points.copy()
     if state.deposit is None:
         return points
-    probability = audited_with(state, state.deposit)
     for result in lanes:
         for hop in result.hops:
             if hop.outcome == Outcome.ACCEPTED and hop.step is not None:
-                points[hop.trainer] = points.get(hop.trainer, 0.0) + hop.step / probability
+                chance = audited_with(state, state.deposit, hop.trainer)
+                points[hop.trainer] = points.get(hop.trainer, 0.0) + hop.step / chance
     return points

@@ -86,10 +86,10 @@ def decide_tests(
     committee = draw_committee(here, size, rng, state.earned[here] == 0)
     models: list[str] = []
     audited: list[str] = []
-    probability = audited_with(state, deposit)
     for claims in commitment.lanes:
         hops = candidates(claims)
-        drawn = rng.random(len(hops)) < probability
+        chances = [audited_with(state, deposit, hop.trainer) for hop in hops]
+        drawn = rng.random(len(hops)) < np.array(chances)
         chosen = [hop.model for hop, of_it in zip(hops, drawn, strict=True) if of_it and hop.model]
         if not _audits(settings) or not len(committee):
             chosen = []
