@@ -24,14 +24,14 @@ NODES = 8
 HOSTILE = (2, 5)
 RUN_ID = "90" * 32
 HEADS = {
-    "chain": "b7a92799c247432a584a463c5a535aeff5461558ac25b1e1a884022492993c7c",
-    "whole hops": "5a42f58915eb138ac84b89f2137576f0f4b48a6daea1afd01b6e024d46801972",
-    "lanes": "963ab901a748fc76d646a29bc809b49eb27ad9464ad3d8ed57278c33f3c90970",
-    "lanes average": "11ebb1fc9b87feb0c5508932b2eceee7f4c9d8ee2f1ef374859354cb21d0076b",
+    "chain": "838e0f987efcc868e2c305f7350da5c1fbb52e4623ded58a7a71d981dc0c4ef5",
+    "whole hops": "6f90290ccbfacfc8180076b798e937a15d15763ec3e9ac68bb98440b0ebbfc8c",
+    "lanes": "f960087373a0faf1d31c236f6dba9a29566978dcaee08bd4c091ef7f8dd1c8e4",
+    "lanes average": "90bde2d190f5374de96856442f6b98c3c768ef106bc8bb391c51c4d17efb498f",
     "lanes momentum": "e8c2ceac9673309c9de3c88d3fd6527008c5a235b6e4d5dc423439b85e4196ed",
-    "lanes auto": "5d690f5860f25dd3cd51f69903fadceb15dbc1a45725de30d26c893a480aecb2",
+    "lanes auto": "30b64ce433d99fbe2877abe8f44955a5b7a9216c866d749c1c6391ef054a7911",
     "lanes adam": "291fa1eee3b3421b4cbc6e063a64a09c9e62bf5100bcf6c398d0b6350cda5210",
-    "lanes wave": "ed343c738ac6d8e967f01c3c038c8eb4258b1fccbe1e115c8015795a9e675a54",
+    "lanes wave": "19adfedd32cf92be5fe684d819fafeb80fb81c32987a0c96efc9bb8c1dfb5ff0",
     "lanes wave, signed": "4bd58a5e11b1ddf3a393cd0c2de87f7482ef0d4bb234fb430cd9c4c79606a93e",
     "fan-out": "7d93359ed51e562a234fa7c5c90a92e368230e00dd2ec878aceff4a1bad42838",
     "fan-out royalty": "a5c81d8e3d033f5cccd5a22f8f9a64349301b30eb7d974c5cb573e04022a54c5",
