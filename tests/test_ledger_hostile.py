@@ -176,7 +176,7 @@ def test_what_descends_from_itself_is_no_lineage(
     first, second = [number for number, b in enumerate(bodies) if b["kind"] == "settlement"][:2]
     model = bodies[0]["model"]
     hop = {"trainer": 0, "base": model, "model": "x", "outcome": "accepted", "vote": None,
-           "gain": None, "step": None}  # fmt: skip
+           "gain": None, "step": None, "score": None, "audit_score": None}  # fmt: skip
     bodies[first]["lanes"][0]["hops"] = [hop]
     bodies[second]["lanes"][0]["hops"] = [{**hop, "base": "x", "model": model}]
     result = command("lineage", make([spelled(body) for body in bodies]))

@@ -35,10 +35,10 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[OperatorKey, Operato
 
 @pytest.fixture(scope="module")
 def run() -> list[Block]:
-    """The first run at the end of which somebody has pay that is locked."""
+    """The first run at the end of which somebody has pay that is locked, and votes were cast."""
     settings = RelaySettings(examiners=4)
     runs = (list(ImaginedRun(settings, participants=9, rounds=12, seed=n)) for n in range(99))
-    return next(run for run in runs if _locked(run))
+    return next(run for run in runs if _locked(run) and len(vote_more(run)) == len(run))
 
 
 def _locked(run: list[Block]) -> int:
