@@ -25,6 +25,13 @@ from tests.linear import client, genesis_model, play
 Change = Callable[[Any], Any]
 
 
+class Hoard(FolderStore):
+    """A store that collects nothing."""
+
+    def keep_only(self, names: Any) -> None:
+        """Keep all."""
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run's folder, as a real run leaves it."""
@@ -97,10 +104,6 @@ def test_a_file_that_no_block_names_is_found_between_rounds_and_expected_within_
 
 
 def test_averages_whose_parents_are_there_are_made_again(tmp_path: Path) -> None:
-    class Hoard(FolderStore):
-        def keep_only(self, names: Any) -> None:
-            pass
-
     chain, options = MemoryChain(KEY), {"lanes": 2, "lanes_meet": "average", "max_leg": 1}
     strategy = RelayStrategy(
         chain=lambda: chain, store=lambda: Hoard(tmp_path), examiners=3, first_debt=0.0, **options
@@ -126,10 +129,6 @@ def test_averages_whose_parents_are_there_are_made_again(tmp_path: Path) -> None
 
 
 def test_what_the_lanes_optimiser_remembers_is_made_again(tmp_path: Path) -> None:
-    class Hoard(FolderStore):
-        def keep_only(self, names: Any) -> None:
-            pass
-
     chain = MemoryChain(KEY)
     strategy = RelayStrategy(
         chain=lambda: chain, store=lambda: Hoard(tmp_path), examiners=3, first_debt=0.0,
@@ -157,10 +156,6 @@ def test_what_the_lanes_optimiser_remembers_is_made_again(tmp_path: Path) -> Non
 
 
 def test_what_audits_are_measured_by_is_made_again(tmp_path: Path) -> None:
-    class Hoard(FolderStore):
-        def keep_only(self, names: Any) -> None:
-            pass
-
     chain = MemoryChain(KEY)
     strategy = RelayStrategy(
         chain=lambda: chain, store=lambda: Hoard(tmp_path), examiners=3, first_debt=0.0

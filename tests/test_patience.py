@@ -14,6 +14,7 @@ from flower_relay import InMemoryGrid, RelayStrategy
 from flower_relay.rules.settlement import is_forgiven
 from flower_relay.transport.courier import Courier, Pace
 from flower_relay.transport.proxies import patiently
+from tests.clocks import Clock
 from tests.signers import same_run
 from tests.worlds import CONFIG, CountingGrid, first_model
 
@@ -190,18 +191,6 @@ def test_who_missed_a_deadline_has_three_times_as_long_until_it_answers_as_other
         pace.miss("hop", 3)
         found.append(pace.deadline("hop", 3, 600.0))
     assert found == [300.0, 100.0, 300.0]
-
-
-class Clock:
-    """Time that passes when somebody sleeps, and not otherwise."""
-
-    now = 0.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 class Slow(InMemoryGrid):

@@ -22,24 +22,11 @@ import flower_relay.federation.run as run
 import flower_relay.federation.strategy as strategy
 import flower_relay.transport.courier as courier
 from flower_relay import InMemoryGrid, RelayStrategy
+from tests.clocks import Clock
 from tests.signers import descending
 
 NODES, TRAINING, EXAMINING, TIMEOUT = 20, 10.0, 1.0, 600.0
 FIRST = 1001
-
-
-class Clock:
-    """Seconds that pass when somebody sleeps."""
-
-    now = 0.0
-
-    def monotonic(self) -> float:
-        """Seconds so far."""
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        """Let time pass."""
-        self.now += seconds
 
 
 class TimedGrid(InMemoryGrid):

@@ -167,19 +167,17 @@ class Lanes(Relay):
 
     def curve(self) -> NDArray[np.float64]:
         """(hop-times, hops, score of the trail) after each round."""
-        baton = trail = self.network.first(self.cases.shape, self.seed)
-        keep, times, hops, batons, found = self.gate.trail, 0, 0, 0, []
+        baton, times, hops, found = self.trail, 0, 0, []
         while times < self.way.hop_times:
             lanes = self.way.lanes or lanes_now(NODES, self.verdicts)
             kept, used = self._round(baton, lanes)
             if lanes == 1 and used:
                 self.verdicts += [True] * len(kept) + [False] * (len(kept) < used)
             for model in kept:
-                fresh = (1 - keep) / (1 - keep ** (batons + 1))
-                trail = ((1 - fresh) * trail + fresh * model).astype(np.float32)
-                baton, batons = model, batons + 1
+                self.keep(model)
+                baton = model
             times, hops = times + (bool(used) if lanes > 1 else used), hops + used
-            score = self.network.score(trail, self.cases.x_test, self.cases.y_test)
+            score = self.network.score(self.trail, self.cases.x_test, self.cases.y_test)
             found.append((times, hops, score))
         return np.array(found)
 

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from .votes import voted
+
 __all__ = ["RECENT", "harm_of", "score_of"]
 
 RECENT = 60
@@ -39,8 +41,7 @@ def score_of(votes: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
     float
         Between −1 and 1; NaN if nobody with weight voted, 0 if the middle vote is 0.
     """
-    voted = ~np.isnan(votes)
-    values, mass = votes[voted], weights[voted]
+    values, mass = voted(votes, weights)
     if not mass.sum() > 0:
         return float("nan")
     most = float(np.median(np.abs(values)))
