@@ -12,21 +12,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
 
-import numpy as np
-
 from ..errors import LedgerError
 from ..rules.auction import version_in
-from ..rules.audits import middle_size
-from ..rules.candidates import MOVES_KEPT
 from ..rules.coins import PaymentRule, effect_of
-from ..rules.evidence import RECENT
 from ..rules.lanes import VERDICTS_KEPT
 from ..rules.outcomes import JUDGED, Fault, Outcome
 from ..rules.rewards import POINTS_KEPT, VESTING_DELAY, faded
 from ..rules.roles import PROBATION_TRIES
 from ..rules.settlement import is_forgiven
-from ..rules.standing import resting_until, sat_out
-from ..rules.votes import weighted_median
 from .blocks import (
     Admission,
     Block,
@@ -38,10 +31,17 @@ from .blocks import (
     Settlement,
     Testing,
 )
+from .notes import (
+    note_audits,
+    note_scores,
+    note_silences,
+    note_stalls,
+    note_untested,
+    note_ways,
+)
 from .payments import move_units
 from .reports import added
 from .rewards import points_of
-from .silence import asked_in, silent_in, stalls_after
 from .state import Lane, State, _median
 
 __all__ = ["apply", "Progress"]
@@ -119,37 +119,7 @@ def _apply_testing(state: State, block: Testing) -> None:
             # Who signs its votes gives the first one here.
             state.start = _median(state.known_utilities(model))
     state.shown.update(zip(block.models, block.shown, strict=False))
-    _note_audits(state, block)
-
-
-def _note_audits(state: State, block: Testing) -> None:
-    """Note what examiners said of hops, beside the others, and of audits, beside their hops."""
-    committee, part = list(block.committee), 1 - state.settings.trail
-    weights = state.weights_of(committee)
-    for claims in state.commitment.lanes if state.commitment else ():
-        own = np.array([index in {claim.trainer for claim in claims} for index in committee])
-        votes = {
-            claim.model: np.where(own, np.nan, state.difference(claim.base, claim.model)[committee])
-            for claim in claims
-            if claim.model is not None and claim.fault is None
-        }
-        usual = middle_size(votes.values())
-        for of_hop in votes.values():
-            state.who.see_hop(committee, of_hop, weighted_median(of_hop, weights), usual)
-        audited = zip(block.audited, block.references, block.probes, strict=True)
-        for model, reference, probe in audited:
-            if model in votes:
-                seen = state.difference(reference, probe)[committee]
-                state.who.see_step(committee, seen, part * votes[model], usual)
-
-
-def _note_scores(state: State, block: Settlement) -> None:
-    """Note the scores that later hops are ranked among."""
-    hops = [hop for result in block.lanes for hop in result.hops if hop.outcome in JUDGED]
-    scores = [hop.score for hop in hops if hop.score is not None]
-    audits = [hop.audit_score for hop in hops if hop.audit_score is not None]
-    state.scores = [*state.scores, *scores][-RECENT:]
-    state.audit_scores = [*state.audit_scores, *audits][-RECENT:]
+    note_audits(state, block)
 
 
 def _apply_settlement(state: State, block: Settlement) -> None:
@@ -164,11 +134,11 @@ def _apply_settlement(state: State, block: Settlement) -> None:
         and state.stride(hop.trainer) == 1
     ]
     state.margins = [*state.margins, *margins][-_MARGINS_KEPT:]
-    _note_scores(state, block)
-    _note_untested(state, block)
-    _note_ways(state, block)
-    _note_silences(state)
-    _note_stalls(state)
+    note_scores(state, block)
+    note_untested(state, block)
+    note_ways(state, block)
+    note_silences(state)
+    note_stalls(state)
     for result in block.lanes:
         for hop in result.hops:
             _apply_hop(state, hop.trainer, hop.outcome)
@@ -198,50 +168,6 @@ def _apply_settlement(state: State, block: Settlement) -> None:
             lane.accepted += sum(hop.outcome == Outcome.ACCEPTED for hop in result.hops)
     if fan_out:
         state.lanes[0].accepted += bool(block.recognised)
-
-
-def _note_untested(state: State, block: Settlement) -> None:
-    """Keep in mind whose models nobody tested; what was tested is not among them any more."""
-    claims = () if state.commitment is None else chain.from_iterable(state.commitment.lanes)
-    names_of = {claim.model: claim.names for claim in claims if claim.fault is None}
-    for hop in chain.from_iterable(result.hops for result in block.lanes):
-        for name in names_of.get(hop.model, ()):
-            if hop.outcome == Outcome.UNTESTED:
-                state.untested[name] = hop.trainer
-            else:
-                state.untested.pop(name, None)
-
-
-def _note_ways(state: State, block: Settlement) -> None:
-    """Keep in mind how far accepted hops moved."""
-    claims = () if state.commitment is None else chain.from_iterable(state.commitment.lanes)
-    way_of = {claim.model: claim.way for claim in claims if claim.fault is None}
-    hops = chain.from_iterable(result.hops for result in block.lanes)
-    ways = [way_of.get(hop.model) for hop in hops if hop.outcome == Outcome.ACCEPTED]
-    state.ways = [*state.ways, *(way for way in ways if way is not None)][-MOVES_KEPT:]
-
-
-def _note_silences(state: State) -> None:
-    """Have who was asked and said nothing rest, and who took long."""
-    who, silent = state.who, silent_in(state)
-    for index in asked_in(state):
-        who.silences[index] = who.silences[index] + 1 if index in silent else 0
-        if index in silent:
-            who.rests_until[index] = resting_until(state.cycle, int(who.silences[index]))
-    if state.testing is not None:
-        for index, turns in zip(state.testing.committee, state.testing.turns, strict=False):
-            who.rests_until[index] = max(int(who.rests_until[index]), state.cycle + turns)
-
-
-def _note_stalls(state: State) -> None:
-    """Count the turns in a row that took long and brought nothing, and what is sat out for them."""
-    claims = () if state.commitment is None else chain.from_iterable(state.commitment.lanes)
-    present = () if state.deposit is None else state.deposit.present
-    usual = int(state.who.trains[list(present)].sum())  # hops of a cycle in which everybody trains
-    for claim in claims:
-        stalls = state.who.stalls[claim.trainer] = stalls_after(state, claim)
-        if cycles := sat_out(claim.turns, int(stalls)):
-            state.who.sits_until[claim.trainer] = state.hops + cycles * usual
 
 
 def _apply_hop(state: State, trainer: int, outcome: Outcome | Fault) -> None:
