@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -164,7 +165,10 @@ WITH_PYTHON = [path for path in PAGES if "```python" in path.read_text("utf-8")]
 def test_python_of_a_page_runs_block_after_block(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`app`, `arrays` and `run` are what the pages call the reader's own."""
+    """`app`, `arrays` and `run` are what the pages call the reader's own.
+
+    What needs an extra that is not installed is left out.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "runs").mkdir()
@@ -175,6 +179,8 @@ def test_python_of_a_page_runs_block_after_block(
         "RelayStrategy": RelayStrategy, "ClientApp": ClientApp,
     }  # fmt: skip
     for block in re.findall(r"```python\n(.*?)```", path.read_text("utf-8"), re.DOTALL):
+        if "MLflowTracker" in block and find_spec("mlflow") is None:
+            continue
         exec(compile(block, path.name, "exec"), names)
 
 

@@ -8,6 +8,7 @@ lists of names by itself; nothing else here differs there.
 from __future__ import annotations
 
 import os
+import secrets
 import tempfile
 from pathlib import Path
 
@@ -37,12 +38,11 @@ def sync_folder(folder: Path) -> None:
 def write_whole(path: Path, *pieces: bytes | memoryview) -> None:
     """Write a file of these pieces, in place of one of that name if there is one.
 
-    Until it is whole it is called `NAME.part`; nothing of it stays when that fails. What has
-    that name already, half a file or a link to another one, is taken away and not written to.
+    Until it is whole it is called `NAME.<random>.part`; nothing of it stays when that fails. No
+    two writers share that name, so that of several at once each leaves a whole file.
     """
-    unfinished = path.with_name(path.name + ".part")
+    unfinished = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
     try:
-        unfinished.unlink(missing_ok=True)
         with unfinished.open("xb") as file:  # new, so that nothing is followed
             file.writelines(pieces)
             file.flush()
