@@ -17,10 +17,9 @@ from clients.backdoor import with_triggered_copies
 from clients.colluding import colluding_step
 from clients.hostile import COLLUDING
 from clients.lying import is_marked, lie, marked, nudged
-from clients.node import EXAMINED, TRAININGS, Node, count, counted
+from clients.node import EXAMINED, TRAININGS, Node, count
 from clients.poisoning import distort, stepped
 from clients.training import Evaluation, evaluate_locally
-from flower_relay.rules.gate import patience_with
 
 __all__ = [
     "FLIPPED", "FLIPPED_TO", "cases_of", "note_base", "note_training", "returned", "said",
@@ -118,9 +117,7 @@ def _distorted(
         voting = str(node.config.get("utility-key", _VOTING))
         return evaluate_locally(model, x, y, num_classes).utility(voting, num_classes)
 
-    # Whoever creeps knows the rules: after some hops that passed it may go further.
-    allowed = patience_with(1.0, counted(context, TRAININGS))
-    tolerance = allowed * float(node.config.get("tolerance", 0.11))
+    tolerance = float(node.config.get("tolerance", 0.11))
     seen = None if known is None else known.to_torch_state_dict()
     return distort(node.behaviour, base, trained, generator, seen, utility_of, tolerance)
 

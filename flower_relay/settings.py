@@ -127,7 +127,9 @@ class RelaySettings(CheckedSettings):
         one_of(*ENCODINGS),
     )
     planted: float = setting(
-        0.05, "share of tests that are planted to find out constant voters", between(0.0, 0.5)
+        0.2,
+        "share of tests in which planted models find out constant voters and liars",
+        between(0.0, 0.5),
     )
 
     # Standing.

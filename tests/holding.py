@@ -25,7 +25,7 @@ _WORD = {
     r"deposit\.present(\[\])?": "who was there: the operator's word",
     r"commitment\.lanes\[\]\[\]\.(fault|turns|way)": "what came of a turn: the operator's word",
     r"testing\.turns(\[\])?": "how long examiners took: the operator's word",
-    r"testing\.(models|probes|references|shown)\[\]|testing\.planted":
+    r"testing\.(models|probes|references|shown|planted)\[\]":
         "a model of a test that is not kept any more: its name is the operator's word",
     r"commitment\.lanes\[\]\[\]\.(model|sent|base)": "a hop that nobody signed",
     r"(publication|settlement)\.(batons|trails|moments|champion|merged_from)(\[\])?":

@@ -159,16 +159,14 @@ class ImaginedRun:
     def _testing(self, deposit: Deposit, commitment: Commitment, committed: str) -> Testing:
         state = self.progress.state
         plan = decide_tests(state, committed, deposit, commitment)
-        planted = self._model(-1.0) if plan.plants and plan.models else None
+        planted = (self._model(-1.0), self._model(-1.0)) if plan.plants and plan.models else ()
         references, probes = [], []
         for each in audit_terms(state, commitment, plan.audited):
             quality = self._quality
             step = (1 - state.settings.trail) * (quality[each.model] - quality[each.base])
             references.append(each.trail)
             probes.append(self._model(quality[each.trail] + step))
-        models = dict.fromkeys(
-            (*plan.models, *references, *probes, *([planted] if planted else []))
-        )
+        models = dict.fromkeys((*plan.models, *references, *probes, *planted))
         return Testing(
             round=deposit.round, committee=plan.committee, audited=plan.audited, planted=planted,
             models=tuple(models),

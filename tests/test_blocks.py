@@ -132,7 +132,7 @@ def test_nested_tuples_and_absent_values_come_back_as_such() -> None:
     commitment = Commitment(round=1, lanes=((SILENT,), ()))
     assert parse(plain(commitment)) == commitment
     testing = blocks.Testing(
-        round=1, committee=(4, 5), audited=(), planted=None, models=("a", "b"),
+        round=1, committee=(4, 5), audited=(), planted=(), models=("a", "b"),
         utilities=((0.5, None), (None, -1.25)),
     )  # fmt: skip
     assert parse(plain(testing)) == testing

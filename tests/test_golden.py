@@ -24,19 +24,19 @@ NODES = 8
 HOSTILE = (2, 5)
 RUN_ID = "90" * 32
 HEADS = {
-    "chain": "b7a92799c247432a584a463c5a535aeff5461558ac25b1e1a884022492993c7c",
-    "whole hops": "5a42f58915eb138ac84b89f2137576f0f4b48a6daea1afd01b6e024d46801972",
-    "lanes": "963ab901a748fc76d646a29bc809b49eb27ad9464ad3d8ed57278c33f3c90970",
-    "lanes average": "11ebb1fc9b87feb0c5508932b2eceee7f4c9d8ee2f1ef374859354cb21d0076b",
-    "lanes momentum": "e8c2ceac9673309c9de3c88d3fd6527008c5a235b6e4d5dc423439b85e4196ed",
-    "lanes auto": "5d690f5860f25dd3cd51f69903fadceb15dbc1a45725de30d26c893a480aecb2",
-    "lanes adam": "291fa1eee3b3421b4cbc6e063a64a09c9e62bf5100bcf6c398d0b6350cda5210",
-    "lanes wave": "ed343c738ac6d8e967f01c3c038c8eb4258b1fccbe1e115c8015795a9e675a54",
-    "lanes wave, signed": "4bd58a5e11b1ddf3a393cd0c2de87f7482ef0d4bb234fb430cd9c4c79606a93e",
-    "fan-out": "7d93359ed51e562a234fa7c5c90a92e368230e00dd2ec878aceff4a1bad42838",
-    "fan-out royalty": "a5c81d8e3d033f5cccd5a22f8f9a64349301b30eb7d974c5cb573e04022a54c5",
-    "untested": "2df58f493fb45847bbf12fd2c2bdba60bff81475f68c1318dbbd2e0cafceb9f8",
-    "signed": "752e8cea0b61ff02d4488795e3edeb0a6f9f0f46018fb9a6f90fe1865d24f49d",
+    "chain": "7865fdafc661a942d3d184561582f0af1502136ea7bd5aa5da6d616f1d1f3e54",
+    "whole hops": "afb1e8a9c77e41afa2fdd892c4352e644705ef88e5af11c37ea6351f2b4bba31",
+    "lanes": "4cb01768cf7acc778df64f03bd6be2cb6eabb5cb608bda3c22c54fdb5faf4e43",
+    "lanes average": "b05279903910b83258dbf9b3aa34fc31d703a136d898013664b6b671c511c8f2",
+    "lanes momentum": "0a9cdc52bcf12f3c83c2bc5a43f167c7b38277deddd61198aec5c1ae7b746197",
+    "lanes auto": "13a0ef5e03915929d9e96f0732dab56c9455a30f54091122283c3e0895ee04b2",
+    "lanes adam": "facc52aa1c97d2017e71cb36021b576d9412d7de04eedd0fc7b22b78d08e4bc8",
+    "lanes wave": "22802196fcd57e2723c81e73317616cf136511de354c8ed68948d28f8afb2643",
+    "lanes wave, signed": "696ad8d227fcb41a29b8c92bf3eab2d8a3b93461292b77c176725bada42531cc",
+    "fan-out": "f2464900ebf1668a1bdd6bd8e4c5f89f4d030a0ad729c6ee420acef22d8a96fe",
+    "fan-out royalty": "ad4cdec25ce435e3e9aa08c251d307fa9af2c77888e5a2fcbd9171f9356ce1e6",
+    "untested": "f6cf4375fdc6734e0fe03a653fa544066dcc4af764ccc6947df0c4033fa310ec",
+    "signed": "b7b27984157427ace90e3bc2d6b0a820fcf41066167f3c3ed55de1ab8dacb7d9",
 }
 
 

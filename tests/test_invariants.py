@@ -100,7 +100,7 @@ class World:
         probes = tuple(f"probe of {each.model}" for each in terms)
         models = (*plan.models, *references, *probes)
         testing = blocks.Testing(
-            round=deposit.round, committee=plan.committee, audited=plan.audited, planted=None,
+            round=deposit.round, committee=plan.committee, audited=plan.audited, planted=(),
             models=models, utilities=self.votes(models, plan.committee), probes=probes,
             references=references,
         )  # fmt: skip

@@ -35,7 +35,8 @@ def test_a_planted_model_differs_from_its_base_in_a_model_of_any_type(kind: str)
     first = ArrayRecord({"w": Array(np.arange(NUMBERS).astype(kind))})
     strategy.start(InMemoryGrid(app, 5), first, num_rounds=12, timeout=20)
     planted = [block.planted for block in strategy.chain if isinstance(block, Examined)]
-    assert {*planted} - {None}
+    noised = 1 if "int" in kind else 2
+    assert {len(each) for each in planted} == {0, noised}
     verdict = verify(strategy.chain)
     assert verdict.ok, verdict.first_problem
 
@@ -49,4 +50,4 @@ def test_numbers_that_are_all_alike_are_planted_as_others(value: int) -> None:
         strategy.start(InMemoryGrid(app, 5), first, num_rounds=1, timeout=20)
         planted |= {block.planted for block in strategy.chain if isinstance(block, Examined)}
         assert verify(strategy.chain).ok
-    assert planted != {None}
+    assert planted != {()}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from flower_relay.rules.audits import mean_step
 from flower_relay.rules.candidates import flaw_of, shortened
 from flower_relay.rules.gate import LegVerdict, judge_leg
-from flower_relay.rules.votes import bounded_utility, draw_committee, weighted_median
+from flower_relay.rules.votes import bounded_utility, draw_committee, seats, weighted_median
 
 BASE = {"w": np.ones((2, 3), np.float32), "count": np.array(5)}
 
@@ -129,6 +129,24 @@ def test_a_committee_without_weight_decides_nothing() -> None:
     assert math.isnan(mean_step(np.array([0.0, 0.4]), np.zeros(2), np.ones(2)))
     verdict = judge_leg(np.array([[0.5, 0.5], [0.1, 0.9]]), np.zeros(2), 0.1, [1.0])
     assert (verdict.passed, verdict.kept, verdict.culprits) == (None, 0, ())
+
+
+def test_five_examine_from_the_third_cycle_on_while_examiners_agree() -> None:
+    agreed, all_of_it = np.ones(20), np.ones(20)
+    assert [seats(15, agreed, all_of_it, cycle) for cycle in (0, 1, 2, 9)] == [15, 15, 5, 5]
+    assert seats(3, agreed, all_of_it, 9) == 3
+
+
+def test_weight_that_was_lost_brings_all_seats_back() -> None:
+    few_liars, more_liars = np.ones(20), np.ones(20)
+    few_liars[0], more_liars[:3] = 0.0, 0.0  # a twentieth of the weight, and three
+    assert [seats(15, bonds, np.ones(20), 9) for bonds in (few_liars, more_liars)] == [5, 15]
+
+
+def test_names_that_have_earned_no_weight_change_no_seats() -> None:
+    bonds, earned = np.concatenate([np.ones(10), np.zeros(40)]), np.repeat([1.0, 0.0], [10, 40])
+    assert seats(15, bonds, earned, 9) == 5
+    assert seats(15, 0 * bonds, 0 * earned, 9) == 5  # nobody has weight: nothing is decided
 
 
 @given(st.integers(0, 30), st.integers(0, 60), st.integers(1, 20), st.integers(0, 5))

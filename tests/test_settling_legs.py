@@ -59,7 +59,7 @@ def settled(
     apply(state, blocks.Commitment(round=number, lanes=(claims,)))
     rows = {"genesis": (0.5,) * len(COMMITTEE), **said}
     apply(state, blocks.Testing(
-        round=number, committee=COMMITTEE, audited=(), planted=None,
+        round=number, committee=COMMITTEE, audited=(), planted=(),
         models=tuple(rows), utilities=tuple(rows.values()),
     ))  # fmt: skip
     block = decide_settlement(state)
@@ -186,7 +186,7 @@ def test_a_nonce_that_is_not_opened_is_silence() -> None:
     nonce = blocks.NonceHash(participant=4, hash="00" * 32)
     state.commitment = blocks.Commitment(round=1, lanes=(leg(None),), nonce_hashes=(nonce,))
     state.testing = blocks.Testing(
-        round=1, committee=COMMITTEE, audited=(), planted=None, models=("m0",),
+        round=1, committee=COMMITTEE, audited=(), planted=(), models=("m0",),
         utilities=((0.5,) * 4,),
     )  # fmt: skip
     assert silent_in(state) == {4}
@@ -239,7 +239,7 @@ def test_an_examiner_who_takes_long_rests_and_sits_turns_out() -> None:
     apply(state, blocks.Deposit(round=1, cycle=0, unit=0, present=FEDERATION, lanes=(terms,)))
     apply(state, blocks.Commitment(round=1, lanes=(leg(None),)))
     apply(state, blocks.Testing(
-        round=1, committee=COMMITTEE, audited=(), planted=None, models=("genesis", "m0"),
+        round=1, committee=COMMITTEE, audited=(), planted=(), models=("genesis", "m0"),
         utilities=((0.5,) * 4, (0.6,) * 4), turns=(0, 0, 3, 0),
     ))  # fmt: skip
     apply(state, decide_settlement(state))

@@ -161,8 +161,11 @@ def test_who_fails_in_a_wave_is_noted_and_the_run_goes_on(kind: str) -> None:
     strategy = turned(app=app, rounds=5)
     assert "C3 D4 T3" in kinds(list(strategy.chain))
     assert verify(strategy.chain).ok
-    failed = {hop.outcome for hop in strategy.record.hops} - {"accepted"}
-    assert failed == ({"error"} if kind == "train" else set())
+    hops = strategy.record.hops
+    failed = {hop.outcome for hop in hops} - {"accepted"}
+    # Two of five examiners are too many to miss; the next round then asks all six.
+    assert failed == ({"error"} if kind == "train" else {"untested"})
+    assert any(hop.outcome == "accepted" for hop in hops if hop.round == 5)
     assert len(strategy.record.rounds) == 5
 
 

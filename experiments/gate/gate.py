@@ -55,9 +55,11 @@ VARIANTS = {
     "no bonds": Gate(bonds=0.0),
     "tolerance like the stride": Gate(squared=False),
     "first hops whole": Gate(first_debt=0.0),
-    "nobody proven": Gate(proven=False),
     "nothing expected": Gate(expected=(0.0,) * 3),
-    "all hops tell what is usual": Gate(whole=False),
+    "nothing planted": Gate(planted=0.0),
+    "a twentieth planted": Gate(planted=0.05),
+    "half planted": Gate(planted=0.5),
+    "all seats always": Gate(few=False),
     "debts wait": Gate(strides=False, waits="always"),
     "whole legs": Gate(whole_legs=True),
     "tolerance 0.08": Gate(tolerance=0.08),
@@ -84,6 +86,7 @@ class Relay:
     leg: int = 1
     kept: int = 0
     handed_in: int = 0
+    asked: int = 0
 
     def __post_init__(self) -> None:
         world, seed = self.world, self.seed
@@ -133,7 +136,7 @@ class Relay:
         def utility_of(weights: Weights) -> float:
             return float(self.utility_of_cases(weights, mine).mean())
 
-        return creeping(base, honest, utility_of, self.judge.allowed(who))
+        return creeping(base, honest, utility_of, self.gate.tolerance)
 
     def next_leg(self, left: int) -> NDArray[Any]:
         """Who trains next, in order."""
@@ -163,10 +166,14 @@ class Relay:
 
     def judged(self, who: NDArray[Any], models: list[Weights]) -> int:
         """Have a leg judged, and who is blamed wait; how many hops are kept."""
-        committee = draw_committee(np.setdiff1d(np.arange(NODES), who), 15, self.draw)
+        free = np.setdiff1d(np.arange(NODES), who)
+        committee = draw_committee(free, self.judge.seats(free, self.cycle), self.draw)
+        self.asked += len(committee) * len(who)
         rows = np.array([self.utilities(model)[committee] for model in models])
         audits = [self.audit(*pair, committee) for pair in pairwise(models)]
         found = self.judge.judge(who.tolist(), rows, committee, audits)
+        if self.draw.random() < self.gate.planted:
+            self.plant(models[0], rows[0], committee)
         self.leg = min(4, self.leg + 1) if found.passed else max(1, self.leg // 2)
         for place in (*found.culprits, *range(found.kept)):
             waits = self.gate.waits == "always" or place >= found.kept
@@ -183,6 +190,12 @@ class Relay:
             return None
         probe = self.trail + np.float32(1 - self.gate.trail) * (model - base)
         return np.asarray((self.utilities(probe) - self.utilities(self.trail))[committee])
+
+    def plant(self, base: Weights, known: NDArray[Any], committee: NDArray[Any]) -> None:
+        """Show the committee a model that is drowned in noise, and in the opposite noise."""
+        noise = self.draw.normal(0, 3 * base.std(), base.shape).astype(np.float32)
+        both = [self.utilities(base + sign * noise)[committee] for sign in (1, -1)]
+        self.judge.see_planted(committee, np.min(both, axis=0) - known)
 
     def keep(self, model: Weights) -> None:
         """Have the trail follow a kept model."""

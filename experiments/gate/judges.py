@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flower_relay.rules.evidence import RECENT, harm_of, score_of
-from flower_relay.rules.gate import EXPECTED, judge_leg, leeway, patience_with, usual_margin
+from flower_relay.rules.gate import EXPECTED, judge_leg, leeway, patience_of, usual_margin
 from flower_relay.rules.standing import (
     BOND_GAIN,
     DEBT_ALLOWANCE,
@@ -21,7 +21,7 @@ from flower_relay.rules.standing import (
     new_debt,
     stride_of,
 )
-from flower_relay.rules.votes import weighted_median
+from flower_relay.rules.votes import seats, weighted_median
 from flower_relay.settings import RelaySettings
 
 from .worlds import NODES
@@ -59,9 +59,9 @@ class Gate:
     strides: bool = True  # debts shorten hops
     squared: bool = True  # tolerances shrink like a stride's square, or like the stride
     first_debt: float = SHIPPED.first_debt  # what everybody begins with
-    proven: bool = True  # who had three hops accepted has twice the tolerance without debts
     expected: tuple[float, ...] = EXPECTED  # margins before there are others
-    whole: bool = True  # only whole hops tell what is usual
+    planted: float = SHIPPED.planted  # the part of tests in which a noised model is planted
+    few: bool = True  # five examine while the examiners agree
     shuffled: bool = True  # each cycle in an order of its own, or by who waits longest
     waits: str = "rejected"  # or "always": whoever is in debt waits
     whole_legs: bool = False  # only a leg's end is judged, all of it only where that fails
@@ -110,7 +110,6 @@ class Judge:
         self._debts[0] = gate.first_debt
         self._scores: tuple[list[float], list[float]] = ([], [])
         self._bond, self._correlation = np.ones(NODES), Correlation()
-        self._accepted = np.zeros(NODES, dtype=int)
         self._margins = list(gate.expected)
 
     @property
@@ -122,14 +121,14 @@ class Judge:
         """The part of a participant's hop that is taken."""
         return stride_of(self.debt[who]) if self.gate.strides else 1.0
 
-    def allowed(self, who: int) -> float:
-        """How far its hop may lower the utility, as somebody who knows the rule would say."""
-        return self.gate.tolerance * max(1.0, self._patience(who))
+    def seats(self, free: NDArray[Any], cycle: int) -> int:
+        """How many of those who are free examine."""
+        most = SHIPPED.examiners
+        return seats(most, self._bond[free], np.ones(len(free)), cycle) if self.gate.few else most
 
     def _patience(self, who: int) -> float:
-        stride, accepted = self.stride(who), int(self._accepted[who])
-        patience = patience_with(stride, accepted if self.gate.proven else 0)
-        return patience if self.gate.squared else max(patience, stride)
+        stride = self.stride(who)
+        return patience_of(stride) if self.gate.squared else stride
 
     def judge(
         self,
@@ -164,9 +163,16 @@ class Judge:
             vote, votes = verdict.votes[place], rows[place + 1] - rows[place]
             audit = audits[place] if audits else None
             self._book(who[place], (votes, audit), weights, rejected=place >= verdict.kept)
-            self._note(who[place], vote, strides[place], place < verdict.kept)
+            margin = vote / (gate.tolerance * strides[place])
+            self._margins = [*self._margins, margin][-40:]
             self._weigh(committee, votes, vote)
         return Judged(verdict.kept, verdict.culprits, bool(verdict.passed))
+
+    def see_planted(self, committee: NDArray[Any], votes: NDArray[Any]) -> None:
+        """Book votes on the worse of two planted models: who sees no harm is constant, or lies."""
+        most = self.gate.tolerance
+        clear = np.where(votes < -most, -most, most / 2)
+        self._bond[committee] = new_bonds(self._bond[committee], clear, -most, tolerance=most)
 
     def _weigh(self, committee: NDArray[Any], votes: NDArray[Any], verdict: float) -> None:
         self._correlation.note(committee, votes / self.gate.tolerance)
@@ -190,9 +196,3 @@ class Judge:
             harm = 1.0 if rejected and kind == 0 else harm_of(score, known[-gate.recent :])
             self._debts[kind, i] = new_debt(self._debts[kind, i], harm, gate.allowance)
             known.append(score)
-
-    def _note(self, i: int, vote: float, stride: float, accepted: bool) -> None:
-        self._accepted[i] += accepted
-        if stride == 1 or not self.gate.whole:
-            margin = vote / (self.gate.tolerance * stride)
-            self._margins = [*self._margins, margin][-40:]

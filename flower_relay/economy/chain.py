@@ -241,9 +241,9 @@ class ChainEconomy:
         # A live run draws from the commitment's hash; here the seed is as good.
         head = f"{self.settings.seed}/{deposit.round}"
         plan = decide_tests(state, head, deposit, commitment)
-        planted = _PLANTED if plan.plants else None
+        planted = (_PLANTED,) if plan.plants else ()
         self._performance[_PLANTED] = _LOST
-        models = [*plan.models, *([_PLANTED] if planted else [])]
+        models = [*plan.models, *planted]
         known = {model: self._votes(model, plan, rng) for model in models}
         terms = audit_terms(state, commitment, plan.audited)
         for each in terms:
@@ -352,7 +352,7 @@ class ChainEconomy:
 def _testing(
     round: int,
     plan: TestPlan,
-    planted: str | None,
+    planted: tuple[str, ...],
     known: dict[str, NDArray[np.float64]],
     terms: list[AuditTerms],
 ) -> Testing:

@@ -2,7 +2,7 @@
 
 What an examiner has said about a model before is not asked again; the base of a leg is
 usually known from the round in which it was the candidate. An examiner with the mod is asked
-about all models in one visit, the planted one among them, in the order of their hashes.
+about all models in one visit, planted ones among them, in the order of their hashes.
 """
 
 from __future__ import annotations
@@ -93,14 +93,14 @@ def examine(
     nonces = opened_nonces(run, deposit, commitment, meanwhile)
     plan = decide_tests(state, run.heads.committed, deposit, commitment, nonces)
     references, probes = _audits(run, commitment, plan)
-    planted = _plant(run, plan)
-    names = [*plan.models, *references, *probes, *([planted] if planted else [])]
+    planted = _plants(run, plan)
+    names = [*plan.models, *references, *probes, *planted]
     bases = bases_of(deposit, commitment)
     audits = zip(audit_terms(state, commitment, plan.audited), references, probes, strict=True)
     for terms, reference, probe in audits:
         bases[reference] = bases[probe] = bases[terms.model]
-    if planted is not None:
-        bases[planted] = bases.get(plan.models[0], plan.models[0])
+    for name in planted:
+        bases[name] = bases.get(plan.models[0], plan.models[0])
     known = _known(run, plan.committee, names, bases)
     testing = Testing(
         round=state.round,
@@ -287,25 +287,31 @@ def _audits(
     return tuple(reference for reference, _ in made), tuple(probe for _, probe in made)
 
 
-def _plant(run: Run, plan: TestPlan) -> str | None:
-    """A base with its weights drowned in noise, that nobody honest can vouch for."""
+def _plants(run: Run, plan: TestPlan) -> tuple[str, ...]:
+    """A base drowned in noise, and in the opposite noise: nobody honest can vouch for both.
+
+    Of numbers that cannot be added to there is one only.
+    """
     if not plan.plants or not plan.models:
-        return None
-    rng = generator(run.state.settings.seed, run.state.round, "planted")
+        return ()
     arrays = dict(sorted(run.store.get(plan.models[0]).items()))  # safetensors loads in any order
     weights = [name for name, array in arrays.items() if array.dtype.kind in "fc" and array.size]
-    # Counters and tables stay as they are, unless the model has nothing else: a booster's bytes.
-    noised = {name: _drowned(arrays[name], rng) for name in weights} or {
-        name: _redrawn(array, rng) for name, array in arrays.items()
-    }
-    return run.store.put(arrays | noised)
+    made = []
+    for sign in (1.0, -1.0):
+        rng = generator(run.state.settings.seed, run.state.round, "planted")
+        # Counters and tables stay as they are, unless there is nothing else: a booster's bytes.
+        noised = {name: _drowned(arrays[name], rng, sign) for name in weights} or {
+            name: _redrawn(array, rng) for name, array in arrays.items()
+        }
+        made.append(run.store.put(arrays | noised))
+    return tuple(dict.fromkeys(made))
 
 
-def _drowned(array: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+def _drowned(array: NDArray[Any], rng: np.random.Generator, sign: float) -> NDArray[Any]:
     """An array with noise three times its own spread; what is infinite stays so."""
     if array.dtype.kind == "c":
         parts = np.stack([array.real, array.imag], axis=-1)
-        return np.ascontiguousarray(_drowned(parts, rng)).view(array.dtype)[..., 0]
+        return np.ascontiguousarray(_drowned(parts, rng, sign)).view(array.dtype)[..., 0]
     finite = array if np.isfinite(array).all() else array[np.isfinite(array)]
     with np.errstate(over="ignore"):
         spread = 3 * finite.std() if finite.size else 0.0
@@ -315,7 +321,8 @@ def _drowned(array: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         flat = drowned.reshape(-1)
         for start in range(0, flat.size, _PART):  # noise is drawn in doubles: part by part
             part = flat[start : start + _PART]
-            noised = part + rng.normal(0, spread + 1e-3, part.shape).astype(array.dtype)
+            noise = sign * rng.normal(0, spread + 1e-3, part.shape)
+            noised = part + noise.astype(array.dtype)
             flat[start : start + _PART] = np.where(np.isfinite(noised), noised, part)
     return drowned
 

@@ -111,9 +111,7 @@ def _models_in(block: Block) -> Iterator[tuple[str, str]]:
                     if claim.model is not None:
                         yield f"commitment.lanes[{lane}][{place}].model", claim.model
         case Testing():
-            if block.planted is not None:
-                yield "testing.planted", block.planted
-            yield from _columns(block, "testing", ("shown", "references", "probes"))
+            yield from _columns(block, "testing", ("planted", "shown", "references", "probes"))
         case Publication():
             yield from _columns(block, "publication", ("batons", "trails", "moments"))
 

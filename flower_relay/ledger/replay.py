@@ -220,11 +220,10 @@ class Replay:
         self.word.check_openings(state, commitment, self._asked_by, block.nonces)
         plan = decide_tests(state, self._committed, deposit, commitment, block.nonces)
         plants = plan.plants and bool(plan.models)
-        if plants != (block.planted is not None):
-            raise Differs("testing.planted", "a planted model" if plants else "none", block.planted)
-        if block.planted is not None and block.planted in self.named:
-            raise Differs("testing.planted", "a model that nobody made", block.planted)
-        planted = () if block.planted is None else (block.planted,)
+        if plants != bool(block.planted) or len(block.planted) > 2:
+            raise Differs("testing.planted", "one or two" if plants else "none", block.planted)
+        if made := sorted(self.named.intersection(block.planted)):
+            raise Differs("testing.planted", "models that nobody made", made[0])
         audits = self._audits(block, audit_terms(state, commitment, plan.audited))
         references, probes = (tuple(pair[side] for pair in audits) for side in (0, 1))
         return Testing(
@@ -232,7 +231,7 @@ class Replay:
             committee=plan.committee,
             audited=plan.audited,
             planted=block.planted,
-            models=tuple(dict.fromkeys((*plan.models, *references, *probes, *planted))),
+            models=tuple(dict.fromkeys((*plan.models, *references, *probes, *block.planted))),
             utilities=block.utilities,
             references=references,
             probes=probes,

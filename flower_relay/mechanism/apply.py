@@ -128,10 +128,7 @@ def _apply_settlement(state: State, block: Settlement) -> None:
         state.margin(hop.trainer, hop.vote)
         for result in block.lanes
         for hop in result.hops
-        if hop.outcome in JUDGED
-        and hop.vote is not None
-        # What a shortened hop costs tells little of what a whole one does.
-        and state.stride(hop.trainer) == 1
+        if hop.outcome in JUDGED and hop.vote is not None
     ]
     state.margins = [*state.margins, *margins][-_MARGINS_KEPT:]
     note_scores(state, block)

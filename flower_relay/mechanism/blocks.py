@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 
-RULES = 2
+RULES = 3
 """The number of the rules by which blocks are made and judged; another number is other rules."""
 
 
@@ -180,7 +180,7 @@ class Testing:
     round: int
     committee: tuple[int, ...]
     audited: tuple[str, ...]
-    planted: str | None
+    planted: tuple[str, ...]
     models: tuple[str, ...]
     utilities: tuple[tuple[float | None, ...], ...]
     references: tuple[str, ...] = ()

@@ -130,7 +130,7 @@ def _pay_royalty(lineage: Lineage, tally: Tally, hop: HopResult) -> None:
 
 
 def _pay_examiners(state: State, tally: Tally) -> None:
-    """Count tests, judge votes on a planted model, and pay examiners as their votes weighed.
+    """Count tests, judge votes on planted models, and pay examiners as their votes weighed.
 
     A liar agrees with the committee wherever nothing much happens, and that is most of the
     time: it is its bond that tells, and a vote without weight earns nothing. The fee is small
@@ -140,13 +140,13 @@ def _pay_examiners(state: State, tally: Tally) -> None:
     if testing is None or commitment is None or deposit is None:
         return
     fresh = {claim.model for claims in commitment.lanes for claim in claims}
-    fresh |= {testing.planted, *testing.references, *testing.probes}
+    fresh |= {*testing.planted, *testing.references, *testing.probes}
     # A base was paid for when it was the candidate.
     fresh -= {terms.base for terms in deposit.lanes}
     for name, row in zip(testing.models, testing.utilities, strict=True):
         for examiner, utility in zip(testing.committee, row, strict=True):
             tally.examined[examiner] += name in fresh and utility is not None
-    if testing.planted is not None:
+    if testing.planted:
         _judge_planted(state, tally)
     fee = to_units(EXAMINING_FEE)
     fan_out = state.settings.topology == "fan-out"
@@ -158,16 +158,20 @@ def _pay_examiners(state: State, tally: Tally) -> None:
 
 
 def _judge_planted(state: State, tally: Tally) -> None:
-    """A planted model is known to be bad: who does not see it is constant, or lies.
+    """Planted models are known to be bad: who sees it of neither is constant, or lies.
 
-    It is judged against the base it was made from, the first model of the test.
+    They are judged against the base that they were made from, the first model of the test. Of two
+    classes noise leaves only one, and who holds that one sees no harm. The opposite noise leaves
+    the other one, so the worse of the two counts. Seeing no harm costs half of what seeing it
+    brings, as who holds little sees it more often than not.
     """
     testing = state.testing
-    if testing is None or testing.planted is None:
+    if testing is None or not testing.planted:
         return
     committee = list(testing.committee)
     base = state.known_utilities(testing.models[0])[committee]
-    votes = state.known_utilities(testing.planted)[committee] - base
+    noised = [state.known_utilities(name)[committee] for name in testing.planted]
+    votes = np.min(noised, axis=0) - base
     line = -state.settings.tolerance
-    clear = np.where(np.isnan(votes), votes, np.where(votes < line, line, -line))
+    clear = np.where(np.isnan(votes), votes, np.where(votes < line, line, -line / 2))
     tally.judge_votes(testing.committee, clear, line, line / 2)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..rules.candidates import farthest
 from ..rules.coins import PaymentRule, to_units
-from ..rules.gate import EXPECTED, leeway, patience_with, usual_margin
+from ..rules.gate import EXPECTED, leeway, patience_of, usual_margin
 from ..rules.lanes import goes_ahead, lanes_now
 from ..rules.roles import PROBATION_TRIES
 from ..rules.standing import A_HOP, earned_weights, stride_of, vote_weights
@@ -56,7 +56,7 @@ class State:
     `points` is what audited hops added to their references, or undid, by trainer, fading from
     cycle to cycle. `paid_in` is the latest cycle at whose end contributions were paid, `fresh`
     what was earned in this cycle and those before it, latest first, and is not to vest yet.
-    `margins` are those of the latest whole hops, from which it is known what is usual.
+    `margins` are those of the latest hops, from which it is known what is usual.
     `scores` and `audit_scores` are of the latest hops: what later ones are ranked among.
     `ways` are how far the latest accepted hops moved.
     `verdicts` are whether the latest hops were accepted, where lanes go by that.
@@ -167,7 +167,7 @@ class State:
 
     def patience(self, trainer: int) -> float:
         """The part of the tolerance that a trainer's next hop has."""
-        return patience_with(self.stride(trainer), int(self.who.accepted[trainer]))
+        return patience_of(self.stride(trainer))
 
     @property
     def earned(self) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..rules.votes import draw_committee
+from ..rules.votes import draw_committee, seats
 from ..settings import RelaySettings
 from .blocks import Commitment, Deposit, HopClaim, OpenedNonce
 from .eligible import examiners_free, nonces_needed
@@ -33,7 +33,7 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class TestPlan:
-    """The committee, the models it tests, the hops audited, and whether one is planted.
+    """The committee, the models it tests, the hops audited, and whether some are planted.
 
     References and probes of the audited hops come on top of `models`: it takes the weights to
     name them.
@@ -82,7 +82,7 @@ def decide_tests(
     settings = state.settings
     rng = generator(seed_from(head, [item.nonce for item in nonces]), deposit.round, "tests")
     here = examiners_free(state, deposit)
-    size = settings.examiners if len(nonces) >= nonces_needed(state, deposit) else 0
+    size = _seats(state, deposit, here) if len(nonces) >= nonces_needed(state, deposit) else 0
     committee = draw_committee(here, size, rng, state.earned[here] == 0)
     models: list[str] = []
     audited: list[str] = []
@@ -104,6 +104,14 @@ def decide_tests(
         audited=tuple(audited),
         plants=plants,
     )
+
+
+def _seats(state: State, deposit: Deposit, here: NDArray[np.int64]) -> int:
+    """Examiners of a round: all seats in a fan-out, and where too few of a committee voted."""
+    most = state.settings.examiners
+    if state.settings.topology != "chain" or state.untested:
+        return most
+    return seats(most, state.who.bond[here], state.earned[here], deposit.cycle)
 
 
 def _audits(settings: RelaySettings) -> bool:

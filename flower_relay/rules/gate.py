@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .votes import is_quorate, weighted_median
 
-__all__ = ["LegVerdict", "judge_leg", "EXPECTED", "leeway", "patience_with", "usual_margin"]
+__all__ = ["LegVerdict", "judge_leg", "EXPECTED", "leeway", "patience_of", "usual_margin"]
 
 
 _LEG = 2.0
@@ -68,7 +68,7 @@ def judge_leg(
         A hop passes when its vote is at least −tolerance times its patience, a leg (and each
         prefix) when moreover its median rise is at least −2 · tolerance.
     patience : sequence of float
-        The part of the tolerance that each hop has (`standing.patience_with`).
+        The part of the tolerance that each hop has (`patience_of`).
 
     Notes
     -----
@@ -109,20 +109,12 @@ these, most of the first trainers with unusual data were rejected (docs/robustne
 """
 
 
-_PROVEN = 3
-"""Accepted hops from which on a trainer without debt has the benefit of the doubt."""
-
-
-_BENEFIT = 2.0
-"""The tolerances that are its then."""
-
-
 _MOST_USUAL = 3.0
 """Tolerances below zero beyond which no more leeway is given."""
 
 
 def usual_margin(margins: Sequence[float]) -> float:
-    """The median of the latest margins of whole hops, those that a run begins with included.
+    """The median of the latest margins, those that a run begins with included.
 
     Where everybody's data differ, everybody's hops cost the others something for a while.
     What tells an attacker is that its hops cost more than is usual, and as long as attackers
@@ -142,25 +134,17 @@ def leeway(usual: float) -> float:
     return 1.0 + min(_MOST_USUAL, max(0.0, -usual))
 
 
-def patience_with(stride: float, accepted: int) -> float:
-    """The part of the tolerance that a hop has: its stride's square, twice of it if proven.
+def patience_of(stride: float) -> float:
+    """The part of the tolerance that a hop has: its stride's square.
 
     What a step in no direction in particular costs grows with the square of its length, and
     what an honest step gains with its length. A tolerance that shrank like the stride would
     let noise through as soon as it is short (measured with 40 % noise: final accuracy 0.619
     instead of 0.906; docs/robustness.md).
 
-    A class that only few have is forgotten while they wait, and whoever teaches it again costs
-    the others more than a tolerance. Rejecting that keeps it forgotten, and the next try costs as
-    much. So a trainer whose hops were accepted three times and who owes less than one has twice
-    the tolerance; harmful hops put it into debt all the same.
-
     Parameters
     ----------
     stride : float
         The part of the hop that was taken; all of it unless its trainer is in debt.
-    accepted : int
-        Its trainer's hops that were accepted so far.
     """
-    proven = stride == 1 and accepted >= _PROVEN
-    return _BENEFIT if proven else stride**2
+    return stride**2

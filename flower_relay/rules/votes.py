@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["bounded_utility", "draw_committee", "is_quorate", "voted", "weighted_median"]
+__all__ = ["bounded_utility", "draw_committee", "is_quorate", "seats", "voted", "weighted_median"]
 
 
 _NOVICES = 4
@@ -20,6 +20,35 @@ _NOVICES = 4
 
 _QUORUM = 2 / 3
 """The part of the weight drawn that has to vote for a verdict."""
+
+
+_FEW = 5
+"""Seats of a committee while examiners agree."""
+
+_CYCLES = 2
+"""Cycles after which bonds tell whether they do."""
+
+_HELD = 0.9
+"""The part of all weight that is left where they do."""
+
+
+def seats(most: int, bonds: NDArray[np.float64], earned: NDArray[np.float64], cycle: int) -> int:
+    """How many examine a round: five while examiners agree, else the most that may be asked.
+
+    Who sees the opposite of what the others see loses its bond. Where nearly no weight was lost
+    nobody lies, and a few say what all would. Lost weight brings all seats back at the next round.
+
+    Parameters
+    ----------
+    most : int
+        The setting `examiners`.
+    bonds, earned : arrays of shape (participants,)
+        Of those who may be drawn: bonds, and the most that each one's vote may weigh.
+    cycle : int
+        The round's cycle; the first two are for finding out.
+    """
+    agreed = cycle >= _CYCLES and float(bonds @ earned) >= _HELD * float(earned.sum())
+    return min(most, _FEW) if agreed else most
 
 
 def draw_committee(
