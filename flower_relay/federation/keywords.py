@@ -71,7 +71,8 @@ class RelayKeywords(TypedDict, total=False):
     default 'exact'."""
 
     planted: float
-    """Share of tests in which planted models find out constant voters and liars; by default 0.2."""
+    """Share of tests in which planted models find out constant voters and liars; by default
+    0.2."""
 
     first_debt: float
     """Debt that everybody begins with: from 1 on first hops are shortened, until one was found to
