@@ -94,7 +94,9 @@ class RelaySettings(CheckedSettings):
 
     # Testing.
     examiners: int = setting(
-        15, "size of the committee that tests a leg; 0 tests nothing (a plain ring)", whole(0)
+        15,
+        "the most that test a leg. While examiners agree five do; 0 tests nothing (a plain ring)",
+        whole(0),
     )
     tolerance: float = setting(
         0.11,

@@ -188,7 +188,7 @@ def test_what_liars_say_of_an_audit(kind: Examining, for_ours: float, for_others
 
 def test_a_sleeper_trains_for_three_hops_and_a_copycat_for_none() -> None:
     chosen = EconomySettings(
-        participants=8, rounds=60, topology="chain", rewards="contribution", success=1.0,
+        participants=8, rounds=80, topology="chain", rewards="contribution", success=1.0,
         gain_sd=0.0, gain_mean=0.05, examiner_noise=0.0, policies="sleeper=0.25,copycat=0.25",
     )  # fmt: skip
     economy = ChainEconomy(chosen, players(chosen))

@@ -24,19 +24,19 @@ NODES = 8
 HOSTILE = (2, 5)
 RUN_ID = "90" * 32
 HEADS = {
-    "chain": "7865fdafc661a942d3d184561582f0af1502136ea7bd5aa5da6d616f1d1f3e54",
-    "whole hops": "afb1e8a9c77e41afa2fdd892c4352e644705ef88e5af11c37ea6351f2b4bba31",
-    "lanes": "4cb01768cf7acc778df64f03bd6be2cb6eabb5cb608bda3c22c54fdb5faf4e43",
-    "lanes average": "b05279903910b83258dbf9b3aa34fc31d703a136d898013664b6b671c511c8f2",
-    "lanes momentum": "0a9cdc52bcf12f3c83c2bc5a43f167c7b38277deddd61198aec5c1ae7b746197",
-    "lanes auto": "13a0ef5e03915929d9e96f0732dab56c9455a30f54091122283c3e0895ee04b2",
-    "lanes adam": "facc52aa1c97d2017e71cb36021b576d9412d7de04eedd0fc7b22b78d08e4bc8",
-    "lanes wave": "22802196fcd57e2723c81e73317616cf136511de354c8ed68948d28f8afb2643",
-    "lanes wave, signed": "696ad8d227fcb41a29b8c92bf3eab2d8a3b93461292b77c176725bada42531cc",
-    "fan-out": "f2464900ebf1668a1bdd6bd8e4c5f89f4d030a0ad729c6ee420acef22d8a96fe",
-    "fan-out royalty": "ad4cdec25ce435e3e9aa08c251d307fa9af2c77888e5a2fcbd9171f9356ce1e6",
+    "chain": "1fa004874c0003e4a8c0bf48248df5c8148c69c16b340fff2385e45ee4f73bce",
+    "whole hops": "23eba3fb24d71d7cb591e84f2213e7b5d68d4fcc74f61cdf2907e3542706854f",
+    "lanes": "3e9ef5c43234501284105947f47c9d31bd05d4d63eeb5066b312920a6149e2f6",
+    "lanes average": "4417526fe99755d177861c5f7c7067f8cd753dede749fc4cd715903b6d251dbb",
+    "lanes momentum": "e1d5c5d02ca9893742e394df5e4b7c7d7b005da235486c6dfe1b506b3f51453e",
+    "lanes auto": "874b9fb47814b7a124a4a6f8fb4ba03541c97d84b2f12c921343f7884e0d4d06",
+    "lanes adam": "d074dd15983ecf7572d4cf06e2417ec40d501e4bd73a4d75b580337881300585",
+    "lanes wave": "2e6a16dbba95c55a747508b4a9cf33b970b260c021ceac3c661d957a6cd49fb8",
+    "lanes wave, signed": "bcb606f60e5656c6b21fa2def58ad9b41ec2315c9757cc248e253412b3e996a4",
+    "fan-out": "f80a7af15c8402baaa749dfbec928e64e1f05f66e9f237f81bbd4e3f0139a5ae",
+    "fan-out royalty": "5f2f48929848517f2e25e1ee1f02bde953547a6f5b1d672c2f2e095abb708400",
     "untested": "f6cf4375fdc6734e0fe03a653fa544066dcc4af764ccc6947df0c4033fa310ec",
-    "signed": "b7b27984157427ace90e3bc2d6b0a820fcf41066167f3c3ed55de1ab8dacb7d9",
+    "signed": "8eae68839ae4777c0caae31840a9d5d77322f3b0d58af35d4cb34788b3d55f53",
 }
 
 

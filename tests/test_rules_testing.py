@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from flower_relay.rules.audits import mean_step
 from flower_relay.rules.candidates import flaw_of, shortened
 from flower_relay.rules.gate import LegVerdict, judge_leg
-from flower_relay.rules.votes import bounded_utility, draw_committee, seats, weighted_median
+from flower_relay.rules.standing import new_bonds
+from flower_relay.rules.votes import (
+    bounded_utility,
+    draw_committee,
+    seats,
+    votes_on_planted,
+    weighted_median,
+)
 
 BASE = {"w": np.ones((2, 3), np.float32), "count": np.array(5)}
 
@@ -129,6 +136,20 @@ def test_a_committee_without_weight_decides_nothing() -> None:
     assert math.isnan(mean_step(np.array([0.0, 0.4]), np.zeros(2), np.ones(2)))
     verdict = judge_leg(np.array([[0.5, 0.5], [0.1, 0.9]]), np.zeros(2), 0.1, [1.0])
     assert (verdict.passed, verdict.kept, verdict.culprits) == (None, 0, ())
+
+
+def test_who_sees_no_harm_in_planted_models_loses_half_of_what_others_gain() -> None:
+    worst = np.array([-0.5, -0.11, -0.2, 0.0, 0.3, np.nan])  # of a tolerance of 0.1
+    told = votes_on_planted(worst, np.ones(6), 0.1)
+    assert told == pytest.approx([-0.1, -0.1, -0.1, 0.05, 0.05, np.nan], nan_ok=True)
+    bonds = new_bonds(np.full(6, 0.5), told, -0.1, tolerance=0.1, gain=0.2)
+    assert bonds == pytest.approx([0.7, 0.7, 0.7, 0.4, 0.4, 0.5])
+
+
+def test_planted_models_that_hardly_anybody_sees_harm_in_judge_nobody() -> None:
+    worst = np.array([-0.5, 0.0, 0.0, 0.0])
+    assert np.isnan(votes_on_planted(worst, np.ones(4), 0.1)).all()
+    assert not np.isnan(votes_on_planted(worst, np.array([1.0, 1.0, 0.0, 1.0]), 0.1)).any()
 
 
 def test_five_examine_from_the_third_cycle_on_while_examiners_agree() -> None:

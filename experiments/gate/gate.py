@@ -110,10 +110,10 @@ class Relay:
         return np.asarray(np.exp(-np.minimum(losses, 300) * power))
 
     def utilities(self, weights: Weights) -> NDArray[Any]:
-        """What each participant says of a model; hostile ones say the opposite."""
+        """What each participant says of a model; hostile ones lie."""
         owner = self.cases.owner
         found = np.bincount(owner, self.utility_of_cases(weights), NODES) / np.bincount(owner)
-        return np.where(self.hostile, 1 - found, found)
+        return np.where(self.hostile, 0.5 if self.world.constant else 1 - found, found)
 
     def honest_hop(self, base: Weights, who: int, *, flipped: bool = False) -> Weights:
         """What training gives, on labels as they are or turned round."""

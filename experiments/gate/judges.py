@@ -21,7 +21,7 @@ from flower_relay.rules.standing import (
     new_debt,
     stride_of,
 )
-from flower_relay.rules.votes import seats, weighted_median
+from flower_relay.rules.votes import seats, votes_on_planted, weighted_median
 from flower_relay.settings import RelaySettings
 
 from .worlds import NODES
@@ -170,9 +170,9 @@ class Judge:
 
     def see_planted(self, committee: NDArray[Any], votes: NDArray[Any]) -> None:
         """Book votes on the worse of two planted models: who sees no harm is constant, or lies."""
-        most = self.gate.tolerance
-        clear = np.where(votes < -most, -most, most / 2)
-        self._bond[committee] = new_bonds(self._bond[committee], clear, -most, tolerance=most)
+        most, bonds = self.gate.tolerance, self._bond[committee]
+        told = votes_on_planted(votes, bonds, most)
+        self._bond[committee] = new_bonds(bonds, told, -most, tolerance=most)
 
     def _weigh(self, committee: NDArray[Any], votes: NDArray[Any], verdict: float) -> None:
         self._correlation.note(committee, votes / self.gate.tolerance)

@@ -26,20 +26,24 @@ NODES, HIDDEN, BATCH = 20, 64, 16
 
 @dataclass(frozen=True)
 class World:
-    """Data and their partition, what hostile participants do, how many, the learning rate."""
+    """Data and their partition, what hostile participants do, how many, the learning rate.
+
+    Those that are `constant` call every model equally good; else they turn utilities round.
+    """
 
     data: str
     scheme: str
     attack: str
     share: float
     lr: float
+    constant: bool = False
 
     @property
     def name(self) -> str:
         """Short enough for a table's head."""
         kind, _, number = self.scheme.partition(":")
         attacked = f"{self.attack} {self.share:.0%}" if self.attack else "clean"
-        return f"{self.data} {kind[0]}{number} {attacked}"
+        return f"{self.data} {kind[0]}{number} {attacked}{', constant' * self.constant}"
 
 
 WORLDS = (
@@ -66,6 +70,8 @@ WORLDS = (
     World("letter", "dirichlet:0.3", "alie", 0.4, 0.4),
     World("spambase", "dirichlet:0.3", "alie", 0.4, 0.4),
     World("spambase", "dirichlet:0.3", "label-flip", 0.4, 0.4),
+    World("digits", "dirichlet:0.3", "sign-flip", 0.4, 0.4, constant=True),
+    World("spambase", "dirichlet:0.3", "sign-flip", 0.4, 0.4, constant=True),
 )
 """Hostile participants lie as examiners, too."""
 

@@ -12,11 +12,11 @@ from .question import Question
 
 __all__ = ["Forecast", "forecast"]
 
-_CYCLES, _LEAST = 3, 60
+_CYCLES, _LEAST = 5, 60
 """Cycles that are played, and trainings at least; after that a run only goes on as before."""
 
-_BEGINNING = 1 / 3
-"""Part of what is played that is not typical: short legs, first hops."""
+_BEGINNING = 3 / 5
+"""Part of what is played that is not typical: short legs, first hops, all seats taken."""
 
 BASE_MB, RELAY_MODELS = 500, 12
 """Memory of a server app and what it adds in models, as measured (docs/fleet.md)."""

@@ -16,6 +16,7 @@ from ..rules.rewards import (
     royalties,
 )
 from ..rules.settlement import num_recognised, rank
+from ..rules.votes import votes_on_planted
 from .blocks import HopResult, LaneResult, Settlement
 from .fan_out import settle_fan_out
 from .leg import settle_lane
@@ -162,8 +163,7 @@ def _judge_planted(state: State, tally: Tally) -> None:
 
     They are judged against the base that they were made from, the first model of the test. Of two
     classes noise leaves only one, and who holds that one sees no harm. The opposite noise leaves
-    the other one, so the worse of the two counts. Seeing no harm costs half of what seeing it
-    brings, as who holds little sees it more often than not.
+    the other one, so the worse of the two counts.
     """
     testing = state.testing
     if testing is None or not testing.planted:
@@ -172,6 +172,6 @@ def _judge_planted(state: State, tally: Tally) -> None:
     base = state.known_utilities(testing.models[0])[committee]
     noised = [state.known_utilities(name)[committee] for name in testing.planted]
     votes = np.min(noised, axis=0) - base
-    line = -state.settings.tolerance
-    clear = np.where(np.isnan(votes), votes, np.where(votes < line, line, -line / 2))
-    tally.judge_votes(testing.committee, clear, line, line / 2)
+    tolerance = state.settings.tolerance
+    told = votes_on_planted(votes, state.weights_of(committee), tolerance)
+    tally.judge_votes(testing.committee, told, -tolerance, 0.0)

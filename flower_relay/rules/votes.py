@@ -11,7 +11,15 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["bounded_utility", "draw_committee", "is_quorate", "seats", "voted", "weighted_median"]
+__all__ = [
+    "bounded_utility",
+    "draw_committee",
+    "is_quorate",
+    "seats",
+    "voted",
+    "votes_on_planted",
+    "weighted_median",
+]
 
 
 _NOVICES = 4
@@ -118,6 +126,37 @@ def weighted_median(votes: NDArray[np.float64], weights: NDArray[np.float64]) ->
         heavier = first + 1 + int(np.argmax(mass[order][first + 1 :] > 0))
         return float((values[first] + values[heavier]) / 2)
     return float(values[first])
+
+
+_SEE_HARM = 0.25
+"""The part of a committee's weight that sees harm where noise does a model any."""
+
+
+def votes_on_planted(
+    worst: NDArray[np.float64], weights: NDArray[np.float64], tolerance: float
+) -> NDArray[np.float64]:
+    """What votes on planted models tell of who gave them, as votes that bonds move by.
+
+    Who sees harm voted as everybody should. Who sees none is constant, lies, or holds cases of
+    the one class that noise left; so it loses half of what it would gain. Where hardly anybody
+    sees harm noise does this model none, and nobody is judged.
+
+    Parameters
+    ----------
+    worst, weights : arrays of shape (examiners,)
+        The lower of each one's votes on the planted models; NaN is an abstention.
+    tolerance : float
+        A fall of more than that is harm.
+
+    Returns
+    -------
+    array of shape (examiners,)
+        −tolerance where harm is seen, half a tolerance where it is not; all NaN for nobody.
+    """
+    harm = worst < -tolerance
+    if weights[harm].sum() <= _SEE_HARM * weights.sum():
+        return np.full(len(worst), np.nan)
+    return np.where(np.isnan(worst), np.nan, np.where(harm, -tolerance, tolerance / 2))
 
 
 def voted(
