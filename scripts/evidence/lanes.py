@@ -17,8 +17,7 @@ __all__ = ["section"]
 INTRODUCTION = """\
 ## Several lanes under attack
 
-Three lanes relay at once and meet by Adam's rule, with committees as usual, and with committees of
-seven. All were played by one version: they can be compared with each other, and not with the tables
+Three lanes relay at once and meet by Adam's rule, or as many as the run allows (`auto`). All were played by one version: they can be compared with each other, and not with the tables
 above. Learning rates are those that were tuned for one lane."""
 
 
