@@ -83,7 +83,10 @@ def _losses(worlds: Sequence[World]) -> str:
 
 
 def _lost(world: World) -> Iterator[str]:
-    lost = [_said(duel) for duel in world.duels() if duel.verdict == "loses"]
+    """What costs more, and in a sentence of its own where accuracy is lost."""
+    duels = [duel for duel in world.duels() if duel.verdict == "loses"]
+    costs = [_said(duel) for duel in duels if duel.is_cost]
+    lost = [_said(duel) for duel in duels if not duel.is_cost]
     relay = world.strategies["relay"]
     missed = [row for row in relay.rows if not row["reached"]]
     if missed:
@@ -92,8 +95,9 @@ def _lost(world: World) -> Iterator[str]:
     if price is not None and standing(price, as_ratio=False) is Standing.BELOW:
         points = shown(-100 * price.median, ".1f")
         lost.append(f"it ends {points} points below the relay without tests")
-    if lost:
-        yield f"- **{world.name}**: {'; '.join(lost)}."
+    said = ["; ".join(part) for part in (costs, lost) if part]
+    if said:
+        yield f"- **{world.name}**: {'. '.join(part[0].upper() + part[1:] for part in said)}."
 
 
 def _said(duel: Duel) -> str:
