@@ -17,8 +17,9 @@ __all__ = ["section"]
 INTRODUCTION = """\
 ## Several lanes under attack
 
-Three lanes relay at once and meet by Adam's rule, or as many as the run allows (`auto`). All were played
-by one version: they can be compared with each other, and not with the tables above. Learning rates are those that were tuned for one lane."""
+Three lanes relay at once and meet by Adam's rule, or as many as the run allows (`auto`). All were
+played by one version: they can be compared with each other, and not with the tables above. Learning
+rates are those that were tuned for one lane."""
 
 
 def section(found: Sequence[Attacked]) -> str:
