@@ -95,7 +95,8 @@ class RelaySettings(CheckedSettings):
     # Testing.
     examiners: int = setting(
         15,
-        "the most that test a leg. While examiners agree five do; 0 tests nothing (a plain ring)",
+        "the most that test a leg. In a chain five do from the third cycle on, while examiners "
+        "agree. 0 tests nothing (a plain ring)",
         whole(0),
     )
     tolerance: float = setting(

@@ -220,6 +220,18 @@ FORGERIES: dict[str, tuple[type, Change, Change, str]] = {
     "planted model denied": (
         blocks.Testing, lambda b: b.planted, lambda b: replace(b, planted=()), "planted",
     ),
+    "three planted models": (
+        blocks.Testing, lambda b: len(b.planted) == 2,
+        lambda b: replace(b, planted=(*b.planted, "9" * 64)), "planted",
+    ),
+    "one planted twice": (
+        blocks.Testing, lambda b: b.planted, lambda b: replace(b, planted=b.planted[:1] * 2),
+        "planted",
+    ),
+    "a probe called planted": (
+        blocks.Testing, lambda b: b.planted and b.probes,
+        lambda b: replace(b, planted=b.probes[:1]), "planted",
+    ),
     "a candidate called planted": (
         blocks.Testing, lambda b: b.planted, lambda b: replace(b, planted=b.models[:1]), "planted",
     ),

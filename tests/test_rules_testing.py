@@ -164,10 +164,15 @@ def test_weight_that_was_lost_brings_all_seats_back() -> None:
     assert [seats(15, bonds, np.ones(20), 9) for bonds in (few_liars, more_liars)] == [5, 15]
 
 
-def test_names_that_have_earned_no_weight_change_no_seats() -> None:
-    bonds, earned = np.concatenate([np.ones(10), np.zeros(40)]), np.repeat([1.0, 0.0], [10, 40])
-    assert seats(15, bonds, earned, 9) == 5
-    assert seats(15, 0 * bonds, 0 * earned, 9) == 5  # nobody has weight: nothing is decided
+def test_exactly_nine_tenths_of_all_weight_are_enough_however_many_hold_it() -> None:
+    assert {seats(15, np.full(n, 0.9), np.ones(n), 9) for n in range(1, 60)} == {5}
+
+
+@pytest.mark.parametrize("earned", [0.0, 0.05, 0.95])
+def test_names_that_still_earn_their_weight_change_no_seats(earned: float) -> None:
+    bonds, weight = np.repeat([1.0, 0.1], [10, 40]), np.repeat([1.0, earned], [10, 40])
+    assert seats(15, bonds, weight, 9) == 5
+    assert seats(15, bonds[10:], weight[10:], 9) == 5  # nobody has all of it: nobody lost any
 
 
 @given(st.integers(0, 30), st.integers(0, 60), st.integers(1, 20), st.integers(0, 5))

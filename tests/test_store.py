@@ -111,7 +111,7 @@ def test_disk_use_is_the_bytes_of_all_files(tmp_path: Path) -> None:
 def test_half_written_files_are_no_models_and_are_cleaned(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     name = store.put(SMALL)
-    unfinished = tmp_path / f"{'0' * 64}.safetensors.part"
+    unfinished = tmp_path / f"{'0' * 64}.safetensors.0123456789abcdef.part"
     unfinished.write_bytes(b"half")
     strangers = tmp_path / "notes.txt"
     strangers.write_text("not ours")

@@ -60,7 +60,7 @@ class Gate:
     squared: bool = True  # tolerances shrink like a stride's square, or like the stride
     first_debt: float = SHIPPED.first_debt  # what everybody begins with
     expected: tuple[float, ...] = EXPECTED  # margins before there are others
-    planted: float = SHIPPED.planted  # the part of tests in which a noised model is planted
+    planted: float = SHIPPED.planted  # the part of tests in which two noised models are planted
     few: bool = True  # five examine while the examiners agree
     shuffled: bool = True  # each cycle in an order of its own, or by who waits longest
     waits: str = "rejected"  # or "always": whoever is in debt waits
@@ -169,7 +169,7 @@ class Judge:
         return Judged(verdict.kept, verdict.culprits, bool(verdict.passed))
 
     def see_planted(self, committee: NDArray[Any], votes: NDArray[Any]) -> None:
-        """Book votes on the worse of two planted models: who sees no harm is constant, or lies."""
+        """Book votes on the worse of two planted models."""
         most, bonds = self.gate.tolerance, self._bond[committee]
         told = votes_on_planted(votes, bonds, most)
         self._bond[committee] = new_bonds(bonds, told, -most, tolerance=most)

@@ -28,7 +28,7 @@ NODES, HIDDEN, BATCH = 20, 64, 16
 class World:
     """Data and their partition, what hostile participants do, how many, the learning rate.
 
-    Those that are `constant` call every model equally good; else they turn utilities round.
+    Hostile examiners turn utilities round. In a `constant` world they call all models equally good.
     """
 
     data: str

@@ -290,7 +290,7 @@ def _audits(
 def _plants(run: Run, plan: TestPlan) -> tuple[str, ...]:
     """A base drowned in noise, and in the opposite noise: nobody honest can vouch for both.
 
-    Of numbers that cannot be added to there is one only.
+    Where numbers cannot be added to, there is only one.
     """
     if not plan.plants or not plan.models:
         return ()

@@ -48,7 +48,7 @@ def write_whole(path: Path, *pieces: bytes | memoryview) -> None:
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
-    except OSError:
+    except BaseException:
         # On a full disk what is half-written is the first that can go.
         unfinished.unlink(missing_ok=True)
         raise

@@ -27,7 +27,9 @@ def plan(
     case_ms: Annotated[
         float, typer.Option(help="milliseconds a case and epoch, on a device of speed 1")
     ] = 1000 * TRAIN_SECONDS,
-    examiners: Annotated[int, typer.Option(min=0, help="size of a committee")] = 15,
+    examiners: Annotated[
+        int, typer.Option(min=0, help="the most that test a leg; five do while examiners agree")
+    ] = 15,
     lanes: Annotated[int, typer.Option(min=1, help="relays at once")] = 1,
     mod: Annotated[
         bool, typer.Option("--mod/--no-mod", help="participants run relay_mod, or do not")

@@ -220,10 +220,7 @@ class Replay:
         self.word.check_openings(state, commitment, self._asked_by, block.nonces)
         plan = decide_tests(state, self._committed, deposit, commitment, block.nonces)
         plants = plan.plants and bool(plan.models)
-        if plants != bool(block.planted) or len(block.planted) > 2:
-            raise Differs("testing.planted", "one or two" if plants else "none", block.planted)
-        if made := sorted(self.named.intersection(block.planted)):
-            raise Differs("testing.planted", "models that nobody made", made[0])
+        self._check_planted(block, commitment, plants)
         audits = self._audits(block, audit_terms(state, commitment, plan.audited))
         references, probes = (tuple(pair[side] for pair in audits) for side in (0, 1))
         return Testing(
@@ -243,6 +240,19 @@ class Replay:
             shown=block.shown,
             turns=block.turns,
         )
+
+    def _check_planted(self, block: Testing, commitment: Commitment, plants: bool) -> None:
+        """One or two models that are nothing else, where the draw says that some are planted."""
+        planted = block.planted
+        few = len(planted) <= 2 and len(set(planted)) == len(planted)
+        if plants != bool(planted) or not few:
+            raise Differs("testing.planted", "one or two" if plants else "none", list(planted))
+        handed_in = {
+            name for claims in commitment.lanes for claim in claims for name in claim.names
+        }
+        others = self.named | handed_in | {*block.references, *block.probes}
+        if made := sorted(others.intersection(planted)):
+            raise Differs("testing.planted", "models that nobody made", made[0])
 
     def _audits(self, block: Testing, terms: list[AuditTerms]) -> list[tuple[str, str]]:
         """References as they must be, and probes as stated; made again where their parts are."""

@@ -58,7 +58,9 @@ def note_untested(state: State, block: Settlement) -> None:
     """Keep in mind whose models nobody tested; what was tested is not among them any more."""
     claims = () if state.commitment is None else chain.from_iterable(state.commitment.lanes)
     names_of = {claim.model: claim.names for claim in claims if claim.fault is None}
-    for hop in chain.from_iterable(result.hops for result in block.lanes):
+    hops = [hop for result in block.lanes for hop in result.hops]
+    state.unheard = any(hop.outcome == Outcome.UNTESTED for hop in hops)
+    for hop in hops:
         for name in names_of.get(hop.model, ()):
             if hop.outcome == Outcome.UNTESTED:
                 state.untested[name] = hop.trainer

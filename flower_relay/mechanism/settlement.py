@@ -159,11 +159,11 @@ def _pay_examiners(state: State, tally: Tally) -> None:
 
 
 def _judge_planted(state: State, tally: Tally) -> None:
-    """Planted models are known to be bad: who sees it of neither is constant, or lies.
+    """Planted models are known to be bad: seeing harm in neither is being constant, or a lie.
 
     They are judged against the base that they were made from, the first model of the test. Of two
-    classes noise leaves only one, and who holds that one sees no harm. The opposite noise leaves
-    the other one, so the worse of the two counts.
+    classes noise leaves only one. An examiner that holds only that class sees no harm. The opposite
+    noise leaves the other class, so the worse of the two votes counts.
     """
     testing = state.testing
     if testing is None or not testing.planted:
@@ -171,7 +171,7 @@ def _judge_planted(state: State, tally: Tally) -> None:
     committee = list(testing.committee)
     base = state.known_utilities(testing.models[0])[committee]
     noised = [state.known_utilities(name)[committee] for name in testing.planted]
-    votes = np.min(noised, axis=0) - base
+    votes = np.fmin.reduce(noised) - base  # of those that it said anything about
     tolerance = state.settings.tolerance
     told = votes_on_planted(votes, state.weights_of(committee), tolerance)
     tally.judge_votes(testing.committee, told, -tolerance, 0.0)

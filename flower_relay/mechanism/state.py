@@ -61,7 +61,8 @@ class State:
     `ways` are how far the latest accepted hops moved.
     `verdicts` are whether the latest hops were accepted, where lanes go by that.
     `moments` name what the lanes' optimiser remembers; none where there is nothing of it.
-    `untested` are models that nobody tested, with their trainers: they may come again.
+    `untested` are models that nobody tested, with their trainers: they may come again. `unheard` is
+    whether a hop of the latest round was among them.
     `probation_left` are the tries that newcomers still have for this cycle's probation slot.
     `hops` are all turns there were so far.
     `ahead` is the deposit of the next round, where it trains while this one is judged. It counts
@@ -83,6 +84,7 @@ class State:
     verdicts: list[bool] = field(default_factory=list)
     moments: tuple[str, ...] = ()
     untested: dict[str, int] = field(default_factory=dict)
+    unheard: bool = False
     ways: list[float] = field(default_factory=list)
     margins: list[float] = field(default_factory=lambda: list(EXPECTED))
     scores: list[float] = field(default_factory=list)
@@ -153,7 +155,7 @@ class State:
         return self.shown.get(model, model)
 
     def margin(self, trainer: int, vote: float) -> float:
-        """A vote on a trainer's hop in the tolerances that it has."""
+        """A vote on a trainer's hop, in tolerances times its stride."""
         return vote / (self.settings.tolerance * self.stride(trainer))
 
     @property

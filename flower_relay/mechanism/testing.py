@@ -107,9 +107,9 @@ def decide_tests(
 
 
 def _seats(state: State, deposit: Deposit, here: NDArray[np.int64]) -> int:
-    """Examiners of a round: all seats in a fan-out, and where too few of a committee voted."""
+    """Examiners of a round: all seats in a fan-out, and after a hop that went untested."""
     most = state.settings.examiners
-    if state.settings.topology != "chain" or state.untested:
+    if state.settings.topology != "chain" or state.unheard:
         return most
     return seats(most, state.who.bond[here], state.earned[here], deposit.cycle)
 

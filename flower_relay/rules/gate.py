@@ -116,6 +116,8 @@ _MOST_USUAL = 3.0
 def usual_margin(margins: Sequence[float]) -> float:
     """The median of the latest margins, those that a run begins with included.
 
+    A shortened hop's vote is divided by its stride.
+
     Where everybody's data differ, everybody's hops cost the others something for a while.
     What tells an attacker is that its hops cost more than is usual, and as long as attackers
     are fewer than half, what is usual is set by the others.

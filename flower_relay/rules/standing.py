@@ -174,7 +174,7 @@ def new_bonds(
     bonds, votes : arrays of shape (examiners,)
         A vote of NaN is an abstention and leaves the bond alone.
     verdict : float
-        The committee's weighted median; for a planted model, −tolerance.
+        The committee's weighted median; for planted models, −tolerance.
     gain : float
         What a vote on which all are clear moves a bond by.
 

@@ -43,8 +43,9 @@ _HELD = 0.9
 def seats(most: int, bonds: NDArray[np.float64], earned: NDArray[np.float64], cycle: int) -> int:
     """How many examine a round: five while examiners agree, else the most that may be asked.
 
-    Who sees the opposite of what the others see loses its bond. Where nearly no weight was lost
-    nobody lies, and a few say what all would. Lost weight brings all seats back at the next round.
+    An examiner that sees the opposite of the others loses its bond. Where nearly no weight was lost
+    nobody lies. A few then say the same as all would. Lost weight brings all seats back at the next
+    round. Newcomers begin with little of a bond, so only those tell who have earned full weight.
 
     Parameters
     ----------
@@ -55,8 +56,10 @@ def seats(most: int, bonds: NDArray[np.float64], earned: NDArray[np.float64], cy
     cycle : int
         The round's cycle; the first two are for finding out.
     """
-    agreed = cycle >= _CYCLES and float(bonds @ earned) >= _HELD * float(earned.sum())
-    return min(most, _FEW) if agreed else most
+    full = bonds[earned >= 1]
+    # Exactly rounded, and with slack: bonds move by tenths, so that the limit itself is common.
+    held = math.fsum(full) >= _HELD * len(full) - 1e-9
+    return min(most, _FEW) if held and cycle >= _CYCLES else most
 
 
 def draw_committee(
@@ -129,7 +132,7 @@ def weighted_median(votes: NDArray[np.float64], weights: NDArray[np.float64]) ->
 
 
 _SEE_HARM = 0.25
-"""The part of a committee's weight that sees harm where noise does a model any."""
+"""Where no more of a committee's weight than this sees harm, noise does the model none."""
 
 
 def votes_on_planted(
@@ -137,9 +140,8 @@ def votes_on_planted(
 ) -> NDArray[np.float64]:
     """What votes on planted models tell of who gave them, as votes that bonds move by.
 
-    Who sees harm voted as everybody should. Who sees none is constant, lies, or holds cases of
-    the one class that noise left; so it loses half of what it would gain. Where hardly anybody
-    sees harm noise does this model none, and nobody is judged.
+    An examiner that sees harm gains. One that sees none is constant, lies, or holds only the class
+    that noise left. It loses half of that gain. Where hardly anybody sees harm, nobody is judged.
 
     Parameters
     ----------

@@ -1,0 +1,64 @@
+"""How many examine in a run: all seats at first and after an untested hop, five else."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from flwr.app import Context, Message
+
+from flower_relay import InMemoryGrid, RelayStrategy
+from flower_relay.mechanism.blocks import Deposit, Settlement
+from flower_relay.mechanism.blocks import Testing as Examined
+from flower_relay.rules.outcomes import Outcome
+from tests.linear import client, genesis_model
+from tests.signers import verify
+
+NODES, OTHERS = 20, 15
+
+
+def seats_of(strategy: RelayStrategy) -> list[tuple[int, int, bool]]:
+    """Of each round its cycle, how many were drawn, and whether a hop went untested."""
+    found, cycle, drawn = [], 0, 0
+    for block in strategy.chain:
+        if isinstance(block, Deposit):
+            cycle = block.cycle
+        elif isinstance(block, Examined):
+            drawn = len(block.committee)
+        elif isinstance(block, Settlement):
+            hops = [hop for lane in block.lanes for hop in lane.hops]
+            found.append((cycle, drawn, any(hop.outcome == Outcome.UNTESTED for hop in hops)))
+    return found
+
+
+def test_all_seats_are_taken_in_two_cycles_and_five_after_them() -> None:
+    strategy = RelayStrategy(seed=1, budget=70, observers=())
+    strategy.start(InMemoryGrid(client, NODES), genesis_model(), num_rounds=70, timeout=20)
+    rounds = seats_of(strategy)
+    assert {drawn for cycle, drawn, _ in rounds if cycle < 2} == {OTHERS}
+    assert {drawn for cycle, drawn, _ in rounds if cycle >= 2} == {5}
+    assert verify(strategy.chain).ok
+
+
+def test_one_round_after_an_untested_hop_has_all_seats() -> None:
+    """From the third cycle on a fifth of the nodes fails as examiners."""
+
+    def app(message: Message, context: Context) -> Message:
+        now = int(str(message.content.config_records["config"].get("server-round", 0)))
+        number = int(context.node_config["partition-id"])
+        if message.metadata.message_type == "evaluate" and now > 25 and number % 3 == 0:
+            raise RuntimeError("no power")
+        return client(message, context)
+
+    strategy = RelayStrategy(seed=1, budget=90, observers=())
+    strategy.start(InMemoryGrid(app, NODES), genesis_model(), num_rounds=90, timeout=20)
+    rounds = [each for each in seats_of(strategy) if each[0] >= 2]
+    assert any(untested for _, _, untested in rounds)
+    for (_, _, untested), (_, drawn, _) in pairwise(rounds):
+        assert (drawn > 5) == untested
+    assert verify(strategy.chain).ok
+
+
+def test_a_fan_out_has_all_seats() -> None:
+    strategy = RelayStrategy(seed=1, topology="fan-out", budget=60, observers=())
+    strategy.start(InMemoryGrid(client, NODES), genesis_model(), num_rounds=20, timeout=20)
+    assert min(drawn for _, drawn, _ in seats_of(strategy)) > 5
