@@ -135,6 +135,20 @@ def two_hops(block: Any) -> bool:
     return len(block.lanes[0].trainers) > 1
 
 
+def planting(names: Callable[[Any], tuple[str, ...]]) -> Change:
+    return lambda block: replace(block, planted=names(block))
+
+
+PLANTED: dict[str, Callable[[Any], tuple[str, ...]]] = {
+    "planted model denied": lambda block: (),
+    "three planted models": lambda block: (*block.planted, "9" * 64),
+    "one planted twice": lambda block: block.planted[:1] * 2,
+    "a probe called planted": lambda block: block.probes[:1],
+    "a candidate called planted": lambda block: block.models[:1],
+}
+"""What a testing block may say of its planted models, and must not."""
+
+
 FORGERIES: dict[str, tuple[type, Change, Change, str]] = {
     "payment raised": (Settlement, lambda b: b.payments, raise_payment, "payments["),
     "payment left out": (
@@ -217,24 +231,10 @@ FORGERIES: dict[str, tuple[type, Change, Change, str]] = {
     "audit left out": (
         blocks.Testing, lambda b: b.audited, lambda b: replace(b, audited=()), "audited",
     ),
-    "planted model denied": (
-        blocks.Testing, lambda b: b.planted, lambda b: replace(b, planted=()), "planted",
-    ),
-    "three planted models": (
-        blocks.Testing, lambda b: len(b.planted) == 2,
-        lambda b: replace(b, planted=(*b.planted, "9" * 64)), "planted",
-    ),
-    "one planted twice": (
-        blocks.Testing, lambda b: b.planted, lambda b: replace(b, planted=b.planted[:1] * 2),
-        "planted",
-    ),
-    "a probe called planted": (
-        blocks.Testing, lambda b: b.planted and b.probes,
-        lambda b: replace(b, planted=b.probes[:1]), "planted",
-    ),
-    "a candidate called planted": (
-        blocks.Testing, lambda b: b.planted, lambda b: replace(b, planted=b.models[:1]), "planted",
-    ),
+    **{
+        name: (blocks.Testing, lambda b: b.planted and b.probes, planting(names), "planted")
+        for name, names in PLANTED.items()
+    },
     "a utility above one": (
         blocks.Testing, lambda b: b.models, with_utility(1.5), "utilities[",
     ),
@@ -362,19 +362,6 @@ def unsay(run: list[Block], own: OperatorKey, index: int, row: int, column: int)
     assert problem.block == index
     assert problem.field == f"testing.utilities[{row}][{column}]"
     assert "said before" in problem.expected
-
-
-def test_hops_beyond_the_budget_are_found(own: OperatorKey) -> None:
-    # Untested hops, one a round: four blocks each after genesis.
-    settings = RelaySettings(budget=9, max_leg=1, examiners=0)
-    played = list(ImaginedRun(settings, participants=6, rounds=9, seed=0))
-    genesis = played[0]
-    assert isinstance(genesis, Genesis)
-    spent = replace(genesis, settings={**genesis.settings, "budget": 3})
-    problem = verify_run(sealed([spent, *played[1:]], own)).first_problem
-    assert problem is not None
-    assert (problem.block, problem.field) == (1 + 3 * 4, "kind")
-    assert "the budget of 3" in problem.expected
 
 
 def test_a_raised_reward_is_found_whatever_the_key(

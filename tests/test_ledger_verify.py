@@ -14,7 +14,7 @@ from flower_relay import RelaySettings
 from flower_relay.ledger import SealedBlock, read_sealed
 from flower_relay.ledger.receipts import make_receipt
 from flower_relay.ledger.verify import verify_run
-from flower_relay.mechanism.blocks import Block
+from flower_relay.mechanism.blocks import Block, Genesis
 from tests.forgeries import forgeries, small_run, vote_more
 from tests.imagined import KEY, ImaginedRun, sealed
 from tests.ledgers import OTHER_KEY
@@ -159,3 +159,16 @@ def test_a_ledger_cut_back_behind_a_receipt_or_head_is_found(run: list[Block]) -
     fields = [p.field for p in verify_run(shorter, receipt=receipt).problems]
     assert fields == [f"block {receipt.block}", f"block {receipt.head_block}"]
     assert [p.kind for p in verify_run(shorter, head=ledger[-1].hash).problems] == ["head"]
+
+
+def test_hops_beyond_the_budget_are_found() -> None:
+    # Untested hops, one a round: four blocks each after genesis.
+    settings = RelaySettings(budget=9, max_leg=1, examiners=0)
+    played = list(ImaginedRun(settings, participants=6, rounds=9, seed=0))
+    genesis = played[0]
+    assert isinstance(genesis, Genesis)
+    spent = replace(genesis, settings={**genesis.settings, "budget": 3})
+    problem = verify_run(sealed([spent, *played[1:]], KEY)).first_problem
+    assert problem is not None
+    assert (problem.block, problem.field) == (1 + 3 * 4, "kind")
+    assert "the budget of 3" in problem.expected

@@ -86,7 +86,6 @@ class Relay:
     leg: int = 1
     kept: int = 0
     handed_in: int = 0
-    asked: int = 0
 
     def __post_init__(self) -> None:
         world, seed = self.world, self.seed
@@ -168,7 +167,6 @@ class Relay:
         """Have a leg judged, and who is blamed wait; how many hops are kept."""
         free = np.setdiff1d(np.arange(NODES), who)
         committee = draw_committee(free, self.judge.seats(free, self.cycle), self.draw)
-        self.asked += len(committee) * len(who)
         rows = np.array([self.utilities(model)[committee] for model in models])
         audits = [self.audit(*pair, committee) for pair in pairwise(models)]
         found = self.judge.judge(who.tolist(), rows, committee, audits)

@@ -297,7 +297,7 @@ def _plants(run: Run, plan: TestPlan) -> tuple[str, ...]:
     arrays = dict(sorted(run.store.get(plan.models[0]).items()))  # safetensors loads in any order
     weights = [name for name, array in arrays.items() if array.dtype.kind in "fc" and array.size]
     made = []
-    for sign in (1.0, -1.0):
+    for sign in (1.0, -1.0):  # the same noise is drawn again: one model at a time is in memory
         rng = generator(run.state.settings.seed, run.state.round, "planted")
         # Counters and tables stay as they are, unless there is nothing else: a booster's bytes.
         noised = {name: _drowned(arrays[name], rng, sign) for name in weights} or {

@@ -156,7 +156,8 @@ def votes_on_planted(
         −tolerance where harm is seen, half a tolerance where it is not; all NaN for nobody.
     """
     harm = worst < -tolerance
-    if weights[harm].sum() <= _SEE_HARM * weights.sum():
+    # Exactly rounded, as above: a quarter of the weight is common among four or eight.
+    if math.fsum(weights[harm]) <= _SEE_HARM * math.fsum(weights) + 1e-12:
         return np.full(len(worst), np.nan)
     return np.where(np.isnan(worst), np.nan, np.where(harm, -tolerance, tolerance / 2))
 
