@@ -101,7 +101,7 @@ class RelaySettings(CheckedSettings):
     )
     tolerance: float = setting(
         0.11,
-        "how far the median vote on a hop may fall, as a fraction of the utility's bound. Where "
+        "how far a committee's vote on a hop may fall, as a fraction of the utility's bound. Where "
         "hops usually cost something, that is added",
         between(0.001, 1.0),
     )
@@ -131,7 +131,8 @@ class RelaySettings(CheckedSettings):
     )
     planted: float = setting(
         0.2,
-        "share of tests in which planted models find out constant voters and liars",
+        "share of tests after the first cycle in which planted models find out constant voters and "
+        "liars. In the first cycle they are in every test; 0 plants none",
         between(0.0, 0.5),
     )
 

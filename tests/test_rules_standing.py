@@ -36,7 +36,7 @@ def test_ranking_low_at_every_hop_is_not_free() -> None:
         debt = new_debt(debt, 1.0, 0.3)
         strides.append(stride_of(debt))
     assert debt == pytest.approx(5 * 0.7)
-    assert strides == [1.0, 0.5, 0.25, 0.25, 0.125]  # at 0.7, 1.4, 2.1, 2.8 and 3.5
+    assert strides == pytest.approx([0.65, 0.4, 0.2375, 0.15, 0.09375])  # at 0.7, 1.4, 2.1, …
 
 
 def test_whoever_is_like_all_others_is_held_back_in_less_than_a_tenth_of_its_hops() -> None:
@@ -45,6 +45,16 @@ def test_whoever_is_like_all_others_is_held_back_in_less_than_a_tenth_of_its_hop
         debt = new_debt(debt, rng.uniform(-1, 1))
         held_back += debt >= 1
     assert 0.05 < held_back / 20_000 < 0.1
+
+
+def test_whoever_is_like_all_others_takes_three_quarters_of_its_hops_on_average() -> None:
+    rng, debts, strides = np.random.default_rng(0), [0.0, 0.0], []
+    for _ in range(20_000):
+        strides.append(stride_of(sum(debts)))
+        debts[0] = new_debt(debts[0], rng.uniform(-1, 1))
+        if rng.random() < 0.25:  # a quarter of all hops is audited
+            debts[1] = new_debt(debts[1], rng.uniform(-1, 1))
+    assert 0.73 < np.mean(strides) < 0.8
 
 
 def test_whoever_ranks_in_the_lowest_fifth_is_held_back_for_good_within_ten_hops() -> None:
@@ -70,9 +80,15 @@ def test_waits_and_deposits_double_with_each_whole_debt() -> None:
     assert waiting_cycles(1e9) == 2**20 - 1
 
 
-def test_strides_halve_with_each_whole_debt() -> None:
-    assert [stride_of(d) for d in (0.0, 0.99, 1.0, 2.5, 3.0)] == [1.0, 1.0, 0.5, 0.25, 0.125]
+def test_strides_halve_with_each_whole_debt_and_fall_evenly_in_between() -> None:
+    assert [stride_of(d) for d in (0.0, 1.0, 2.0, 3.0)] == [1.0, 0.5, 0.25, 0.125]
+    assert [stride_of(d) for d in (0.5, 1.5, 2.5)] == [0.75, 0.375, 0.1875]
     assert stride_of(1e9) == 2.0**-20
+
+
+@given(st.floats(0, 40), st.floats(0, 40))
+def test_who_owes_more_never_takes_more_of_a_hop(one: float, other: float) -> None:
+    assert 0 < stride_of(max(one, other)) <= stride_of(min(one, other)) <= 1
 
 
 def test_a_hop_of_half_its_way_has_a_quarter_of_the_tolerance() -> None:

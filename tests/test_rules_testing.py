@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from flower_relay.rules.audits import mean_step
 from flower_relay.rules.candidates import flaw_of, shortened
-from flower_relay.rules.gate import LegVerdict, judge_leg
+from flower_relay.rules.gate import LegVerdict, judge_leg, vote_on
 from flower_relay.rules.standing import new_bonds
 from flower_relay.rules.votes import (
     bounded_utility,
     draw_committee,
+    mean_vote,
+    plants_with,
     seats,
     votes_on_planted,
     weighted_median,
@@ -138,6 +140,30 @@ def test_a_committee_without_weight_decides_nothing() -> None:
     assert (verdict.passed, verdict.kept, verdict.culprits) == (None, 0, ())
 
 
+def test_a_mean_is_weighted_and_counts_no_vote_beyond_the_most() -> None:
+    votes = np.array([0.1, -9.0, np.nan])
+    assert mean_vote(votes, np.ones(3), 0.3) == pytest.approx(-0.1)
+    assert mean_vote(votes, np.array([3.0, 1.0, 9.0]), 0.3) == pytest.approx(0.0)
+    assert math.isnan(mean_vote(votes, np.array([0.0, 0.0, 1.0]), 0.3))
+
+
+def test_a_hop_that_takes_all_from_fewer_than_half_is_seen_by_the_mean() -> None:
+    forgets_a_class = np.array([0.1] * 6 + [-0.8] * 5)  # of a tolerance of 0.1
+    assert weighted_median(forgets_a_class, np.ones(11)) == 0.1
+    assert vote_on(forgets_a_class, np.ones(11), 0.1) == pytest.approx((0.6 - 5 * 0.3) / 11)
+
+
+def test_harm_that_the_median_sees_cannot_be_talked_away() -> None:
+    praised = np.array([-0.2] * 6 + [1.0] * 5)
+    assert mean_vote(praised, np.ones(11), 0.3) > 0
+    assert vote_on(praised, np.ones(11), 0.1) == -0.2
+
+
+def test_every_test_of_the_first_cycle_has_planted_models_unless_there_are_none() -> None:
+    assert [plants_with(0.2, cycle) for cycle in (0, 1, 7)] == [1.0, 0.2, 0.2]
+    assert [plants_with(0.0, cycle) for cycle in (0, 1, 7)] == [0.0, 0.0, 0.0]
+
+
 def test_who_sees_no_harm_in_planted_models_loses_half_of_what_others_gain() -> None:
     worst = np.array([-0.5, -0.11, -0.2, 0.0, 0.3, np.nan])  # of a tolerance of 0.1
     told = votes_on_planted(worst, np.ones(6), 0.1)
@@ -194,8 +220,9 @@ def test_liars_below_half_of_the_weight_stay_inside_the_honest_range(
     honest: list[float], lies: list[float]
 ) -> None:
     lies = lies[: len(honest) - 1]
-    verdict = weighted_median(np.array(honest + lies), np.ones(len(honest) + len(lies)))
-    assert min(honest) <= verdict <= max(honest)
+    votes = np.array(honest + lies)
+    assert min(honest) <= weighted_median(votes, np.ones(len(votes))) <= max(honest)
+    assert vote_on(votes, np.ones(len(votes)), 0.1) <= max(honest)
 
 
 @given(st.integers(0, 30), st.integers(0, 20), st.integers(0, 5))

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from clients.hostile import is_hostile
 from flower_relay import __version__
 from flower_relay.rules.standing import waiting_cycles
-from flower_relay.rules.votes import draw_committee
+from flower_relay.rules.votes import draw_committee, plants_with
 
 from .attacks import COLLUDING, against, colluding, creeping, turned
 from .judges import Gate, Judge, middle
@@ -56,6 +56,11 @@ VARIANTS = {
     "tolerance like the stride": Gate(squared=False),
     "first hops whole": Gate(first_debt=0.0),
     "nothing expected": Gate(expected=(0.0,) * 3),
+    "medians decide": Gate(says="median"),
+    "means decide": Gate(says="mean"),
+    "the larger debt counts": Gate(added=False),
+    "strides by whole debts": Gate(evenly=False),
+    "planted evenly": Gate(early=False),
     "nothing planted": Gate(planted=0.0),
     "a twentieth planted": Gate(planted=0.05),
     "half planted": Gate(planted=0.5),
@@ -170,7 +175,8 @@ class Relay:
         rows = np.array([self.utilities(model)[committee] for model in models])
         audits = [self.audit(*pair, committee) for pair in pairwise(models)]
         found = self.judge.judge(who.tolist(), rows, committee, audits)
-        if self.draw.random() < self.gate.planted:
+        first = self.cycle if self.gate.early else 1
+        if self.draw.random() < plants_with(self.gate.planted, first):
             self.plant(models[0], rows[0], committee)
         self.leg = min(4, self.leg + 1) if found.passed else max(1, self.leg // 2)
         for place in (*found.culprits, *range(found.kept)):

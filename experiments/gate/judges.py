@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flower_relay.rules import gate as rules
 from flower_relay.rules.evidence import RECENT, harm_of, score_of
 from flower_relay.rules.gate import EXPECTED, judge_leg, leeway, patience_of, usual_margin
 from flower_relay.rules.standing import (
@@ -21,7 +22,7 @@ from flower_relay.rules.standing import (
     new_debt,
     stride_of,
 )
-from flower_relay.rules.votes import seats, votes_on_planted, weighted_median
+from flower_relay.rules.votes import mean_vote, seats, votes_on_planted, weighted_median
 from flower_relay.settings import RelaySettings
 
 from .worlds import NODES
@@ -57,10 +58,14 @@ class Gate:
     bonds: float = BOND_GAIN  # what a clear vote moves its examiner's bond by
     correlated: bool = False  # instead: weights by the correlation of votes
     strides: bool = True  # debts shorten hops
+    evenly: bool = True  # strides fall evenly between whole debts, or stay until the next
+    added: bool = True  # both debts together count, or the larger
+    says: str = "lower"  # of a committee: the lower of its median and its mean, or one of them
     squared: bool = True  # tolerances shrink like a stride's square, or like the stride
     first_debt: float = SHIPPED.first_debt  # what everybody begins with
     expected: tuple[float, ...] = EXPECTED  # margins before there are others
     planted: float = SHIPPED.planted  # the part of tests in which two noised models are planted
+    early: bool = True  # in the first cycle, they are planted in every test
     few: bool = True  # five examine while the examiners agree
     shuffled: bool = True  # each cycle in an order of its own, or by who waits longest
     waits: str = "rejected"  # or "always": whoever is in debt waits
@@ -72,6 +77,17 @@ class Gate:
 def middle(votes: NDArray[Any], weights: NDArray[Any]) -> float:
     """A score with a unit: the weighted median, as the verdict has it."""
     return weighted_median(votes, weights)
+
+
+def _median(votes: NDArray[Any], weights: NDArray[Any], tolerance: float) -> float:
+    return weighted_median(votes, weights)
+
+
+def _mean(votes: NDArray[Any], weights: NDArray[Any], tolerance: float) -> float:
+    return mean_vote(votes, weights, 3 * tolerance)
+
+
+SAYINGS = {"lower": rules.vote_on, "median": _median, "mean": _mean}
 
 
 class Correlation:
@@ -115,11 +131,12 @@ class Judge:
     @property
     def debt(self) -> NDArray[Any]:
         """What everybody owes."""
-        return np.asarray(self._debts.max(axis=0))
+        return np.asarray(self._debts.sum(axis=0) if self.gate.added else self._debts.max(axis=0))
 
     def stride(self, who: int) -> float:
         """The part of a participant's hop that is taken."""
-        return stride_of(self.debt[who]) if self.gate.strides else 1.0
+        debt = float(self.debt[who]) if self.gate.evenly else float(int(self.debt[who]))
+        return stride_of(debt) if self.gate.strides else 1.0
 
     def seats(self, free: NDArray[Any], cycle: int) -> int:
         """How many of those who are free examine."""
@@ -156,9 +173,9 @@ class Judge:
         seen = rows.copy()
         if gate.whole_legs:
             seen[1:-1] = np.nan
-            end = judge_leg(seen, weights, gate.tolerance * wide, patience)
+            end = self._legs(seen, weights, gate.tolerance, patience, wide)
             seen = seen if end.passed else rows
-        verdict = judge_leg(seen, weights, gate.tolerance * wide, patience)
+        verdict = self._legs(seen, weights, gate.tolerance, patience, wide)
         for place in (*verdict.culprits, *range(verdict.kept)):
             vote, votes = verdict.votes[place], rows[place + 1] - rows[place]
             audit = audits[place] if audits else None
@@ -167,6 +184,15 @@ class Judge:
             self._margins = [*self._margins, margin][-40:]
             self._weigh(committee, votes, vote)
         return Judged(verdict.kept, verdict.culprits, bool(verdict.passed))
+
+    def _legs(self, *terms: Any) -> rules.LegVerdict:
+        """The library's verdict on a leg, with what the variant takes for a committee's word."""
+        shipped = rules.vote_on
+        rules.vote_on = SAYINGS[self.gate.says]
+        try:
+            return judge_leg(*terms)
+        finally:
+            rules.vote_on = shipped
 
     def see_planted(self, committee: NDArray[Any], votes: NDArray[Any]) -> None:
         """Book votes on the worse of two planted models."""

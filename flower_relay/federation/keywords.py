@@ -49,8 +49,8 @@ class RelayKeywords(TypedDict, total=False):
     agree. 0 tests nothing (a plain ring); by default 15."""
 
     tolerance: float
-    """How far the median vote on a hop may fall, as a fraction of the utility's bound. Where hops
-    usually cost something, that is added; by default 0.11."""
+    """How far a committee's vote on a hop may fall, as a fraction of the utility's bound. Where
+    hops usually cost something, that is added; by default 0.11."""
 
     audit: float
     """Probability that a hop is audited, and so earns; more where a cycle has few hops; by
@@ -72,8 +72,8 @@ class RelayKeywords(TypedDict, total=False):
     default 'exact'."""
 
     planted: float
-    """Share of tests in which planted models find out constant voters and liars; by default
-    0.2."""
+    """Share of tests after the first cycle in which planted models find out constant voters and
+    liars. In the first cycle they are in every test; 0 plants none; by default 0.2."""
 
     first_debt: float
     """Debt that everybody begins with: from 1 on first hops are shortened, until one was found to

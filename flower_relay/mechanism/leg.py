@@ -153,7 +153,7 @@ def _verdict(
     if state.settings.examiners == 0:  # a plain ring keeps whatever comes
         unknown = tuple(math.nan for _ in range(num_hops))
         return LegVerdict(passed=True, kept=num_hops, culprits=(), rises=unknown, votes=unknown)
-    return judge_leg(rows, weights, state.tolerance, patience)
+    return judge_leg(rows, weights, state.settings.tolerance, patience, state.leeway)
 
 
 def _outcomes(verdict: LegVerdict, num_hops: int) -> list[Outcome]:
@@ -204,7 +204,7 @@ def _judge(
         if outcome == Outcome.ACCEPTED:
             tally.welcome(hop.trainer)
     committee = state.testing.committee if state.testing else ()
-    tolerance = state.tolerance
+    tolerance = state.settings.tolerance * state.leeway
     for place in (*verdict.culprits, *(range(verdict.kept) if committee else ())):
         line = -tolerance * patience[place]
         tally.judge_votes(committee, rows[place + 1] - rows[place], verdict.votes[place], line)

@@ -67,7 +67,7 @@ class Tally:
 
     def debt_of(self, participant: int) -> float:
         """What a participant owes, with what was booked so far."""
-        return max(self._debts_of(participant))
+        return sum(self._debts_of(participant))
 
     def _debts_of(self, participant: int) -> tuple[float, float]:
         who = self._state.who

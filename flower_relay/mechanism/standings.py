@@ -121,8 +121,8 @@ class Standings:
 
     @property
     def debt(self) -> NDArray[np.float64]:
-        """What each owes: the larger of its two debts, so that neither excuses the other."""
-        owed: NDArray[np.float64] = np.maximum(self.vote_debt, self.audit_debt)
+        """What each owes: both debts together."""
+        owed: NDArray[np.float64] = self.vote_debt + self.audit_debt
         return owed
 
     @property

@@ -159,9 +159,9 @@ class State:
         return vote / (self.settings.tolerance * self.stride(trainer))
 
     @property
-    def tolerance(self) -> float:
-        """How far a vote may fall now, by what is usual; as a fraction of the utility's bound."""
-        return self.settings.tolerance * leeway(usual_margin(self.margins))
+    def leeway(self) -> float:
+        """How many tolerances a hop has now, by what is usual."""
+        return leeway(usual_margin(self.margins))
 
     def stride(self, trainer: int) -> float:
         """The part of a trainer's hops that is taken; all of it where nothing is tested."""

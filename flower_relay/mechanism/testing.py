@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..rules.votes import draw_committee, seats
+from ..rules.votes import draw_committee, plants_with, seats
 from ..settings import RelaySettings
 from .blocks import Commitment, Deposit, HopClaim, OpenedNonce
 from .eligible import examiners_free, nonces_needed
@@ -95,7 +95,7 @@ def decide_tests(
             chosen = []
         audited += chosen
         models += [hops[0].base, *(hop.model or "" for hop in hops)] if hops else []
-    plants = bool(rng.random() < settings.planted) and bool(models)
+    plants = bool(rng.random() < _planted_with(state, deposit)) and bool(models)
     if len(state.lanes) > 1 and settings.topology == "chain":
         models += [lane.baton for lane in state.lanes]
     return TestPlan(
@@ -112,6 +112,12 @@ def _seats(state: State, deposit: Deposit, here: NDArray[np.int64]) -> int:
     if state.settings.topology != "chain" or state.unheard:
         return most
     return seats(most, state.who.bond[here], state.earned[here], deposit.cycle)
+
+
+def _planted_with(state: State, deposit: Deposit) -> float:
+    """The probability that a test has planted models. In a fan-out there are no cycles."""
+    share = state.settings.planted
+    return plants_with(share, deposit.cycle) if state.settings.topology == "chain" else share
 
 
 def _audits(settings: RelaySettings) -> bool:

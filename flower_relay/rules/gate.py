@@ -1,8 +1,8 @@
 """The gate: when a hop passes, all of it on one page.
 
-A vote is the change of a bounded utility. A hop passes when its committee's weighted median
-vote is not below the tolerance, widened by what hops usually cost here and now. A leg is
-judged hop by hop, and the culprit is the hop with the lowest vote.
+A vote is the change of a bounded utility. A hop's own vote is the lower of its committee's weighted
+median and mean. The hop passes when that is not below the tolerance, widened by what hops usually
+cost here and now. A leg is judged hop by hop, and the culprit is the hop with the lowest vote.
 """
 
 from __future__ import annotations
@@ -13,9 +13,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .votes import is_quorate, weighted_median
+from .votes import is_quorate, mean_vote, weighted_median
 
-__all__ = ["LegVerdict", "judge_leg", "EXPECTED", "leeway", "patience_of", "usual_margin"]
+__all__ = [
+    "EXPECTED",
+    "LegVerdict",
+    "judge_leg",
+    "leeway",
+    "patience_of",
+    "usual_margin",
+    "vote_on",
+]
+
+
+_MOST = 3.0
+"""Tolerances that a vote counts in a mean, at most."""
 
 
 _LEG = 2.0
@@ -35,7 +47,7 @@ class LegVerdict:
     culprits : tuple of int
         Positions of the hops that are blamed, latest first.
     rises : tuple of float
-        For the base's successor at each position, the committee's median rise over the
+        For the base's successor at each position, the committee's vote on the rise over the
         leg's base; NaN where nobody judged that model.
     votes : tuple of float
         Each hop's own (marginal) vote; where nobody judged a hop, the even share of the
@@ -49,11 +61,35 @@ class LegVerdict:
     votes: tuple[float, ...]
 
 
+def vote_on(votes: NDArray[np.float64], weights: NDArray[np.float64], tolerance: float) -> float:
+    """What a committee says together: the lower of the weighted median and the weighted mean.
+
+    A median hides what less than half of the weight sees. Where examiners hold few classes, a
+    model that forgets one of two helps half of them a little, and costs the others all they have.
+    A mean tells. It is easier to move, so each vote counts as three tolerances at most, and harm
+    that the median sees cannot be talked away.
+
+    Parameters
+    ----------
+    votes, weights : arrays of shape (examiners,)
+        A vote of NaN is an abstention.
+    tolerance : float
+        What a hop may fall by, as the settings have it.
+
+    Returns
+    -------
+    float
+        NaN if nobody with weight voted.
+    """
+    return min(weighted_median(votes, weights), mean_vote(votes, weights, _MOST * tolerance))
+
+
 def judge_leg(
     utilities: NDArray[np.float64],
     weights: NDArray[np.float64],
     tolerance: float,
     patience: Sequence[float],
+    wide: float = 1.0,
 ) -> LegVerdict:
     """Judge a leg from the utilities of its base and of each hop's model.
 
@@ -65,31 +101,34 @@ def judge_leg(
         What each vote weighs; 0 for who was not asked. Two thirds of it have to vote on the
         whole leg.
     tolerance : float
-        A hop passes when its vote is at least −tolerance times its patience, a leg (and each
-        prefix) when moreover its median rise is at least −2 · tolerance.
+        A hop passes when its vote is at least −tolerance · wide times its patience, a leg (and
+        each prefix) when moreover its rise is at least −2 · tolerance · wide.
     patience : sequence of float
         The part of the tolerance that each hop has (`patience_of`).
+    wide : float
+        How many tolerances a hop has here and now (`leeway`).
 
     Notes
     -----
     All hops of a leg are measured, not only its end: what an attacker does inside a leg
     that passes as a whole would else be shared by all of it. The culprit is the hop with
-    the lowest marginal median vote, not the first below the line (measured: 4 honest hops
+    the lowest marginal vote, not the first below the line (measured: 4 honest hops
     blamed against 11, design section 2). The prefix before it is judged again, so that two
     attackers in a leg are both found.
     """
     num_hops = len(utilities) - 1
-    rises = _medians(utilities[1:] - utilities[0], weights)
+    rises = _votes(utilities[1:] - utilities[0], weights, tolerance)
     whole = rises[-1] if num_hops else float("nan")
     heard = ~np.isnan(utilities[-1] - utilities[0])
-    marginals = _medians(np.diff(utilities, axis=0), weights)
+    marginals = _votes(np.diff(utilities, axis=0), weights, tolerance)
     if np.isnan(whole) or not is_quorate(heard, weights):
         unknown = tuple(float("nan") for _ in range(num_hops))
         return LegVerdict(passed=None, kept=0, culprits=(), rises=rises, votes=unknown)
     votes = tuple(whole / num_hops if np.isnan(vote) else vote for vote in marginals)
-    fails = [vote < -tolerance * part for vote, part in zip(votes, patience, strict=True)]
+    line = tolerance * wide
+    fails = [vote < -line * part for vote, part in zip(votes, patience, strict=True)]
     kept, culprits = num_hops, []
-    while kept > 0 and (any(fails[:kept]) or rises[kept - 1] < -_LEG * tolerance):
+    while kept > 0 and (any(fails[:kept]) or rises[kept - 1] < -_LEG * line):
         kept = int(np.argmin([v / p for v, p in zip(votes[:kept], patience[:kept], strict=True)]))
         culprits.append(kept)
     return LegVerdict(
@@ -97,8 +136,10 @@ def judge_leg(
     )
 
 
-def _medians(rows: NDArray[np.float64], weights: NDArray[np.float64]) -> tuple[float, ...]:
-    return tuple(weighted_median(row, weights) for row in rows)
+def _votes(
+    rows: NDArray[np.float64], weights: NDArray[np.float64], tolerance: float
+) -> tuple[float, ...]:
+    return tuple(vote_on(row, weights, tolerance) for row in rows)
 
 
 EXPECTED = (-1.5,) * 3

@@ -70,12 +70,15 @@ def new_debt(debt: float, harm: float, allowance: float = DEBT_ALLOWANCE) -> flo
 
 
 def stride_of(debt: float) -> float:
-    """The part of a hop that is taken: 2^−⌊d⌋.
+    """The part of a hop that is taken: 1, ½, ¼, … at a debt of 0, 1, 2, …, evenly in between.
 
-    An honest trainer with unusual data so goes on teaching what only it knows, without
-    overthrowing what the others taught, and gets out of debt; an attacker's hops shrink.
+    So little evidence counts a little, at once. An honest trainer with unusual data goes on
+    teaching what only it knows, without overthrowing what the others taught, and gets out of
+    debt; an attacker's hops shrink.
     """
-    return float(2.0 ** -min(int(debt), _MOST_DOUBLINGS))
+    debt = min(debt, float(_MOST_DOUBLINGS))
+    halvings = int(debt)  # and no power of a fraction: the last bit is the same on every machine
+    return float(2.0**-halvings * (1.0 - (debt - halvings) / 2))
 
 
 def waiting_cycles(debt: float) -> int:

@@ -15,6 +15,8 @@ __all__ = [
     "bounded_utility",
     "draw_committee",
     "is_quorate",
+    "mean_vote",
+    "plants_with",
     "seats",
     "voted",
     "votes_on_planted",
@@ -129,6 +131,23 @@ def weighted_median(votes: NDArray[np.float64], weights: NDArray[np.float64]) ->
         heavier = first + 1 + int(np.argmax(mass[order][first + 1 :] > 0))
         return float((values[first] + values[heavier]) / 2)
     return float(values[first])
+
+
+def mean_vote(votes: NDArray[np.float64], weights: NDArray[np.float64], most: float) -> float:
+    """The weighted mean of votes, each at most `most` in size; NaN if nobody with weight voted."""
+    values, mass = voted(votes, weights)
+    if not mass.sum() > 0:
+        return float("nan")
+    return float(np.average(np.clip(values, -most, most), weights=mass))
+
+
+def plants_with(share: float, cycle: int) -> float:
+    """The probability that a test has planted models: 1 in the first cycle, then `share`.
+
+    Nobody knows yet whom to trust, and what is spoiled now is hard to repair. With a share of 0
+    nothing is ever planted.
+    """
+    return 1.0 if share > 0 and cycle == 0 else share
 
 
 _SEE_HARM = 0.25
