@@ -115,9 +115,14 @@ class Relay:
 
     def utilities(self, weights: Weights) -> NDArray[Any]:
         """What each participant says of a model; hostile ones lie."""
+        found = self.found(weights)
+        return np.where(self.hostile, 0.5 if self.world.liars == "constant" else 1 - found, found)
+
+    def found(self, weights: Weights) -> NDArray[Any]:
+        """What a model is worth to each participant."""
         owner = self.cases.owner
-        found = np.bincount(owner, self.utility_of_cases(weights), NODES) / np.bincount(owner)
-        return np.where(self.hostile, 0.5 if self.world.constant else 1 - found, found)
+        counted = np.bincount(owner, self.utility_of_cases(weights), NODES)
+        return np.asarray(counted / np.bincount(owner))
 
     def honest_hop(self, base: Weights, who: int, *, flipped: bool = False) -> Weights:
         """What training gives, on labels as they are or turned round."""
@@ -175,9 +180,8 @@ class Relay:
         rows = np.array([self.utilities(model)[committee] for model in models])
         audits = [self.audit(*pair, committee) for pair in pairwise(models)]
         found = self.judge.judge(who.tolist(), rows, committee, audits)
-        first = self.cycle if self.gate.early else 1
-        if self.draw.random() < plants_with(self.gate.planted, first):
-            self.plant(models[0], rows[0], committee)
+        if self.plants():
+            self.plant(models[0], committee)
         self.leg = min(4, self.leg + 1) if found.passed else max(1, self.leg // 2)
         for place in (*found.culprits, *range(found.kept)):
             waits = self.gate.waits == "always" or place >= found.kept
@@ -195,11 +199,17 @@ class Relay:
         probe = self.trail + np.float32(1 - self.gate.trail) * (model - base)
         return np.asarray((self.utilities(probe) - self.utilities(self.trail))[committee])
 
-    def plant(self, base: Weights, known: NDArray[Any], committee: NDArray[Any]) -> None:
+    def plant(self, base: Weights, committee: NDArray[Any]) -> None:
         """Show the committee a model that is drowned in noise, and in the opposite noise."""
+        says = self.found if self.world.liars == "sly" else self.utilities
         noise = self.draw.normal(0, 3 * base.std(), base.shape).astype(np.float32)
-        both = [self.utilities(base + sign * noise)[committee] for sign in (1, -1)]
-        self.judge.see_planted(committee, np.min(both, axis=0) - known)
+        worst = np.min([says(base + sign * noise) for sign in (1, -1)], axis=0)
+        self.judge.see_planted(committee, (worst - says(base))[committee])
+
+    def plants(self) -> bool:
+        """Whether the test that runs has planted models."""
+        cycle = self.cycle if self.gate.early else 1
+        return bool(self.draw.random() < plants_with(self.gate.planted, cycle))
 
     def keep(self, model: Weights) -> None:
         """Have the trail follow a kept model."""

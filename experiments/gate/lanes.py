@@ -145,7 +145,10 @@ class Lanes(Relay):
         # Who trains now has no time; else who trained does not examine.
         busy = self.open[-1].who if self.open else who
         free = np.setdiff1d(np.arange(NODES), busy)
-        drawn = draw_committee(free, self.way.examiners, self.draw)
+        size = min(self.way.examiners, self.judge.seats(free, self.cycle))
+        drawn = draw_committee(free, size, self.draw)
+        if self.plants():
+            self.plant(base, drawn)
         said, passed = self.utilities(base), []
         for i, end in zip(who.tolist(), ends, strict=True):
             committee = drawn[drawn != i]

@@ -28,7 +28,8 @@ NODES, HIDDEN, BATCH = 20, 64, 16
 class World:
     """Data and their partition, what hostile participants do, how many, the learning rate.
 
-    Hostile examiners turn utilities round. In a `constant` world they call all models equally good.
+    Hostile examiners turn utilities round. `constant` ones call all models equally good. `sly` ones
+    know planted models when they see them, and say the truth there.
     """
 
     data: str
@@ -36,14 +37,14 @@ class World:
     attack: str
     share: float
     lr: float
-    constant: bool = False
+    liars: str = ""
 
     @property
     def name(self) -> str:
         """Short enough for a table's head."""
         kind, _, number = self.scheme.partition(":")
         attacked = f"{self.attack} {self.share:.0%}" if self.attack else "clean"
-        return f"{self.data} {kind[0]}{number} {attacked}{', constant' * self.constant}"
+        return f"{self.data} {kind[0]}{number} {attacked}{self.liars and f', {self.liars}'}"
 
 
 WORLDS = (
@@ -70,8 +71,14 @@ WORLDS = (
     World("letter", "dirichlet:0.3", "alie", 0.4, 0.4),
     World("spambase", "dirichlet:0.3", "alie", 0.4, 0.4),
     World("spambase", "dirichlet:0.3", "label-flip", 0.4, 0.4),
-    World("digits", "dirichlet:0.3", "sign-flip", 0.4, 0.4, constant=True),
-    World("spambase", "dirichlet:0.3", "sign-flip", 0.4, 0.4, constant=True),
+    World("digits", "dirichlet:0.3", "sign-flip", 0.4, 0.4, "constant"),
+    World("spambase", "dirichlet:0.3", "sign-flip", 0.4, 0.4, "constant"),
+    World("spambase", "dirichlet:0.3", "sign-flip", 0.4, 0.4),
+    World("spambase", "dirichlet:0.3", "min-max", 0.4, 0.4),
+    World("digits", "dirichlet:0.3", "sign-flip", 0.2, 0.4, "sly"),
+    World("digits", "dirichlet:0.3", "sign-flip", 0.4, 0.4, "sly"),
+    World("spambase", "dirichlet:0.3", "sign-flip", 0.2, 0.4, "sly"),
+    World("spambase", "dirichlet:0.3", "sign-flip", 0.4, 0.4, "sly"),
 )
 """Hostile participants lie as examiners, too."""
 
