@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from flower_relay.rules.audits import mean_step
 from flower_relay.rules.candidates import flaw_of, shortened
-from flower_relay.rules.gate import LegVerdict, judge_leg, vote_on
+from flower_relay.rules.gate import LegVerdict, judge_leg, patience_of, said_by
 from flower_relay.rules.standing import new_bonds
 from flower_relay.rules.votes import (
     bounded_utility,
@@ -136,7 +136,7 @@ def test_abstentions_do_not_count_and_an_empty_vote_is_no_vote() -> None:
 def test_a_committee_without_weight_decides_nothing() -> None:
     assert math.isnan(weighted_median(np.array([0.0, 0.4, 0.5]), np.zeros(3)))
     assert math.isnan(mean_step(np.array([0.0, 0.4]), np.zeros(2), np.ones(2)))
-    verdict = judge_leg(np.array([[0.5, 0.5], [0.1, 0.9]]), np.zeros(2), 0.1, [1.0])
+    verdict = judge_leg(np.array([[0.5, 0.5], [0.1, 0.9]]), np.zeros(2), 0.1, [1.0], 1.0)
     assert (verdict.passed, verdict.kept, verdict.culprits) == (None, 0, ())
 
 
@@ -150,13 +150,13 @@ def test_a_mean_is_weighted_and_counts_no_vote_beyond_the_most() -> None:
 def test_a_hop_that_takes_all_from_fewer_than_half_is_seen_by_the_mean() -> None:
     forgets_a_class = np.array([0.1] * 6 + [-0.8] * 5)  # of a tolerance of 0.1
     assert weighted_median(forgets_a_class, np.ones(11)) == 0.1
-    assert vote_on(forgets_a_class, np.ones(11), 0.1) == pytest.approx((0.6 - 5 * 0.3) / 11)
+    assert said_by(forgets_a_class, np.ones(11), 0.1) == pytest.approx((0.6 - 5 * 0.3) / 11)
 
 
 def test_harm_that_the_median_sees_cannot_be_talked_away() -> None:
     praised = np.array([-0.2] * 6 + [1.0] * 5)
     assert mean_vote(praised, np.ones(11), 0.3) > 0
-    assert vote_on(praised, np.ones(11), 0.1) == -0.2
+    assert said_by(praised, np.ones(11), 0.1) == -0.2
 
 
 def test_every_test_of_the_first_cycle_has_planted_models_unless_there_are_none() -> None:
@@ -222,7 +222,28 @@ def test_liars_below_half_of_the_weight_stay_inside_the_honest_range(
     lies = lies[: len(honest) - 1]
     votes = np.array(honest + lies)
     assert min(honest) <= weighted_median(votes, np.ones(len(votes))) <= max(honest)
-    assert vote_on(votes, np.ones(len(votes)), 0.1) <= max(honest)
+    assert said_by(votes, np.ones(len(votes)), 0.1) <= max(honest)
+
+
+@given(
+    st.lists(st.floats(0, 1), min_size=3, max_size=15),
+    st.floats(0.01, 1),
+    st.floats(0.01, 0.3),
+)
+def test_liars_below_a_third_of_the_weight_reject_no_hop_that_costs_the_others_nothing(
+    honest: list[float], stride: float, tolerance: float
+) -> None:
+    votes = np.array(honest + [-1.0] * ((len(honest) - 1) // 2))  # however short the hop is
+    rows = np.array([np.zeros(len(votes)), votes])
+    verdict = judge_leg(rows, np.ones(len(votes)), tolerance, [patience_of(stride)], 1.0)
+    assert verdict.passed
+
+
+def test_what_is_usual_widens_the_line_and_not_what_a_vote_counts() -> None:
+    rows = np.array([[0.5] * 5, [0.5, 0.5, 0.5, 0.1, 0.1]])  # of a tolerance of 0.1: mean −0.12
+    narrow, wide = (judge_leg(rows, np.ones(5), 0.1, [1.0], wide) for wide in (1.0, 2.0))
+    assert narrow.votes == wide.votes == pytest.approx((-0.12,))
+    assert (narrow.passed, wide.passed) == (False, True)
 
 
 @given(st.integers(0, 30), st.integers(0, 20), st.integers(0, 5))
@@ -274,7 +295,9 @@ def rows(*medians: float) -> np.ndarray:
 
 def judged(utilities: np.ndarray, tolerance: float, *strides: float) -> LegVerdict:
     """By three examiners of equal weight; all hops have their whole stride if none is named."""
-    return judge_leg(utilities, np.ones(3), tolerance, strides or (1.0,) * (len(utilities) - 1))
+    return judge_leg(
+        utilities, np.ones(3), tolerance, strides or (1.0,) * (len(utilities) - 1), 1.0
+    )
 
 
 def test_a_leg_of_which_no_hop_falls_below_the_tolerance_passes_whole() -> None:

@@ -58,6 +58,7 @@ VARIANTS = {
     "nothing expected": Gate(expected=(0.0,) * 3),
     "medians decide": Gate(says="median"),
     "means decide": Gate(says="mean"),
+    "votes cut alike": Gate(says="whole"),
     "the larger debt counts": Gate(added=False),
     "strides by whole debts": Gate(evenly=False),
     "planted evenly": Gate(early=False),
@@ -91,6 +92,7 @@ class Relay:
     leg: int = 1
     kept: int = 0
     handed_in: int = 0
+    known: Weights | None = None  # what others are compared with
 
     def __post_init__(self) -> None:
         world, seed = self.world, self.seed
@@ -116,7 +118,11 @@ class Relay:
     def utilities(self, weights: Weights) -> NDArray[Any]:
         """What each participant says of a model; hostile ones lie."""
         found = self.found(weights)
-        return np.where(self.hostile, 0.5 if self.world.liars == "constant" else 1 - found, found)
+        if self.world.liars == "harsh":
+            lies = found if weights is self.known else np.zeros(NODES)
+        else:
+            lies = 0.5 * np.ones(NODES) if self.world.liars == "constant" else 1 - found
+        return np.where(self.hostile, lies, found)
 
     def found(self, weights: Weights) -> NDArray[Any]:
         """What a model is worth to each participant."""
@@ -177,6 +183,7 @@ class Relay:
         """Have a leg judged, and who is blamed wait; how many hops are kept."""
         free = np.setdiff1d(np.arange(NODES), who)
         committee = draw_committee(free, self.judge.seats(free, self.cycle), self.draw)
+        self.known = models[0]
         rows = np.array([self.utilities(model)[committee] for model in models])
         audits = [self.audit(*pair, committee) for pair in pairwise(models)]
         found = self.judge.judge(who.tolist(), rows, committee, audits)
@@ -197,12 +204,14 @@ class Relay:
         if self.handed_in > NODES and self.draw.random() >= self.gate.audit:
             return None
         probe = self.trail + np.float32(1 - self.gate.trail) * (model - base)
+        self.known = self.trail
         return np.asarray((self.utilities(probe) - self.utilities(self.trail))[committee])
 
     def plant(self, base: Weights, committee: NDArray[Any]) -> None:
         """Show the committee a model that is drowned in noise, and in the opposite noise."""
         says = self.found if self.world.liars == "sly" else self.utilities
         noise = self.draw.normal(0, 3 * base.std(), base.shape).astype(np.float32)
+        self.known = base
         worst = np.min([says(base + sign * noise) for sign in (1, -1)], axis=0)
         self.judge.see_planted(committee, (worst - says(base))[committee])
 

@@ -12,9 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flower_relay.rules import gate as rules
 from flower_relay.rules.evidence import RECENT, harm_of, score_of
-from flower_relay.rules.gate import EXPECTED, judge_leg, leeway, patience_of, usual_margin
+from flower_relay.rules.gate import (
+    EXPECTED,
+    MOST_SAID,
+    judge_leg,
+    leeway,
+    patience_of,
+    said_by,
+    usual_margin,
+)
 from flower_relay.rules.standing import (
     BOND_GAIN,
     DEBT_ALLOWANCE,
@@ -79,15 +86,19 @@ def middle(votes: NDArray[Any], weights: NDArray[Any]) -> float:
     return weighted_median(votes, weights)
 
 
-def _median(votes: NDArray[Any], weights: NDArray[Any], tolerance: float) -> float:
+def _median(votes: NDArray[Any], weights: NDArray[Any], line: float) -> float:
     return weighted_median(votes, weights)
 
 
-def _mean(votes: NDArray[Any], weights: NDArray[Any], tolerance: float) -> float:
-    return mean_vote(votes, weights, 3 * tolerance)
+def _mean(votes: NDArray[Any], weights: NDArray[Any], line: float) -> float:
+    return mean_vote(votes, weights, MOST_SAID * line)
 
 
-SAYINGS = {"lower": rules.vote_on, "median": _median, "mean": _mean}
+def _cut_at_whole_hops(votes: NDArray[Any], weights: NDArray[Any], line: float) -> float:
+    return said_by(votes, weights, max(line, SHIPPED.tolerance))
+
+
+SAYINGS = {"lower": said_by, "median": _median, "mean": _mean, "whole": _cut_at_whole_hops}
 
 
 class Correlation:
@@ -173,9 +184,9 @@ class Judge:
         seen = rows.copy()
         if gate.whole_legs:
             seen[1:-1] = np.nan
-            end = self._legs(seen, weights, gate.tolerance, patience, wide)
+            end = judge_leg(seen, weights, gate.tolerance, patience, wide, SAYINGS[gate.says])
             seen = seen if end.passed else rows
-        verdict = self._legs(seen, weights, gate.tolerance, patience, wide)
+        verdict = judge_leg(seen, weights, gate.tolerance, patience, wide, SAYINGS[gate.says])
         for place in (*verdict.culprits, *range(verdict.kept)):
             vote, votes = verdict.votes[place], rows[place + 1] - rows[place]
             audit = audits[place] if audits else None
@@ -184,15 +195,6 @@ class Judge:
             self._margins = [*self._margins, margin][-40:]
             self._weigh(committee, votes, vote)
         return Judged(verdict.kept, verdict.culprits, bool(verdict.passed))
-
-    def _legs(self, *terms: Any) -> rules.LegVerdict:
-        """The library's verdict on a leg, with what the variant takes for a committee's word."""
-        shipped = rules.vote_on
-        rules.vote_on = SAYINGS[self.gate.says]
-        try:
-            return judge_leg(*terms)
-        finally:
-            rules.vote_on = shipped
 
     def see_planted(self, committee: NDArray[Any], votes: NDArray[Any]) -> None:
         """Book votes on the worse of two planted models."""

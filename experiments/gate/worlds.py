@@ -29,7 +29,8 @@ class World:
     """Data and their partition, what hostile participants do, how many, the learning rate.
 
     Hostile examiners turn utilities round. `constant` ones call all models equally good. `sly` ones
-    know planted models when they see them, and say the truth there.
+    know planted models when they see them, and say the truth there. `harsh` ones say the truth of
+    the base that all models are compared with, and that all the others are worthless.
     """
 
     data: str
@@ -79,6 +80,9 @@ WORLDS = (
     World("digits", "dirichlet:0.3", "sign-flip", 0.4, 0.4, "sly"),
     World("spambase", "dirichlet:0.3", "sign-flip", 0.2, 0.4, "sly"),
     World("spambase", "dirichlet:0.3", "sign-flip", 0.4, 0.4, "sly"),
+    World("digits", "dirichlet:0.3", "sign-flip", 0.4, 0.4, "harsh"),
+    World("digits", "dirichlet:0.1", "label-flip", 0.2, 0.2, "harsh"),
+    World("spambase", "dirichlet:0.3", "sign-flip", 0.4, 0.4, "harsh"),
 )
 """Hostile participants lie as examiners, too."""
 

@@ -7,7 +7,7 @@ cost here and now. A leg is judged hop by hop, and the culprit is the hop with t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,13 +21,13 @@ __all__ = [
     "judge_leg",
     "leeway",
     "patience_of",
+    "said_by",
     "usual_margin",
-    "vote_on",
 ]
 
 
-_MOST = 3.0
-"""Tolerances that a vote counts in a mean, at most."""
+MOST_SAID = 3.0
+"""What a vote counts in a mean at most: three times what the hop may fall by."""
 
 
 _LEG = 2.0
@@ -61,27 +61,32 @@ class LegVerdict:
     votes: tuple[float, ...]
 
 
-def vote_on(votes: NDArray[np.float64], weights: NDArray[np.float64], tolerance: float) -> float:
+def said_by(votes: NDArray[np.float64], weights: NDArray[np.float64], line: float) -> float:
     """What a committee says together: the lower of the weighted median and the weighted mean.
 
     A median hides what less than half of the weight sees. Where examiners hold few classes, a
     model that forgets one of two helps half of them a little, and costs the others all they have.
-    A mean tells. It is easier to move, so each vote counts as three tolerances at most, and harm
-    that the median sees cannot be talked away.
+    A mean tells. It is easier to move, so no vote counts more than three times the line: a third
+    of the weight has to see clear harm. And harm that the median sees cannot be talked away.
 
     Parameters
     ----------
     votes, weights : arrays of shape (examiners,)
         A vote of NaN is an abstention.
-    tolerance : float
-        What a hop may fall by, as the settings have it.
+    line : float
+        What the hop may fall by, before what is usual is added. It shrinks with the hop: a cut that
+        stayed as it is would let one liar of five reject every short hop.
 
     Returns
     -------
     float
         NaN if nobody with weight voted.
     """
-    return min(weighted_median(votes, weights), mean_vote(votes, weights, _MOST * tolerance))
+    return min(weighted_median(votes, weights), mean_vote(votes, weights, MOST_SAID * line))
+
+
+Saying = Callable[[NDArray[np.float64], NDArray[np.float64], float], float]
+"""What a committee says together, of its votes, their weights and the line."""
 
 
 def judge_leg(
@@ -89,7 +94,8 @@ def judge_leg(
     weights: NDArray[np.float64],
     tolerance: float,
     patience: Sequence[float],
-    wide: float = 1.0,
+    wide: float,
+    says: Saying = said_by,
 ) -> LegVerdict:
     """Judge a leg from the utilities of its base and of each hop's model.
 
@@ -107,6 +113,8 @@ def judge_leg(
         The part of the tolerance that each hop has (`patience_of`).
     wide : float
         How many tolerances a hop has here and now (`leeway`).
+    says : callable
+        What a committee says together; another one in experiments only.
 
     Notes
     -----
@@ -117,13 +125,16 @@ def judge_leg(
     attackers in a leg are both found.
     """
     num_hops = len(utilities) - 1
-    rises = _votes(utilities[1:] - utilities[0], weights, tolerance)
+    rises = [says(row, weights, _LEG * tolerance) for row in utilities[1:] - utilities[0]]
     whole = rises[-1] if num_hops else float("nan")
     heard = ~np.isnan(utilities[-1] - utilities[0])
-    marginals = _votes(np.diff(utilities, axis=0), weights, tolerance)
+    marginals = [
+        says(row, weights, tolerance * part)
+        for row, part in zip(np.diff(utilities, axis=0), patience, strict=True)
+    ]
     if np.isnan(whole) or not is_quorate(heard, weights):
         unknown = tuple(float("nan") for _ in range(num_hops))
-        return LegVerdict(passed=None, kept=0, culprits=(), rises=rises, votes=unknown)
+        return LegVerdict(passed=None, kept=0, culprits=(), rises=tuple(rises), votes=unknown)
     votes = tuple(whole / num_hops if np.isnan(vote) else vote for vote in marginals)
     line = tolerance * wide
     fails = [vote < -line * part for vote, part in zip(votes, patience, strict=True)]
@@ -132,14 +143,12 @@ def judge_leg(
         kept = int(np.argmin([v / p for v, p in zip(votes[:kept], patience[:kept], strict=True)]))
         culprits.append(kept)
     return LegVerdict(
-        passed=not culprits, kept=kept, culprits=tuple(culprits), rises=rises, votes=votes
+        passed=not culprits,
+        kept=kept,
+        culprits=tuple(culprits),
+        rises=tuple(rises),
+        votes=votes,
     )
-
-
-def _votes(
-    rows: NDArray[np.float64], weights: NDArray[np.float64], tolerance: float
-) -> tuple[float, ...]:
-    return tuple(vote_on(row, weights, tolerance) for row in rows)
 
 
 EXPECTED = (-1.5,) * 3
