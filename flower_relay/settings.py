@@ -139,8 +139,8 @@ class RelaySettings(CheckedSettings):
     # Standing.
     first_debt: float = setting(
         1.0,
-        "debt that everybody begins with: from 1 on first hops are shortened, until one was found "
-        "to help",
+        "debt that everybody begins with: it shortens first hops, by half at 1, until one was "
+        "found to help",
         between(0.0, 10.0),
     )
 

@@ -39,7 +39,7 @@ def test_ranking_low_at_every_hop_is_not_free() -> None:
     assert strides == pytest.approx([0.65, 0.4, 0.2375, 0.15, 0.09375])  # at 0.7, 1.4, 2.1, …
 
 
-def test_whoever_is_like_all_others_is_held_back_in_less_than_a_tenth_of_its_hops() -> None:
+def test_whoever_is_like_all_others_owes_one_by_votes_in_less_than_a_tenth_of_its_hops() -> None:
     rng, debt, held_back = np.random.default_rng(0), 0.0, 0
     for _ in range(20_000):
         debt = new_debt(debt, rng.uniform(-1, 1))

@@ -10,6 +10,7 @@ import pytest
 from flower_relay.mechanism import blocks
 from flower_relay.mechanism.apply import apply
 from flower_relay.mechanism.deposit import decide_deposits
+from flower_relay.mechanism.payments import Tally
 from flower_relay.mechanism.randomness import generator
 from flower_relay.mechanism.settlement import decide_settlement
 from flower_relay.mechanism.silence import silent_in
@@ -23,10 +24,10 @@ TRAINERS, COMMITTEE = (0, 1, 2), (3, 4, 5, 6)
 FEDERATION = TRAINERS + COMMITTEE
 
 
-def federation() -> State:
+def federation(**changes: float) -> State:
     """Seven founders with five coins each; the first three will train, the others examine."""
     state = begin(blocks.Genesis(
-        settings=asdict(SETTINGS), model="genesis", bound=1.0,
+        settings=asdict(replace(SETTINGS, **changes)), model="genesis", bound=1.0,
         participants=tuple("abcdefg"), utilities=(0.5,) * 7,
     ))  # fmt: skip
     state.who.coins[:] = 5 * COIN
@@ -245,3 +246,27 @@ def test_an_examiner_who_takes_long_rests_and_sits_turns_out() -> None:
     apply(state, decide_settlement(state))
     assert state.who.rests_until.tolist() == [0, 0, 0, 0, 0, 3, 0]
     assert state.who.waits_until[5] == 4
+
+
+def test_what_somebody_owes_is_both_debts_together() -> None:
+    state = federation()
+    state.who.vote_debt[0], state.who.audit_debt[0] = 0.25, 0.25
+    assert state.who.debt[0] == Tally(state).debt_of(0) == 0.5
+    assert state.stride(0) == 0.75
+
+
+def test_the_first_cycle_of_a_chain_plants_models_in_every_test_and_a_later_one_seldom() -> None:
+    state = federation(planted=0.01)
+    block = decide_deposits(state, np.ones(7, bool), generator(0, 1, "deposits"), most_hops=1)
+    claim = blocks.HopClaim(
+        trainer=block.lanes[0].trainers[0], base="genesis", model="m", fault=None
+    )
+    commitment = blocks.Commitment(round=1, lanes=((claim,),))
+
+    def planted(cycle: int) -> int:
+        deposit = replace(block, cycle=cycle)
+        heads = [f"head {number}" for number in range(20)]
+        return sum(decide_tests(state, head, deposit, commitment).plants for head in heads)
+
+    assert planted(0) == 20
+    assert planted(1) < 5

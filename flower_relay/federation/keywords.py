@@ -76,8 +76,8 @@ class RelayKeywords(TypedDict, total=False):
     liars. In the first cycle they are in every test; 0 plants none; by default 0.2."""
 
     first_debt: float
-    """Debt that everybody begins with: from 1 on first hops are shortened, until one was found to
-    help; by default 1.0."""
+    """Debt that everybody begins with: it shortens first hops, by half at 1, until one was found
+    to help; by default 1.0."""
 
     rewards: str
     """`contribution` (pay for measured improvement) or `royalty` (the paper's coin per ancestor);

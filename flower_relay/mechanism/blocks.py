@@ -199,9 +199,9 @@ class Testing:
 class HopResult:
     """What became of a hop.
 
-    `vote` is its marginal median, `score` the same votes without a unit, `gain` its measured
-    rise. Where it was audited, `step` is what it adds to its reference, and `audit_score` the same
-    without a unit.
+    `vote` is what the committee says of it (in a fan-out the median), `score` the same votes
+    without a unit, `gain` its measured rise. Where it was audited, `step` is what it adds to its
+    reference, and `audit_score` the same without a unit.
     """
 
     trainer: int

@@ -213,7 +213,7 @@ def _judge(
 def level_of(state: State, utilities: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
     """How far a model stands above genesis: the difference of two median utilities.
 
-    Votes are medians of *differences*, which see a harmful hop most sharply; but where
+    Verdicts are about *differences*, which see a harmful hop most sharply; but where
     data differ their sum along a lineage drifts away from what the models can do
     (measured: to −0.10 while accuracy rose to 0.91). Levels of their own do not add up
     errors, so that a lineage is paid for its rise whoever sat on which committee.

@@ -49,7 +49,7 @@ VESTING, VESTING_DELAY = 0.2, 2
 """Chain: the part of locked pay that is paid at each cycle's end, and the cycles before that."""
 
 _INSOLVENT = 0.5
-"""The debt from which nothing is paid out: by default less than one wholly harmful hop leaves."""
+"""The debt from which nothing is paid out: less than one wholly harmful hop leaves behind."""
 
 _LEAST_AUDITED = 6
 """Hops of a cycle that are audited, where there are as many: one alone would take it all."""

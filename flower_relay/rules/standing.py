@@ -53,8 +53,9 @@ _MOST_DOUBLINGS = 20  # 2²⁰ cycles is for ever, and keeps the integers small
 def new_debt(debt: float, harm: float, allowance: float = DEBT_ALLOWANCE) -> float:
     """Debt after a hop: max(0, d + harm − allowance).
 
-    Of a participant like all others, harm is anything between −1 and 1, equally often. Its debt
-    then is below 1 in eleven hops of twelve, whatever the world (`tests/test_rules_standing.py`).
+    Of a participant like all others, harm is anything between −1 and 1, equally often. Each of its
+    two debts then is below 1 in eleven hops of twelve, whatever the world, and with both together
+    it takes three quarters of each hop on average (`tests/test_rules_standing.py`).
 
     Parameters
     ----------
@@ -177,7 +178,7 @@ def new_bonds(
     bonds, votes : arrays of shape (examiners,)
         A vote of NaN is an abstention and leaves the bond alone.
     verdict : float
-        The committee's weighted median; for planted models, −tolerance.
+        What the committee says (`gate.said_by`); for planted models, −tolerance.
     gain : float
         What a vote on which all are clear moves a bond by.
 
