@@ -44,6 +44,7 @@ WORLDS = (
     World("spambase", "dirichlet:0.3", "", 0.0, 0.1),
     World("letter", "dirichlet:0.3", "", 0.0, 0.4),
     World("digits", "dirichlet:0.3", "sign-flip", 0.2, 0.4),
+    World("digits", "labels:1", "", 0.0, 0.2),
 )
 
 
@@ -66,6 +67,7 @@ MANNERS = {
     "wave": Manner(),
     "wave of five": Manner(lanes=5),
     "wave, two thirds": Manner(trainers=2 / 3, examiners=0.5),
+    "wave of five, two thirds": Manner(trainers=2 / 3, examiners=0.5, lanes=5),
     "FedAdam, untested": Manner(tested=False),
     "step / R": Manner(merges="step", examiners=0.5, lanes=5),
     "against its last": Manner(merges="last", examiners=0.5, lanes=5),
@@ -93,6 +95,7 @@ class Clocked(Lanes):
         devices = draw_devices(self.fleet.removesuffix(SEEN), NODES, self.seed)
         self.clock = FleetClock(dict(enumerate(devices)))
         self.asked, self.back = np.zeros(NODES), np.zeros(NODES)  # oldest question, last answer
+        self.hop_due = np.zeros(NODES)
         self.took: list[tuple[float, float]] = []
         self.trained_by = self.judged_by = 0.0
 
@@ -115,7 +118,8 @@ class Clocked(Lanes):
             self.asked[who] = self.now
         self.back[who] = max(self.back[who], arrives)
         self.took = [*self.took, (arrives, arrives - self.now)][-RECENT:]
-        self.trained += not models
+        if not models:
+            self.trained, self.hop_due[who] = self.trained + 1, arrives
         return arrives
 
     def reachable(self, who: NDArray[Any]) -> NDArray[Any]:
@@ -158,7 +162,8 @@ class Clocked(Lanes):
         """Who trains next, of whom those are waited for who are back first."""
         flying = [i for flown in self.open for i in flown.who]
         free = np.setdiff1d(np.arange(NODES), flying)
-        seen = self.reachable(free)
+        idle = free[self.hop_due[free] <= self.now]  # who was too late for a round may still train
+        seen = self.reachable(idle)
         who = self.turns(seen if seen.size else free, left)
         arrive = np.array([self.send(i) for i in who])
         order = np.argsort(arrive)[: math.ceil(self.manner.trainers * len(who))]
