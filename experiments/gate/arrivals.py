@@ -44,6 +44,8 @@ WORLDS = (
     World("spambase", "dirichlet:0.3", "", 0.0, 0.1),
     World("letter", "dirichlet:0.3", "", 0.0, 0.4),
     World("digits", "dirichlet:0.3", "sign-flip", 0.2, 0.4),
+    World("digits", "dirichlet:0.3", "sign-flip", 0.4, 0.4),
+    World("digits", "dirichlet:0.1", "", 0.0, 0.2),
     World("digits", "labels:1", "", 0.0, 0.2),
 )
 
@@ -74,6 +76,7 @@ MANNERS = {
     "Adam, each R-th": Manner(merges="buffer", examiners=0.5, lanes=5),
     "Adam with momentum": Manner(merges="momentum", examiners=0.5, lanes=5),
     "Adam": Manner(merges="adam", examiners=0.5, lanes=5),
+    "Adam, all examiners": Manner(merges="adam", lanes=5),
     "Adam, ten lanes": Manner(merges="adam", examiners=0.5),
 }
 """With barriers, then without. Five lanes, and no momentum, were chosen by seeds 2900 to 2902."""
