@@ -252,13 +252,25 @@ def _row(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def means(variants: list[str], rows: list[list[str]]) -> list[list[str]]:
+    """Each variant's mean over the worlds less the first one's, in points: medians, worst seeds."""
+    numbers = [[cell.rstrip(")").split(" (") for cell in row[1:]] for row in rows]
+    scores = np.array(numbers, dtype=float).mean(axis=0)
+    less = 100 * (scores - scores[0])
+    return [[name, *(f"{x:+.1f}" for x in each)] for name, each in zip(variants, less, strict=True)]
+
+
 def store(path: Path, seeds: range, head: list[str], rows: list[list[str]]) -> None:
-    """Write a table as `scripts.evidence` reads it, into the page docs/robustness.md."""
+    """Write tables as `scripts.evidence` reads them, into the page docs/robustness.md."""
     command = "python -m experiments.gate.gate " + " ".join(f'"{name}"' for name in head[1:])
     options = f" --seeds {len(seeds)} --first-seed {seeds.start} --store {path}"
     parts = {"commands": [command + options], "columns": head, "rows": rows}
+    columns = [f"mean of {len(rows)} worlds, in points", "medians", "worst seeds"]
+    summary = {**parts, "columns": columns, "rows": means(head[1:], rows)[1:]}
     about = {"about": "Median final score, and the worst seed's, of each world and variant."}
-    stored = json.dumps({**about, "version": __version__, "tables": {"parts": parts}}, indent=1)
+    stored = json.dumps(
+        {**about, "version": __version__, "tables": {"parts": parts, "means": summary}}, indent=1
+    )
     path.write_text(f"{stored}\n", "utf-8")
 
 
