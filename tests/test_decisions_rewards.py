@@ -252,7 +252,7 @@ def test_an_examiner_is_paid_as_its_vote_weighs() -> None:
 
     strategy = RelayStrategy(seed=2, examiners=5, deposit_unit=0.0, planted=0.0)
     grid = InMemoryGrid(opposite, 7)
-    strategy.start(grid, ArrayRecord({"w": Array(np.zeros(4))}), num_rounds=14, timeout=20)
+    strategy.start(grid, ArrayRecord({"w": Array(np.zeros(4))}), num_rounds=28, timeout=20)
     genesis, *rest = strategy.chain
     state, paid = begin(genesis), Counter[int]()
     for block in rest:

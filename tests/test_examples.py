@@ -25,7 +25,7 @@ def example(name: str) -> ModuleType:
 
 
 def test_fedavg_and_a_relay_take_the_same_clientapp() -> None:
-    found = example("fedavg_swapped").main(nodes=6, trainings=24)
+    found = example("fedavg_swapped").main(nodes=10, trainings=60)
     assert set(found) == {"FedAvg", "RelayStrategy"}
     assert found["RelayStrategy"] > 0.3
 
