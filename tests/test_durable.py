@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from flower_relay.files.durable import discard_unfinished
+
 WRITER = """
 import sys
 from pathlib import Path
@@ -26,3 +28,11 @@ def test_several_writers_of_one_file_leave_it_whole_at_every_instant(tmp_path: P
             assert found in (b"a" * 5000 + b"end", b"b" * 5000 + b"end")
     assert [writer.returncode for writer in writers] == [0, 0]
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_a_killed_writer_left_of_a_file_goes_and_nothing_else_does(tmp_path: Path) -> None:
+    for name in ("cell.json", "cell.json.0123.part", "other.json.4567.part", "cell.json.bak"):
+        (tmp_path / name).write_text("x")
+    discard_unfinished(tmp_path / "cell.json")
+    left = sorted(each.name for each in tmp_path.iterdir())
+    assert left == ["cell.json", "cell.json.bak", "other.json.4567.part"]

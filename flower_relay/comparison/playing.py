@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigurationError, RelayError
-from ..files.durable import make_folder
+from ..files.durable import discard_unfinished, make_folder
 from .files import cell_file, write_cell
 from .plan import Cell
 
@@ -170,6 +170,8 @@ def _pool(
                     yield playing.pop(future), reason
         except BrokenProcessPool:
             suspects += playing.values()
+    for cell in suspects:  # the other processes were killed, too, perhaps while they wrote
+        discard_unfinished(cell_file(folder, cell))
 
 
 def _prepare() -> None:

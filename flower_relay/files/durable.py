@@ -12,7 +12,7 @@ import secrets
 import tempfile
 from pathlib import Path
 
-__all__ = ["make_folder", "sync_folder", "write_new", "write_whole"]
+__all__ = ["discard_unfinished", "make_folder", "sync_folder", "write_new", "write_whole"]
 
 
 def make_folder(folder: Path) -> None:
@@ -53,6 +53,12 @@ def write_whole(path: Path, *pieces: bytes | memoryview) -> None:
         unfinished.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def discard_unfinished(path: Path) -> None:
+    """Remove what `write_whole` left of a file where its process was killed meanwhile."""
+    for unfinished in path.parent.glob(f"{path.name}.*.part"):
+        unfinished.unlink(missing_ok=True)
 
 
 def write_new(path: Path, data: bytes) -> bool:
