@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .votes import voted
+from .votes import mean_vote, voted
 
 __all__ = ["RECENT", "harm_of", "score_of"]
 
@@ -47,7 +47,7 @@ def score_of(votes: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
     most = float(np.median(np.abs(values)))
     if most <= 0:
         return 0.0
-    return float(np.average(np.clip(values / most, -1, 1), weights=mass))
+    return mean_vote(values / most, mass, 1.0)
 
 
 def harm_of(score: float, recent: Sequence[float]) -> float:
