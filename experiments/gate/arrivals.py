@@ -30,12 +30,10 @@ from experiments.gate.worlds import NODES, Weights, World
 from flower_relay.comparison.devices import draw_devices
 from flower_relay.comparison.fleet import FleetClock, Traffic
 from flower_relay.rules.lanes import goes_ahead, lanes_now
-from flower_relay.rules.standing import waiting_cycles
-from flower_relay.rules.votes import draw_committee
 
 FLEETS = ("homogeneous", "hospitals", "phones", "phones, seen")
 SEEN = ", seen"
-LEAST_LANES, EXAMINERS = 2, 15
+LEAST_LANES = 2
 SILENT, RECENT = 3.0, 100
 """Times the usual of the latest answers after which who owes one is not asked for more."""
 
@@ -148,18 +146,10 @@ class Clocked(Lanes):
         free = np.setdiff1d(np.arange(NODES), busy)
         seen = self.reachable(free)
         free = seen if len(seen) > 2 else free
-        size = min(EXAMINERS, self.judge.seats(free, self.cycle))
-        drawn, plants = draw_committee(free, size, self.draw), self.plants()
+        drawn, plants = self.drawn(free), self.plants()
         done = np.array([self.send(i, models + 2 * plants) for i in drawn])
         order = np.argsort(done)[: math.ceil(self.manner.examiners * len(drawn))]
         return drawn[np.sort(order)], plants, float(done[order[-1]])
-
-    def verdict(self, i: int, rows: NDArray[Any], committee: NDArray[Any]) -> bool:
-        """Whether a hop passes, which is booked."""
-        others = committee != i
-        passed = bool(self.judge.judge([i], rows[:, others], committee[others]).passed)
-        self.waits[i] = self.cycle + 1 + (0 if passed else waiting_cycles(self.judge.debt[i]))
-        return passed
 
     def next_leg(self, left: int) -> NDArray[Any]:
         """Who trains next, of whom those are waited for who are back first."""
@@ -185,9 +175,7 @@ class Clocked(Lanes):
         committee, plants, self.judged_by = self.examined(busy, 1 + len(ends))
         if plants:
             self.plant(base, committee)
-        said = self.utilities(base)
-        rows = [np.array([said, self.utilities(end)])[:, committee] for end in ends]
-        return [self.verdict(i, each, committee) for i, each in zip(who, rows, strict=True)]
+        return self.verdicts_on(base, who.tolist(), ends, committee)
 
     def curve(self) -> NDArray[np.float64]:
         """(seconds, client-epochs, score of the trail) whenever the trail is extended."""
@@ -270,8 +258,7 @@ class Arrivals(Clocked):
     def _judged(self, hop: Hop, committee: NDArray[Any], plants: bool) -> None:
         if plants:
             self.plant(hop.base, committee)
-        rows = np.array([self.utilities(hop.base), self.utilities(hop.end)])[:, committee]
-        passed = self.verdict(hop.who, rows, committee)
+        [passed] = self.verdicts_on(hop.base, [hop.who], [hop.end], committee)
         self.verdicts = [*self.verdicts, passed]
         del self.unjudged[hop.who]
         hop.judged, rule = True, self.manner.merges

@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from multiprocessing import Pool
 from pathlib import Path
@@ -92,7 +93,6 @@ class Relay:
     leg: int = 1
     kept: int = 0
     handed_in: int = 0
-    known: Weights | None = None  # what others are compared with
 
     def __post_init__(self) -> None:
         world, seed = self.world, self.seed
@@ -115,11 +115,11 @@ class Relay:
         power = self.gate.power if self.network.classes > 1 else 1.0
         return np.asarray(np.exp(-np.minimum(losses, 300) * power))
 
-    def utilities(self, weights: Weights) -> NDArray[Any]:
-        """What each participant says of a model; hostile ones lie."""
+    def utilities(self, weights: Weights, base: Weights) -> NDArray[Any]:
+        """What each participant says of a model that is compared with a base; hostile ones lie."""
         found = self.found(weights)
         if self.world.liars == "harsh":
-            lies = found if weights is self.known else np.zeros(NODES)
+            lies = found if weights is base else np.zeros(NODES)
         else:
             lies = 0.5 * np.ones(NODES) if self.world.liars == "constant" else 1 - found
         return np.where(self.hostile, lies, found)
@@ -183,8 +183,7 @@ class Relay:
         """Have a leg judged, and who is blamed wait; how many hops are kept."""
         free = np.setdiff1d(np.arange(NODES), who)
         committee = draw_committee(free, self.judge.seats(free, self.cycle), self.draw)
-        self.known = models[0]
-        rows = np.array([self.utilities(model)[committee] for model in models])
+        rows = np.array([self.utilities(model, models[0])[committee] for model in models])
         audits = [self.audit(*pair, committee) for pair in pairwise(models)]
         found = self.judge.judge(who.tolist(), rows, committee, audits)
         if self.plants():
@@ -204,14 +203,13 @@ class Relay:
         if self.handed_in > NODES and self.draw.random() >= self.gate.audit:
             return None
         probe = self.trail + np.float32(1 - self.gate.trail) * (model - base)
-        self.known = self.trail
-        return np.asarray((self.utilities(probe) - self.utilities(self.trail))[committee])
+        seen = self.utilities(probe, self.trail) - self.utilities(self.trail, self.trail)
+        return np.asarray(seen[committee])
 
     def plant(self, base: Weights, committee: NDArray[Any]) -> None:
         """Show the committee a model that is drowned in noise, and in the opposite noise."""
-        says = self.found if self.world.liars == "sly" else self.utilities
+        says = self.found if self.world.liars == "sly" else partial(self.utilities, base=base)
         noise = self.draw.normal(0, 3 * base.std(), base.shape).astype(np.float32)
-        self.known = base
         worst = np.min([says(base + sign * noise) for sign in (1, -1)], axis=0)
         self.judge.see_planted(committee, (worst - says(base))[committee])
 

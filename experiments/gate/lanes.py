@@ -145,14 +145,24 @@ class Lanes(Relay):
         # Who trains now has no time; else who trained does not examine.
         busy = self.open[-1].who if self.open else who
         free = np.setdiff1d(np.arange(NODES), busy)
-        size = min(self.way.examiners, self.judge.seats(free, self.cycle))
-        drawn = draw_committee(free, size, self.draw)
+        drawn = self.drawn(free)
         if self.plants():
             self.plant(base, drawn)
-        said, passed = self.utilities(base), []
-        for i, end in zip(who.tolist(), ends, strict=True):
+        return self.verdicts_on(base, who.tolist(), ends, drawn)
+
+    def drawn(self, free: NDArray[Any]) -> NDArray[Any]:
+        """A committee of those who are free."""
+        size = min(self.way.examiners, self.judge.seats(free, self.cycle))
+        return draw_committee(free, size, self.draw)
+
+    def verdicts_on(
+        self, base: Weights, who: list[int], ends: list[Weights], drawn: NDArray[Any]
+    ) -> list[bool]:
+        """Which hops from a base pass, each booked; nobody judges a hop of its own."""
+        said, passed = self.utilities(base, base), []
+        for i, end in zip(who, ends, strict=True):
             committee = drawn[drawn != i]
-            rows = np.array([said[committee], self.utilities(end)[committee]])
+            rows = np.array([said, self.utilities(end, base)])[:, committee]
             passed.append(bool(self.judge.judge([i], rows, committee).passed))
             wait = 0 if passed[-1] else waiting_cycles(self.judge.debt[i])
             self.waits[i] = self.cycle + 1 + wait
