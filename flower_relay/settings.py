@@ -160,13 +160,13 @@ class RelaySettings(CheckedSettings):
     utility_key: str = setting("eval_loss", "metric of an evaluate reply that votes", key)
     utility_rises: bool = setting(
         False,
-        "whether that metric is better when larger",
+        "whether that metric is better when larger, as an accuracy is, and the negative of a loss",
         truth,
     )
     utility_bound: float | None = setting(
         None,
-        "largest value of that metric that counts; by default twice the genesis "
-        "model's median loss (1 for a metric that rises)",
+        "largest size of that metric that counts. By default twice the genesis model's median "
+        "loss; of a metric that is worst at 0 it is 1, or 100 if that median is beyond 1",
         optional(positive),
     )
     weighted_by_key: str = setting(

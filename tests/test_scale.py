@@ -42,16 +42,42 @@ def test_a_bound_that_was_set_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
+    ("values", "settings", "bound"),
+    [
+        ((9.8, 10.2, 11.0), rises(), 100.0),
+        ((100.0, 100.0), rises(), 100.0),  # nothing is left to learn, as at an accuracy of 1
+        ((0.8, 0.9, 1.1), rises(), 1.0),  # of a percentage as well: nobody can tell yet
+        ((-2.5, -2.0, -2.25), rises(), -4.5),
+        ((-0.5, -0.25), falls(), -1.0),
+        ((-9.8, -10.2), falls(), -100.0),
+        ((0.0, 0.0, -1.0), falls(), -1.0),
+        ((-0.0, -0.0), falls(), -1.0),
+        ((0.0, 0.0, -1.0), rises(), 1.0),
+        ((-0.5, 0.1, -0.4), falls(utility_bound=1.0), -1.0),
+        ((-2.5, -2.0), rises(utility_bound=10.0), -10.0),
+    ],
+)
+def test_the_median_says_on_which_side_of_zero_a_metric_lies_and_how_far_it_reaches(
+    values: tuple[float, ...], settings: RelaySettings, bound: float
+) -> None:
+    check_utility(answers(*values), settings)
+    assert bound_of(answers(*values), settings) == bound
+
+
+@pytest.mark.parametrize(
     ("values", "settings", "cure"),
     [
-        ((9.8, 10.2, 11.0), rises(), "100 where it is in percent"),
-        ((-2.3, -2.2), rises(), "set utility_rises = False"),
-        ((-0.5, -0.4), falls(), "utility_rises = True"),
-        ((-0.5, 0.1, -0.4), falls(utility_bound=1.0), "below"),
+        ((120.0, 1500.0, 1600.0), rises(), r"Set utility_bound .* set utility_rises = False"),
+        ((-120.0, -150.0), falls(), r"Set utility_bound .* set utility_rises = True"),
+        ((9.8, 10.2), rises(utility_bound=1.0), "100 where it is in percent"),
+        ((-9.8, -10.2), falls(utility_bound=1.0), "100 where it is in percent"),
         ((0.0, 0.0), falls(), "Set utility_bound"),
-        ((3.0, 4.0, 5.0), falls(utility_bound=2.0), "utility_bound"),
+        ((0.0, 0.0, 3.0), falls(), "Set utility_bound"),
+        ((3.0, 4.0, 5.0), falls(utility_bound=2.0), r"utility_bound = 2 .* or leave it out"),
+        ((-3.0, -4.0), rises(utility_bound=2.0), r"utility_bound = -2 .* or leave it out"),
         ((2.0, 2.0), falls(utility_bound=2.0), "utility_bound"),
         ((math.nan, math.inf, 1.0), falls(), "NaN or infinite at 2 of 3"),
+        ((1e308, -1e308, 1.0), falls(), "NaN or infinite at 2 of 3"),
     ],
 )
 def test_a_scale_that_would_let_everything_pass_is_refused_with_its_cure(

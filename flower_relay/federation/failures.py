@@ -9,19 +9,24 @@ from __future__ import annotations
 from collections import Counter
 from logging import WARNING
 
+import numpy as np
 from flwr.common import log
 
 from ..errors import RunFailedError
 from ..mechanism.blocks import Deposit
+from ..mechanism.settlement import seen_in_planted
 from ..rules.outcomes import Fault, Outcome
+from ..rules.votes import best_is_bound
 from .notices import Notice
 from .record import HopRow
 from .run import Run
 
-__all__ = ["check_end", "check_faults", "warn_of_cycle"]
+__all__ = ["check_end", "check_faults", "note_planted", "warn_of_cycle"]
 
 _TESTED = frozenset(Outcome) - {Outcome.UNTESTED}
 _MOST_SHOWN = 3
+_LITTLE = 0.5
+"""Of a tolerance. Where no hop of the first cycle changes a metric more, its unit is in doubt."""
 
 _CAUSES = {
     Fault.ERROR: "the ClientApp raises when it trains",
@@ -100,8 +105,38 @@ def warn_of_cycle(run: Run, following: Deposit) -> None:
             "Round %d: no examiner saw any difference between a hop and its base. The gate lets "
             "everything pass then. Look at what '%s' holds, and set utility_bound to its largest "
             "value that counts (now %g).",
-            *(run.state.round, run.state.settings.utility_key, run.state.bound),
+            *(run.state.round, run.state.settings.utility_key, abs(run.state.bound)),
         )
+    if run.state.cycle == 0 and run.harm_seen and not any(run.harm_seen):
+        _warn_of_unit(run, max(map(abs, votes), default=0.0))
+
+
+def note_planted(run: Run) -> None:
+    """Note whether the committee of this round saw harm in models that were drowned in noise."""
+    testing = run.state.testing
+    if testing is not None and testing.planted and run.state.cycle == 0:
+        told = seen_in_planted(run.state, testing)
+        run.harm_seen.append(not np.isnan(told).all())
+
+
+def _warn_of_unit(run: Run, largest: float) -> None:
+    """Warn where the first cycle's examiners saw no harm in noise, and hardly a change by a hop."""
+    settings, bound = run.state.settings, run.state.bound
+    if largest >= _LITTLE * settings.tolerance:
+        return
+    cure = (
+        "set utility_bound to the largest size that is possible, or, if 0 is the best value, "
+        f"utility_rises = {not settings.utility_rises}"
+        if best_is_bound(bound, settings.utility_rises)
+        else "report it so that its best value is 0"
+    )
+    run.record.notices.tell(
+        f"'{settings.utility_key}'",
+        "too wide",
+        "in the first cycle no hop changed it by half the tolerance, which is "
+        f"{settings.tolerance * abs(bound):g}, and noise that drowned the model did no harm. Where "
+        f"the model is better than noise by now, the gate is open: begin again, and {cure}.",
+    )
 
 
 def _counted(hops: list[HopRow]) -> str:
@@ -127,6 +162,6 @@ def _voted_down(run: Run) -> str:
     return (
         f"The committee compares '{settings.utility_key}', which should {rises} as a model gets "
         "better (utility_rises says which), and a hop may lower it by the tolerance "
-        f"({settings.tolerance:g} of {run.state.bound:g}). A learning rate that is too high is "
-        "voted down, too."
+        f"({settings.tolerance:g} of {abs(run.state.bound):g}). A learning rate that is too high "
+        "is voted down, too."
     )

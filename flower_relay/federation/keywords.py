@@ -93,11 +93,12 @@ class RelayKeywords(TypedDict, total=False):
     """Metric of an evaluate reply that votes; by default 'eval_loss'."""
 
     utility_rises: bool
-    """Whether that metric is better when larger; by default False."""
+    """Whether that metric is better when larger, as an accuracy is, and the negative of a loss;
+    by default False."""
 
     utility_bound: float | None
-    """Largest value of that metric that counts; by default twice the genesis model's median loss
-    (1 for a metric that rises); by default None."""
+    """Largest size of that metric that counts. By default twice the genesis model's median loss;
+    of a metric that is worst at 0 it is 1, or 100 if that median is beyond 1; by default None."""
 
     weighted_by_key: str
     """Metric that weighs the averages in Flower's result; by default 'num-examples'."""

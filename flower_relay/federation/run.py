@@ -110,6 +110,7 @@ class Run:
     forwarding: Forwarding
     greetings: Greetings = field(default_factory=Greetings)
     cycle_began: int = 0
+    harm_seen: list[bool] = field(default_factory=list)
     node_of: dict[int, int] = field(default_factory=dict)
     nonces: dict[int, str] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)

@@ -1,8 +1,10 @@
-"""The scale of the metric that votes, checked at the first contact.
+"""The scale of the metric that votes: its bound, from what nodes report of the first model.
 
-A vote is a metric as a share of its bound. Where the bound does not fit the metric, the gate
-lets everything pass, or it is upside down; so a run with such a bound does not begin. The
-median of what the nodes report decides, so that no single node can stop a run.
+A vote is a metric as a share of its bound, so the metric may have any unit. Its sign says on which
+side of zero it lies: a loss may be reported as its negative, and an accuracy as well. A constant
+that was added cannot be told from a level. Where no bound fits, the gate would let everything
+pass, and the run does not begin. What shows only later is warned of then. The median decides, so
+that no single node can stop a run.
 """
 
 from __future__ import annotations
@@ -12,10 +14,14 @@ from collections.abc import Sequence
 from statistics import median
 
 from ..errors import ConfigurationError, NotEnoughParticipantsError
+from ..rules.votes import best_is_bound
 from ..settings import RelaySettings
 from .greetings import Answer
 
 __all__ = ["bound_of", "check_utility"]
+
+_CEILINGS = (1.0, 100.0)
+"""Of a metric that is best at its bound: a fraction, or a percentage."""
 
 
 def check_utility(found: Sequence[Answer], settings: RelaySettings) -> None:
@@ -48,62 +54,73 @@ def check_utility(found: Sequence[Answer], settings: RelaySettings) -> None:
 
 
 def bound_of(found: Sequence[Answer], settings: RelaySettings) -> float:
-    """The bound of the utility: as set, else 1 for a metric that rises, else twice the loss.
+    """The bound of the utility, on the side of zero on which the nodes report the metric.
+
+    In size it is as set. Else it is twice the first model's median, where 0 is the best value, as
+    of a loss. Where larger sizes are better it is 1, or 100 where the median is beyond 1.
 
     Raises
     ------
     ConfigurationError
-        When what the nodes report of the first model lies outside the bound, or at its end.
+        When what the nodes report of the first model is no number, lies outside the bound or at
+        its end, or has no bound.
     """
     said = [answer.metric for answer in found if answer.metric is not None]
-    finite = [value for value in said if math.isfinite(value)]
-    key, bound, rises = settings.utility_key, settings.utility_bound, settings.utility_rises
-    if bound is None and (not said or settings.examiners == 0):
-        middle = 2 * median(finite) if finite and not rises else 1.0
-        return middle if middle > 0 else 1.0
-    if said and 2 * len(finite) <= len(said) and settings.examiners:
+    finite = [value for value in said if math.isfinite(2 * value)]  # or there is no bound either
+    key, tested = settings.utility_key, settings.examiners > 0
+    if tested and said and 2 * len(finite) <= len(said):
         raise ConfigurationError(
             f"'{key}' of the first model is NaN or infinite at {len(said) - len(finite)} of "
             f"{len(said)} nodes: nothing can be compared with that. Mend the first model or the "
             "metric, or set utility_key to another one."
         )
-    if not finite or settings.examiners == 0:
-        return bound or 1.0
-    middle = median(finite)
-    if middle < 0:
-        raise ConfigurationError(_negative(key, middle, rises))
-    if bound is None:
-        bound = 1.0 if rises else 2 * middle
-    if bound <= 0:
+    side = _side_of(finite, settings.utility_rises)
+    middle = abs(median(finite)) if finite else 0.0
+    size, from_zero = settings.utility_bound, best_is_bound(side, settings.utility_rises)
+    if size is None and from_zero:
+        size = next((ceiling for ceiling in _CEILINGS if middle <= ceiling), _CEILINGS[-1])
+    elif size is None:
+        size = 2 * middle
+    if tested and finite:
+        _check(settings, side * middle, size, from_zero)
+    return side * (size or 1.0)
+
+
+def _side_of(finite: Sequence[float], rises: bool) -> int:
+    """On which side of zero the reports lie.
+
+    Their median tells. Where it is 0, a metric that rises starts at its worst; one that falls does
+    so where it is negative elsewhere.
+    """
+    middle = median(finite) if finite else 0.0
+    if middle == 0 and not rises and finite:
+        elsewhere = [value for value in finite if value]
+        middle = median(elsewhere or [math.copysign(1.0, value) for value in finite])
+    return -1 if middle < 0 else 1
+
+
+def _check(settings: RelaySettings, middle: float, size: float, from_zero: bool) -> None:
+    """Refuse a bound that the first model reaches, or that is none."""
+    key, rises = settings.utility_key, settings.utility_rises
+    if size <= 0:
         raise ConfigurationError(
             f"'{key}' is 0 for the first model, and a loss is bounded by twice that. Set "
             "utility_bound to the largest value that counts, or utility_rises = True where "
             "larger is better."
         )
-    if middle > bound or (middle == bound and not rises):
-        raise ConfigurationError(_beyond(key, middle, bound, rises))
-    return bound
-
-
-def _negative(key: str, middle: float, rises: bool) -> str:
-    cure = (
-        "Report the loss itself and set utility_rises = False; of a score that starts below zero "
-        "report one that does not"
-        if rises
-        else "Where larger is better set utility_rises = True and report it without the minus; "
-        "else add a constant, so that the best possible value is 0"
-    )
-    return (
-        f"'{key}' is {middle:g} for the first model (the median of the nodes), and what is below "
-        f"0 counts as 0: hops could not be told apart. {cure}."
-    )
-
-
-def _beyond(key: str, middle: float, bound: float, rises: bool) -> str:
-    percent = " (100 where it is in percent)" if rises and bound == 1 else ""
-    return (
-        f"'{key}' is {middle:g} for the first model (the median of the nodes), and what is beyond "
-        f"utility_bound = {bound:g} counts as {bound:g}: hops could not be told apart. Set "
-        f"utility_bound to the largest value that counts{percent}"
-        f"{'' if rises else ', or leave it out; set utility_rises = True where larger is better'}."
+    if abs(middle) < size or (from_zero and abs(middle) == size):
+        return
+    told = f"'{key}' is {middle:g} for the first model (the median of the nodes)"
+    if settings.utility_bound is None:
+        raise ConfigurationError(
+            f"{told}, neither a fraction nor a percentage, so that no bound follows from it. Set "
+            "utility_bound to the largest size that counts. Where 0 is the best value, set "
+            f"utility_rises = {not rises}."
+        )
+    percent = " (100 where it is in percent)" if from_zero and size == 1 else ""
+    more = "" if from_zero else ", or leave it out. Where 0 is the worst value, set utility_rises"
+    raise ConfigurationError(
+        f"{told}, and what is beyond utility_bound = {math.copysign(size, middle):g} counts as "
+        f"that: hops could not be told apart. Set utility_bound to the largest size that counts"
+        f"{percent}{more}{f' = {not rises}' if more else ''}."
     )

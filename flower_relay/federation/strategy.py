@@ -42,7 +42,7 @@ from .arguments import (
 )
 from .beginning import Beginning
 from .examine import examine
-from .failures import check_end, check_faults, warn_of_cycle
+from .failures import check_end, check_faults, note_planted, warn_of_cycle
 from .keywords import RelayKeywords
 from .nonces import nonces_to_commit
 from .publish import publish
@@ -272,6 +272,7 @@ class RelayStrategy(Strategy):
         if state.commitment and not state.testing and self.settings.examiners:
             replies = examine(run, state.commitment, self._set_out)
         if not isinstance(run.last, Settlement):
+            note_planted(run)
             run.record_block(decide_settlement(run.state))
         settled = run.last
         publish(run)

@@ -7,7 +7,7 @@ import math
 from flwr.app import Message
 
 from ..mechanism.identity import key_of
-from ..rules.votes import bounded_utility
+from ..rules.votes import best_is_bound, bounded_utility
 from ..wire.metrics import metrics_of, number_in
 from ..wire.replies import Ballot, signed_vote
 from ..wire.statements import Measured, Vote
@@ -15,6 +15,15 @@ from ..wire.votes import vote_on
 from .run import Run
 
 __all__ = ["vote_of"]
+
+_OF_A_CEILING = (
+    "Begin again with utility_bound set to the largest size that is possible, 100 where it is in "
+    "percent."
+)
+_OF_A_BEST = (
+    "0 was taken for its best value. Begin again, and report how far it is from its best value, as "
+    "1 - R² of an R², with utility_rises = False."
+)
 
 
 def vote_of(
@@ -55,10 +64,23 @@ def vote_of(
 
 
 def _check_clipped(run: Run, examiner: int, value: float) -> None:
-    """Say where a metric is better than its bound allows: hops cannot be told apart there."""
+    """Say where a metric is better than its best value: hops cannot be told apart there.
+
+    What most nodes say refutes what their first reports were taken for. That is said once more,
+    with its cure.
+    """
     settings, bound = run.state.settings, run.state.bound
-    if not (value > bound if settings.utility_rises else value < 0):
+    key, rises = settings.utility_key, settings.utility_rises
+    at_bound = best_is_bound(bound, rises)
+    best = bound if at_bound else 0.0
+    if not (value > best if rises else value < best):
         return
-    limit = f"more than utility_bound = {bound:g}" if settings.utility_rises else "less than 0"
-    reason = f"its '{settings.utility_key}' is {value:g}, {limit}, and counts as that"
-    run.notice(examiner, "clipped", reason)
+    limit = f"utility_bound = {bound:g}" if at_bound else "0"
+    than = f"{'more' if rises else 'less'} than {limit}"
+    run.notice(examiner, "clipped", f"its '{key}' is {value:g}, {than}, and counts as that")
+    notices = run.record.notices
+    if 2 * len(notices.of_kind("clipped")) > run.state.num_participants:
+        cure = _OF_A_CEILING if at_bound else _OF_A_BEST
+        notices.tell(
+            f"'{key}'", "beyond", f"of most nodes it is {than}: the gate is open there. {cure}"
+        )

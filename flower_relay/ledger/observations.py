@@ -57,10 +57,10 @@ def check_genesis(block: Genesis) -> None:
     difference = first_difference(asdict(settings), block.settings, "genesis.settings")
     if difference is not None:
         raise difference
-    if not (math.isfinite(block.bound) and block.bound > 0):
-        raise Differs("genesis.bound", "a positive number", block.bound)
-    if settings.utility_bound is not None and block.bound != settings.utility_bound:
-        raise Differs("genesis.bound", settings.utility_bound, block.bound)
+    if not (math.isfinite(block.bound) and block.bound):
+        raise Differs("genesis.bound", "a number other than 0", block.bound)
+    if settings.utility_bound is not None and abs(block.bound) != settings.utility_bound:
+        raise Differs("genesis.bound", f"{settings.utility_bound} in size", block.bound)
     _check_names("genesis.participants", block.participants, ())
     _check_roles("genesis.roles", block.roles, block.participants)
     if len(block.utilities) != len(block.participants):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import LedgerError
 from ..rules.coins import EXAMINING_FEE, PaymentRule, to_units
@@ -17,7 +18,7 @@ from ..rules.rewards import (
 )
 from ..rules.settlement import num_recognised, rank
 from ..rules.votes import votes_on_planted
-from .blocks import HopResult, LaneResult, Settlement
+from .blocks import HopResult, LaneResult, Settlement, Testing
 from .fan_out import settle_fan_out
 from .leg import settle_lane
 from .lineage import Lineage
@@ -26,7 +27,7 @@ from .payments import Tally, move_units
 from .rewards import pay_cycle
 from .state import State
 
-__all__ = ["decide_settlement"]
+__all__ = ["decide_settlement", "seen_in_planted"]
 
 
 def decide_settlement(state: State) -> Settlement:
@@ -159,19 +160,23 @@ def _pay_examiners(state: State, tally: Tally) -> None:
 
 
 def _judge_planted(state: State, tally: Tally) -> None:
-    """Planted models are known to be bad: seeing harm in neither is being constant, or a lie.
+    """Planted models are known to be bad: seeing harm in neither is being constant, or a lie."""
+    testing = state.testing
+    if testing is not None and testing.planted:
+        tally.judge_votes(
+            testing.committee, seen_in_planted(state, testing), -state.settings.tolerance, 0.0
+        )
+
+
+def seen_in_planted(state: State, testing: Testing) -> NDArray[np.float64]:
+    """What a committee's votes on planted models tell of it; all NaN where hardly any sees harm.
 
     They are judged against the base that they were made from, the first model of the test. Of two
     classes noise leaves only one. An examiner that holds only that class sees no harm. The opposite
     noise leaves the other class, so the worse of the two votes counts.
     """
-    testing = state.testing
-    if testing is None or not testing.planted:
-        return
     committee = list(testing.committee)
     base = state.known_utilities(testing.models[0])[committee]
     noised = [state.known_utilities(name)[committee] for name in testing.planted]
     votes = np.fmin.reduce(noised) - base  # of those that it said anything about
-    tolerance = state.settings.tolerance
-    told = votes_on_planted(votes, state.weights_of(committee), tolerance)
-    tally.judge_votes(testing.committee, told, -tolerance, 0.0)
+    return votes_on_planted(votes, state.weights_of(committee), state.settings.tolerance)

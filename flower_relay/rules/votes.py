@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "best_is_bound",
     "bounded_utility",
     "draw_committee",
     "is_quorate",
@@ -97,13 +98,28 @@ def draw_committee(
 def bounded_utility(value: float, bound: float, rises: bool) -> float:
     """A metric as a utility between 0 (as bad as counts) and 1.
 
-    A loss is clipped to [0, bound] and turned over; a metric that rises is clipped to
-    the same interval. What is not a number is as bad as counts.
+    A metric is clipped to the interval between 0 and its bound. What is not a number is as bad as
+    counts. A unit cancels out: a metric and its bound may be multiplied by any number, and by a
+    negative one if the direction is turned round as well.
+
+    Parameters
+    ----------
+    value : float
+        As a node reports it.
+    bound : float
+        On the side of zero on which the metric lies: below 0 for the negative of a loss.
+    rises : bool
+        Whether a larger value is better.
     """
     if not math.isfinite(value):
         return 0.0
     share = min(1.0, max(0.0, float(value / bound)))
-    return share if rises else 1.0 - share
+    return share if best_is_bound(bound, rises) else 1.0 - share
+
+
+def best_is_bound(bound: float, rises: bool) -> bool:
+    """Whether the bound is a metric's best value, as of an accuracy; of a loss it is 0."""
+    return rises == (bound > 0)
 
 
 def is_quorate(heard: NDArray[np.bool_], weights: NDArray[np.float64]) -> bool:
