@@ -239,7 +239,9 @@ BEYOND = "the gate is open there"
 def told(caplog: pytest.LogCaptureFixture, report: Report, rises: bool, **more: Any) -> str:
     with caplog.at_level("WARNING", logger="flwr"):
         grid = InMemoryGrid(pulling(report), NODES, node_ids=range(101, 101 + NODES))
-        strategy = RelayStrategy(utility_key="score", utility_rises=rises, seed=5, **more)
+        strategy = RelayStrategy(
+            utility_key="score", utility_rises=rises, seed=5, **same_run(), **more
+        )
         strategy.start(grid, ArrayRecord({"w": Array(np.zeros(4))}), num_rounds=16, timeout=20)
     return caplog.text
 
