@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -33,9 +33,9 @@ NODES = 5
 Report = Callable[[float], float]
 
 
-def pulling(report: Report) -> ClientApp:
+def pulling(report: Report, mods: Sequence[Any] = ()) -> ClientApp:
     """Each node pulls towards a place of its own, one away from it; `report` of its loss votes."""
-    app = ClientApp()
+    app = ClientApp(mods=list(mods))
 
     def aim(context: Context) -> tuple[int, np.ndarray]:
         number = int(context.node_config["partition-id"])
@@ -236,12 +236,12 @@ WIDE = "no hop changed it by half the tolerance"
 BEYOND = "the gate is open there"
 
 
-def told(caplog: pytest.LogCaptureFixture, report: Report, rises: bool, **more: Any) -> str:
+def told(caplog: pytest.LogCaptureFixture, app: Any, rises: bool) -> str:
+    """What the log says of a run whose clients, or what they report of their losses, are given."""
+    app = app if isinstance(app, ClientApp) else pulling(app)
     with caplog.at_level("WARNING", logger="flwr"):
-        grid = InMemoryGrid(pulling(report), NODES, node_ids=range(101, 101 + NODES))
-        strategy = RelayStrategy(
-            utility_key="score", utility_rises=rises, seed=5, **same_run(), **more
-        )
+        grid = InMemoryGrid(app, NODES, node_ids=range(101, 101 + NODES))
+        strategy = RelayStrategy(utility_key="score", utility_rises=rises, seed=5, **same_run())
         strategy.start(grid, ArrayRecord({"w": Array(np.zeros(4))}), num_rounds=16, timeout=20)
     return caplog.text
 
@@ -276,6 +276,22 @@ def test_what_most_nodes_report_beyond_the_best_value_is_warned_of_once_with_its
     text = told(caplog, report, rises)
     assert text.count(BEYOND) == 1
     assert cure in text
+
+
+def test_one_node_beyond_the_best_value_is_named_and_refutes_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def lying(message: Message, context: Context, call_next: Any) -> Message:
+        reply: Message = call_next(message, context)
+        config = message.content.config_records["config"]
+        later = message.metadata.message_type == "evaluate" and config.get("server-round")
+        if later and context.node_config["partition-id"] == 1:
+            reply.content.metric_records["metrics"]["score"] = -1.0
+        return reply
+
+    text = told(caplog, pulling(loss, mods=(lying,)), False)
+    assert text.count("is -1, less than 0, and counts as that") == 1
+    assert BEYOND not in text
 
 
 @pytest.mark.parametrize(("report", "rises"), [(loss, False), (accuracy, True)])
