@@ -32,7 +32,7 @@ HEADS = {
     "lanes auto": "f250333b779b2e92f63794a154251a216fb3a5b34e6c3515502b92d9474abe85",
     "lanes adam": "2bb4deec1574e550d784764704ac44f55f1a17a2d7f5a73a237a362833f404e0",
     "lanes wave": "f2cde8add5fbdcf7b54ddab340ec9cb3a47feaef715d5425e27acf749b87c887",
-    "lanes wave, signed": "2d0b64026caa7e2d5a06857bd3bc28388979c6bd2e1f2b21368c22881c52b602",
+    "lanes wave, signed": "fe2f84b9c8f14c829879337a04ed2fd78d3512180f5604ee3bb3aa498f21f8c4",
     "fan-out": "991e3a407a0863aff4a8f78dc447f5e2f56b414cd6e5c6a37c08c4cd88970bff",
     "fan-out royalty": "b3aea15e4fcb013f9db56157ffa95abc013658b2a3a06b6e8af0b62c48a0e201",
     "untested": "29ace761584dc8388b25ff74f8043922343ae2f3177bd4c62919f2f2e810136b",

@@ -53,6 +53,11 @@ def test_equal_scores_share_their_rank() -> None:
     assert harm_of(0.0, [0.0] * 10) == 0.0
 
 
+def test_rounding_does_not_rank_scores_that_are_equal() -> None:
+    third = 1 / 3
+    assert harm_of(third, [third + 1e-16, third - 1e-15] * 5) == 0.0
+
+
 def test_nothing_is_held_against_anybody_while_few_scores_are_known_or_nobody_voted() -> None:
     assert harm_of(-1.0, [0.0] * 9) == 0.0
     assert harm_of(math.nan, [0.0] * 20) == 0.0

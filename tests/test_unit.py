@@ -107,6 +107,11 @@ def deeds(strategy: RelayStrategy) -> Deeds:
     return Deeds(exact, numbers)
 
 
+def coarse(loss: float) -> float:
+    """An accuracy over thirty cases: many hops have the same, and rounding must not rank them."""
+    return round(30 * accuracy(loss)) / 30
+
+
 def bound(strategy: RelayStrategy) -> float:
     genesis = next(iter(strategy.chain))
     assert isinstance(genesis, Genesis)
@@ -123,6 +128,7 @@ UNITS: dict[str, tuple[tuple[Report, bool], tuple[Report, bool, float | None]]] 
     "-loss": ((loss, False), (lambda found: -found, True, None)),
     "-1000 x loss": ((loss, False), (lambda found: -1000 * found, True, None)),
     "percent": ((accuracy, True), (lambda found: 100 * accuracy(found), True, None)),
+    "percent of thirty": ((coarse, True), (lambda found: 100 * coarse(found), True, None)),
     "-accuracy": ((accuracy, True), (lambda found: -accuracy(found), False, None)),
     "-percent": ((accuracy, True), (lambda found: -100 * accuracy(found), False, None)),
     "per mille": ((accuracy, True), (lambda found: 1000 * accuracy(found), True, 1000.0)),

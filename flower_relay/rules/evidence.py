@@ -23,6 +23,9 @@ RECENT = 60
 _ENOUGH = 10
 """Scores from which on a rank says something."""
 
+_EQUAL = 1e-6
+"""What two scores may differ by and be equal. Of an accuracy over few cases many are."""
+
 
 def score_of(votes: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
     """The weighted mean of votes, each at most the committee's middle one in size, in its units.
@@ -53,10 +56,11 @@ def score_of(votes: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
 def harm_of(score: float, recent: Sequence[float]) -> float:
     """Harm of a hop by its rank among recent scores: 1 for the lowest, −1 for the highest.
 
-    Equal scores share their rank. Zero where nobody voted, or too few are known.
+    Equal scores share their rank, and what only rounding tells apart is equal. Zero where nobody
+    voted, or too few are known.
     """
     if np.isnan(score) or len(recent) < _ENOUGH:
         return 0.0
-    known = np.asarray(recent)
-    below = float((known < score).mean() + 0.5 * (known == score).mean())
+    above = np.asarray(recent) - score
+    below = float((above < -_EQUAL).mean() + 0.5 * (np.abs(above) <= _EQUAL).mean())
     return 1.0 - 2.0 * below
