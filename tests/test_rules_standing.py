@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower_relay.rules.gate import EXPECTED, leeway, patience_of, usual_margin
+from flower_relay.rules.gate import EXPECTED, allowed, usual_cost, usual_margin
 from flower_relay.rules.standing import (
     deposit_due,
     earned_weights,
@@ -71,7 +71,8 @@ def test_at_first_a_hop_may_cost_more_than_a_tolerance_and_then_what_it_usually_
 
 
 def test_what_hops_usually_cost_is_allowed_for_up_to_three_tolerances() -> None:
-    assert [leeway(usual) for usual in (0.4, 0.0, -1.0, -3.0, -9.0)] == [1.0, 1.0, 2.0, 4.0, 4.0]
+    assert [usual_cost(margin) for margin in (0.4, 0.0, -1.0, -9.0)] == [0.0, 0.0, 1.0, 3.0]
+    assert [allowed(1.0, usual) for usual in (0.0, 1.0, 3.0)] == [1.0, 2.0, 4.0]
 
 
 def test_waits_and_deposits_double_with_each_whole_debt() -> None:
@@ -91,8 +92,16 @@ def test_who_owes_more_never_takes_more_of_a_hop(one: float, other: float) -> No
     assert 0 < stride_of(max(one, other)) <= stride_of(min(one, other)) <= 1
 
 
-def test_a_hop_of_half_its_way_has_a_quarter_of_the_tolerance() -> None:
-    assert [patience_of(stride) for stride in (1.0, 0.5, 0.25)] == [1.0, 0.25, 0.0625]
+def test_half_a_hop_has_a_quarter_of_the_tolerance_and_half_of_what_hops_usually_cost() -> None:
+    assert [allowed(stride, 0.0) for stride in (1.0, 0.5, 0.25)] == [1.0, 0.25, 0.0625]
+    assert [allowed(stride, 1.0) for stride in (1.0, 0.5, 0.25)] == [2.0, 0.75, 0.3125]
+
+
+@given(st.floats(0.001, 1), st.floats(0, 3))
+def test_a_hop_that_costs_what_is_usual_passes_however_short_it_is(
+    stride: float, usual: float
+) -> None:
+    assert allowed(stride, usual) >= stride * usual
 
 
 def test_who_votes_as_the_committee_does_gains_and_who_votes_against_it_loses() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from flower_relay.rules.audits import mean_step
 from flower_relay.rules.candidates import flaw_of, shortened
-from flower_relay.rules.gate import LegVerdict, judge_leg, patience_of, said_by
+from flower_relay.rules.gate import LegVerdict, judge_leg, said_by
 from flower_relay.rules.standing import new_bonds
 from flower_relay.rules.votes import (
     bounded_utility,
@@ -136,7 +136,7 @@ def test_abstentions_do_not_count_and_an_empty_vote_is_no_vote() -> None:
 def test_a_committee_without_weight_decides_nothing() -> None:
     assert math.isnan(weighted_median(np.array([0.0, 0.4, 0.5]), np.zeros(3)))
     assert math.isnan(mean_step(np.array([0.0, 0.4]), np.zeros(2), np.ones(2)))
-    verdict = judge_leg(np.array([[0.5, 0.5], [0.1, 0.9]]), np.zeros(2), 0.1, [1.0], 1.0)
+    verdict = judge_leg(np.array([[0.5, 0.5], [0.1, 0.9]]), np.zeros(2), 0.1, [1.0], 0.0)
     assert (verdict.passed, verdict.kept, verdict.culprits) == (None, 0, ())
 
 
@@ -235,13 +235,13 @@ def test_liars_below_a_third_of_the_weight_reject_no_hop_that_costs_the_others_n
 ) -> None:
     votes = np.array(honest + [-1.0] * ((len(honest) - 1) // 2))  # however short the hop is
     rows = np.array([np.zeros(len(votes)), votes])
-    verdict = judge_leg(rows, np.ones(len(votes)), tolerance, [patience_of(stride)], 1.0)
+    verdict = judge_leg(rows, np.ones(len(votes)), tolerance, [stride], 0.0)
     assert verdict.passed
 
 
 def test_what_is_usual_widens_the_line_and_not_what_a_vote_counts() -> None:
     rows = np.array([[0.5] * 5, [0.5, 0.5, 0.5, 0.1, 0.1]])  # of a tolerance of 0.1: mean −0.12
-    narrow, wide = (judge_leg(rows, np.ones(5), 0.1, [1.0], wide) for wide in (1.0, 2.0))
+    narrow, wide = (judge_leg(rows, np.ones(5), 0.1, [1.0], usual) for usual in (0.0, 1.0))
     assert narrow.votes == wide.votes == pytest.approx((-0.12,))
     assert (narrow.passed, wide.passed) == (False, True)
 
@@ -296,7 +296,7 @@ def rows(*medians: float) -> np.ndarray:
 def judged(utilities: np.ndarray, tolerance: float, *strides: float) -> LegVerdict:
     """By three examiners of equal weight; all hops have their whole stride if none is named."""
     return judge_leg(
-        utilities, np.ones(3), tolerance, strides or (1.0,) * (len(utilities) - 1), 1.0
+        utilities, np.ones(3), tolerance, strides or (1.0,) * (len(utilities) - 1), 0.0
     )
 
 

@@ -204,7 +204,7 @@ def judged(reports: np.ndarray, rises: bool) -> LegVerdict:
     settings = RelaySettings(utility_key="score", utility_rises=rises)
     bound = bound_of(answers(*reports[0].tolist()), settings)
     utilities = np.array([[bounded_utility(one, bound, rises) for one in row] for row in reports])
-    return judge_leg(utilities, np.ones(4), settings.tolerance, [1.0] * (len(reports) - 1), 1.0)
+    return judge_leg(utilities, np.ones(4), settings.tolerance, [1.0] * (len(reports) - 1), 0.0)
 
 
 LEGS = st.integers(1, 4).flatmap(

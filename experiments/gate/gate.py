@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from clients.hostile import is_hostile
 from flower_relay import __version__
+from flower_relay.rules.candidates import MOVES_KEPT, farthest
 from flower_relay.rules.standing import waiting_cycles
 from flower_relay.rules.votes import draw_committee, plants_with
 
@@ -52,9 +53,10 @@ VARIANTS = {
     "allowance 0.5": Gate(allowance=0.5),
     "medians ranked": Gate(score=middle),
     "among thirty": Gate(recent=30),
-    "no leeway": Gate(leeway=False),
+    "nothing usual": Gate(usual=False),
     "no bonds": Gate(bonds=0.0),
-    "tolerance like the stride": Gate(squared=False),
+    "tolerance like the stride": Gate(allows="stride"),
+    "usual like the square": Gate(allows="square"),
     "first hops whole": Gate(first_debt=0.0),
     "nothing expected": Gate(expected=(0.0,) * 3),
     "medians decide": Gate(says="median"),
@@ -93,6 +95,7 @@ class Relay:
     leg: int = 1
     kept: int = 0
     handed_in: int = 0
+    ways: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         world, seed = self.world, self.seed
@@ -167,17 +170,28 @@ class Relay:
 
     def round(self, baton: Weights, left: int) -> tuple[list[Weights], int]:
         """The kept models of a leg, and how many hops it had."""
-        who = self.next_leg(left)
-        models = [baton]
-        for i in who:
+        turns = self.next_leg(left)
+        models, who, ways = [baton], [], []
+        for i in turns:
             base, made = models[-1], self.hop(models[-1], i)
             made = made if np.isfinite(made).all() else base
+            way = float(np.linalg.norm(made.astype("f8") - base))
+            if self.gate.gate and way > farthest(self.ways):
+                self.wait(i, self.judge.fault(i))
+                continue
             models.append((base + np.float32(self.judge.stride(i)) * (made - base)).astype("f4"))
-        self.had_turn[who] = True
+            who, ways = [*who, i], [*ways, way]
+        self.had_turn[turns] = True
         if not self.gate.gate:
             self.leg = min(4, self.leg + 1)
-            return models[1:], len(who)
-        return models[1 : 1 + self.judged(who, models)], len(who)
+            return models[1:], len(turns)
+        kept = self.judged(np.array(who), models) if who else 0
+        self.ways = [*self.ways, *ways[:kept]][-MOVES_KEPT:]
+        return models[1 : 1 + kept], len(turns)
+
+    def wait(self, who: int, debt: float) -> None:
+        """Have a participant wait whose hop was rejected."""
+        self.waits[who] = self.cycle + 1 + waiting_cycles(debt)
 
     def judged(self, who: NDArray[Any], models: list[Weights]) -> int:
         """Have a leg judged, and who is blamed wait; how many hops are kept."""
@@ -190,9 +204,8 @@ class Relay:
             self.plant(models[0], committee)
         self.leg = min(4, self.leg + 1) if found.passed else max(1, self.leg // 2)
         for place in (*found.culprits, *range(found.kept)):
-            waits = self.gate.waits == "always" or place >= found.kept
-            wait = waiting_cycles(self.judge.debt[who[place]]) if waits else 0
-            self.waits[who[place]] = self.cycle + 1 + wait
+            if self.gate.waits == "always" or place >= found.kept:
+                self.wait(who[place], float(self.judge.debt[who[place]]))
         voided = set(range(found.kept, len(who))) - set(found.culprits)
         self.had_turn[who[sorted(voided)]] = False
         return found.kept

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,11 @@ from flower_relay.rules.evidence import RECENT, harm_of, score_of
 from flower_relay.rules.gate import (
     EXPECTED,
     MOST_SAID,
+    allowed,
     judge_leg,
-    leeway,
-    patience_of,
     said_by,
+    squared,
+    usual_cost,
     usual_margin,
 )
 from flower_relay.rules.standing import (
@@ -61,14 +63,14 @@ class Gate:
     score: Callable[..., float] = score_of  # what votes say, before it is ranked
     recent: int = RECENT  # scores that a hop is ranked among
     allowance: float = DEBT_ALLOWANCE
-    leeway: bool = True  # the tolerance is wider where hops usually cost something
+    usual: bool = True  # a hop is allowed what hops usually cost
     bonds: float = BOND_GAIN  # what a clear vote moves its examiner's bond by
     correlated: bool = False  # instead: weights by the correlation of votes
     strides: bool = True  # debts shorten hops
     evenly: bool = True  # strides fall evenly between whole debts, or stay until the next
     added: bool = True  # both debts together count, or the larger
     says: str = "lower"  # of a committee: the lower of its median and its mean, or one of them
-    squared: bool = True  # tolerances shrink like a stride's square, or like the stride
+    allows: str = "both"  # what shrinks how with a stride (`ALLOWINGS`)
     first_debt: float = SHIPPED.first_debt  # what everybody begins with
     expected: tuple[float, ...] = EXPECTED  # margins before there are others
     planted: float = SHIPPED.planted  # the part of tests in which two noised models are planted
@@ -99,6 +101,13 @@ def _cut_at_whole_hops(votes: NDArray[Any], weights: NDArray[Any], line: float) 
 
 
 SAYINGS = {"lower": said_by, "median": _median, "mean": _mean, "whole": _cut_at_whole_hops}
+
+ALLOWINGS = {
+    "both": allowed,
+    "square": lambda stride, usual: squared(stride) * (1 + usual),
+    "stride": lambda stride, usual: stride * (1 + usual),
+}
+"""The tolerance like the stride's square and what is usual like the stride, or both like one."""
 
 
 class Correlation:
@@ -154,10 +163,6 @@ class Judge:
         most = SHIPPED.examiners
         return seats(most, self._bond[free], np.ones(len(free)), cycle) if self.gate.few else most
 
-    def _patience(self, who: int) -> float:
-        stride = self.stride(who)
-        return patience_of(stride) if self.gate.squared else stride
-
     def judge(
         self,
         who: Sequence[int],
@@ -178,15 +183,15 @@ class Judge:
             For each hop what a part of it adds to the trail, where it is audited.
         """
         gate, strides = self.gate, [self.stride(i) for i in who]
-        patience = [self._patience(i) for i in who]
-        wide = leeway(usual_margin(self._margins)) if gate.leeway else 1.0
+        usual = usual_cost(usual_margin(self._margins)) if gate.usual else 0.0
+        judged = partial(judge_leg, says=SAYINGS[gate.says], allows=ALLOWINGS[gate.allows])
         weights = (self._correlation.weights if gate.correlated else self._bond)[committee].copy()
         seen = rows.copy()
         if gate.whole_legs:
             seen[1:-1] = np.nan
-            end = judge_leg(seen, weights, gate.tolerance, patience, wide, SAYINGS[gate.says])
+            end = judged(seen, weights, gate.tolerance, strides, usual)
             seen = seen if end.passed else rows
-        verdict = judge_leg(seen, weights, gate.tolerance, patience, wide, SAYINGS[gate.says])
+        verdict = judged(seen, weights, gate.tolerance, strides, usual)
         for place in (*verdict.culprits, *range(verdict.kept)):
             vote, votes = verdict.votes[place], rows[place + 1] - rows[place]
             audit = audits[place] if audits else None
@@ -195,6 +200,11 @@ class Judge:
             self._margins = [*self._margins, margin][-40:]
             self._weigh(committee, votes, vote)
         return Judged(verdict.kept, verdict.culprits, bool(verdict.passed))
+
+    def fault(self, who: int) -> float:
+        """Book a hop that gave no candidate; what its trainer owes now."""
+        self._debts[0, who] = new_debt(self._debts[0, who], 1.0, self.gate.allowance)
+        return float(self.debt[who])
 
     def see_planted(self, committee: NDArray[Any], votes: NDArray[Any]) -> None:
         """Book votes on the worse of two planted models."""

@@ -32,18 +32,18 @@ def settle_lane(
     leg = candidates(claims)
     committee = state.testing.committee if state.testing else ()
     rows = leg_utilities(state, committee, leg, terms.trainers) if leg else _base_row(state, lane)
-    patience = [state.patience(hop.trainer) for hop in leg]
+    strides = [state.stride(hop.trainer) for hop in leg]
     weights = state.weights_of(committee)
     # Who trained in this leg was not asked about it.
     weights[[index in terms.trainers for index in committee]] = 0.0
-    verdict = _verdict(state, rows, weights, patience)
+    verdict = _verdict(state, rows, weights, strides)
     outcomes = _outcomes(verdict, len(leg))
     misled = _misled(claims, leg, outcomes)
     results = _faults(tally, claims, misled, stakes)
     _move_deposits(tally, [*leg, *misled], [*outcomes, *[Outcome.VOIDED] * len(misled)], stakes)
     audits = audits_of(state, lane, terms.trainers)
     scores = [score_of(votes, weights) for votes in np.diff(rows, axis=0)]
-    _judge(state, tally, leg, outcomes, verdict, rows, patience, scores, audits)
+    _judge(state, tally, leg, outcomes, verdict, rows, scores, audits)
     for claim in claims:
         tally.sit_out(claim.trainer, sat_out(claim.turns, stalls_after(state, claim)))
     gains = _gains(state, terms.base, rows, weights)
@@ -147,13 +147,15 @@ def _base_row(state: State, lane: Lane) -> NDArray[np.float64]:
 
 
 def _verdict(
-    state: State, rows: NDArray[np.float64], weights: NDArray[np.float64], patience: list[float]
+    state: State, rows: NDArray[np.float64], weights: NDArray[np.float64], strides: list[float]
 ) -> LegVerdict:
     num_hops = len(rows) - 1
     if state.settings.examiners == 0:  # a plain ring keeps whatever comes
         unknown = tuple(math.nan for _ in range(num_hops))
-        return LegVerdict(passed=True, kept=num_hops, culprits=(), rises=unknown, votes=unknown)
-    return judge_leg(rows, weights, state.settings.tolerance, patience, state.leeway)
+        return LegVerdict(
+            passed=True, kept=num_hops, culprits=(), rises=unknown, votes=unknown, lines=unknown
+        )
+    return judge_leg(rows, weights, state.settings.tolerance, strides, state.usual_cost)
 
 
 def _outcomes(verdict: LegVerdict, num_hops: int) -> list[Outcome]:
@@ -190,7 +192,6 @@ def _judge(
     outcomes: list[Outcome],
     verdict: LegVerdict,
     rows: NDArray[np.float64],
-    patience: list[float],
     scores: list[float],
     audits: dict[str, Audit],
 ) -> None:
@@ -204,10 +205,9 @@ def _judge(
         if outcome == Outcome.ACCEPTED:
             tally.welcome(hop.trainer)
     committee = state.testing.committee if state.testing else ()
-    tolerance = state.settings.tolerance * state.leeway
     for place in (*verdict.culprits, *(range(verdict.kept) if committee else ())):
-        line = -tolerance * patience[place]
-        tally.judge_votes(committee, rows[place + 1] - rows[place], verdict.votes[place], line)
+        votes = rows[place + 1] - rows[place]
+        tally.judge_votes(committee, votes, verdict.votes[place], verdict.lines[place])
 
 
 def level_of(state: State, utilities: NDArray[np.float64], weights: NDArray[np.float64]) -> float:

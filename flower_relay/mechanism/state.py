@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..rules.candidates import farthest
 from ..rules.coins import PaymentRule, to_units
-from ..rules.gate import EXPECTED, leeway, patience_of, usual_margin
+from ..rules.gate import EXPECTED, usual_cost, usual_margin
 from ..rules.lanes import goes_ahead, lanes_now
 from ..rules.roles import PROBATION_TRIES
 from ..rules.standing import A_HOP, earned_weights, stride_of, vote_weights
@@ -159,17 +159,13 @@ class State:
         return vote / (self.settings.tolerance * self.stride(trainer))
 
     @property
-    def leeway(self) -> float:
-        """How many tolerances a hop has now, by what is usual."""
-        return leeway(usual_margin(self.margins))
+    def usual_cost(self) -> float:
+        """What a whole hop usually costs now, in tolerances."""
+        return usual_cost(usual_margin(self.margins))
 
     def stride(self, trainer: int) -> float:
         """The part of a trainer's hops that is taken; all of it where nothing is tested."""
         return stride_of(float(self.who.debt[trainer])) if self.settings.books_debts else 1.0
-
-    def patience(self, trainer: int) -> float:
-        """The part of the tolerance that a trainer's next hop has."""
-        return patience_of(self.stride(trainer))
 
     @property
     def earned(self) -> NDArray[np.float64]:
