@@ -52,7 +52,7 @@ def train(message: Message, context: Context) -> Message:
     """One epoch on this client's data."""
     model, (mine, _) = make_model(), cases(context)
     model.load_state_dict(message.content["arrays"].to_torch_state_dict())
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.05)
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
     for batch in mine.split(16):
         optimiser.zero_grad()
         functional.cross_entropy(model(_X[batch]), _Y[batch]).backward()

@@ -24,19 +24,19 @@ NODES = 8
 HOSTILE = (2, 5)
 RUN_ID = "90" * 32
 HEADS = {
-    "chain": "8643379130a94225e4284c879d1f11c367aeed27f4d4a624b8572f6eb8803326",
-    "whole hops": "5f1e00ed71d262b3d7b97fc5d5139b974f51d714cd030e3980814cc1db4ca03c",
-    "lanes": "b7777b7bed2da0becaa38cdc835dc6a9633f3c7c81a6c2c9b85f09ede67dc76d",
-    "lanes average": "74531828e640be77ccac2438b32f8c04d8ee5a552fc43e585f4a7e517b57a259",
-    "lanes momentum": "97e7afc59817cc4488eaa9b24083ab09f50d37e37d810c21f44cd05ab723376f",
-    "lanes auto": "f250333b779b2e92f63794a154251a216fb3a5b34e6c3515502b92d9474abe85",
-    "lanes adam": "2bb4deec1574e550d784764704ac44f55f1a17a2d7f5a73a237a362833f404e0",
-    "lanes wave": "f2cde8add5fbdcf7b54ddab340ec9cb3a47feaef715d5425e27acf749b87c887",
-    "lanes wave, signed": "fe2f84b9c8f14c829879337a04ed2fd78d3512180f5604ee3bb3aa498f21f8c4",
-    "fan-out": "991e3a407a0863aff4a8f78dc447f5e2f56b414cd6e5c6a37c08c4cd88970bff",
-    "fan-out royalty": "b3aea15e4fcb013f9db56157ffa95abc013658b2a3a06b6e8af0b62c48a0e201",
-    "untested": "29ace761584dc8388b25ff74f8043922343ae2f3177bd4c62919f2f2e810136b",
-    "signed": "d2a3f7370229badd39fb035231e2c6b47bd53440003fb42c7a9cbee4ca4ab7b2",
+    "chain": "16791b455856a177b37d129d9223b1615a6c9c2f4d908af3122659f190988fcd",
+    "whole hops": "019e65c850f8076a8ba834b34af768c7c68ab44e87bb048e3d93cbc8fc0c259f",
+    "lanes": "068346a8ecd9a2f91d4b14efeb2fecee61fd29a704594b2d5834f24dabbcaf4a",
+    "lanes average": "89af17174c97377a0ef6b77d35e9469751aabcd14d115d70928582a128bf8fe8",
+    "lanes momentum": "f61b56e22a3f3c373fc1c478f2cc0a217956697f9bf079e2afc7cf4221b89b78",
+    "lanes auto": "fb854a2b733a87c9a91645e32f0825925a92ba67102c548b32a373563f231de7",
+    "lanes adam": "ec1ff3b1e01d786de1fa503d25aa69b88792f5ecd94ccbd1d0569fa6bdd6d66a",
+    "lanes wave": "a02a13837a3774948afb9c2e3adeb1371bba5e802bc661b791d80c091a462e5a",
+    "lanes wave, signed": "bfe3812252925336753e019341bc2f754e61df8add87b26765eeaf5545217edc",
+    "fan-out": "7a964310a552109e3287f7d2820da9788b60b8f55d1f8428acb08aa3d7cf9153",
+    "fan-out royalty": "6291cb29f28bf85f59fbe46c3ba2a9a133213df7ef259c885c69d24c7ffd0ed6",
+    "untested": "0b79048a5e440443cb20565ed5ca68868bfc3901eb14aed18bab16a5ccd5ca7c",
+    "signed": "913835e6321fb74f144936f0eec39d1622c0f0e1cfd275fd80cfc1c093d02932",
 }
 
 

@@ -334,19 +334,19 @@ def test_two_attackers_in_one_leg_are_both_found() -> None:
     assert (verdict.kept, verdict.culprits) == (0, (2, 0))
 
 
-def test_who_has_a_part_of_its_stride_has_that_part_of_the_tolerance() -> None:
+def test_who_has_a_part_of_its_stride_has_the_square_of_it_of_the_tolerance() -> None:
     utilities = rows(0.5, 0.46, 0.5)
     assert judged(utilities, 0.1).passed is True
-    assert judged(utilities, 0.1, 0.5, 1.0).passed is True  # down by 0.04, the line is 0.05
-    assert judged(utilities, 0.1, 0.25, 1.0).culprits == (0,)  # the line is 0.025
+    assert judged(utilities, 0.1, 0.75, 1.0).passed is True  # down by 0.04, the line is 0.05625
+    assert judged(utilities, 0.1, 0.5, 1.0).culprits == (0,)  # the line is 0.025
 
 
 def test_the_culprit_is_the_worst_by_its_own_tolerance() -> None:
     # Down by 0.04 where 0.025 may be, and by 0.12 where 0.1 may be: 1.6 and 1.2 times that.
-    verdict = judged(rows(0.5, 0.46, 0.34), 0.1, 0.25, 1.0)
+    verdict = judged(rows(0.5, 0.46, 0.34), 0.1, 0.5, 1.0)
     assert (verdict.kept, verdict.culprits) == (0, (0,))
     # And by 0.2, twice as much as may be.
-    verdict = judged(rows(0.5, 0.46, 0.26), 0.1, 0.25, 1.0)
+    verdict = judged(rows(0.5, 0.46, 0.26), 0.1, 0.5, 1.0)
     assert (verdict.kept, verdict.culprits) == (0, (1, 0))
 
 
