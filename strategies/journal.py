@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import takewhile
 from pathlib import Path
@@ -58,7 +59,7 @@ class Journal(RelayObserver):
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path, self._began = path, time.monotonic()
         self.before = Totals()
         self.tests: dict[int, dict[str, Any]] = {}
         self._rounds: dict[int, dict[str, Any]] = {}
@@ -77,9 +78,10 @@ class Journal(RelayObserver):
         self._write(json.dumps({"round": row.round, **figures}))
 
     def tested(self, number: int, metrics: dict[str, Any]) -> None:
-        """Write what the server's own evaluation of a champion found."""
+        """Write what the server's own evaluation of a champion found, and when in this process."""
         self.tests[number] = metrics
-        self._write(json.dumps({"round": number, "test": metrics}))
+        seconds = round(time.monotonic() - self._began, 3)
+        self._write(json.dumps({"round": number, "test": metrics, "seconds": seconds}))
 
     def complete(self, record: RunRecord) -> None:
         """Put what earlier processes measured into the record of a run that was resumed."""
