@@ -12,7 +12,8 @@ from flwr.app import Message, RecordDict
 from clients.client_app import app as lineup_app
 from flower_relay import InMemoryGrid, RelayStrategy
 from flower_relay.rules.settlement import is_forgiven
-from flower_relay.transport.courier import Courier, Pace
+from flower_relay.transport.courier import Courier
+from flower_relay.transport.pace import Pace
 from flower_relay.transport.proxies import patiently
 from tests.clocks import Clock
 from tests.signers import same_run

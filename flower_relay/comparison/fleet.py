@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from flwr.app import Message, MessageType
 from flwr.serverapp import Grid
 
+from ..transport.pace import Clock
 from ..transport.proxies import PassingGrid, payload
 from ..wire.metrics import metrics_of
 from .devices import Device
@@ -54,6 +55,8 @@ class FleetClock:
         reacts to, or, with nothing on the way, of the latest answer so far.
     latest : float
         The latest answer delivered.
+    until : float
+        The moment up to which answers are waited for.
     timeline : list of dict
         The first messages: node (its place), kind, start, end, round.
     """
@@ -61,6 +64,7 @@ class FleetClock:
     devices: dict[int, Device]
     now: float = 0.0
     latest: float = 0.0
+    until: float = math.inf
     timeline: list[dict[str, int | float | str]] = field(default_factory=list)
     _busy: dict[int, float] = field(default_factory=dict)
     _size: int = field(init=False)
@@ -110,7 +114,8 @@ class _Answer:
 class FleetGrid(PassingGrid):
     """Passes messages on, keeps the fleets' clocks, and counts.
 
-    Devices that are away count as connected: they are waited for.
+    Devices that are away count as connected: they are waited for, but for rounds of several
+    lanes, which leave out who is late on the driving fleet.
 
     Parameters
     ----------
@@ -149,6 +154,11 @@ class FleetGrid(PassingGrid):
         self.last_seen = {node: (0, 0) for node in nodes}
 
     @property
+    def clock(self) -> Clock:
+        """The driving fleet's: by that devices are late."""
+        return self.clocks[self._driving]
+
+    @property
     def seconds(self) -> dict[str, float]:
         """What each fleet's clock shows."""
         return {name: clock.latest for name, clock in self.clocks.items()}
@@ -167,12 +177,15 @@ class FleetGrid(PassingGrid):
         return message_ids
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        """The earliest, on the driving fleet, of the answers to these messages."""
+        """The earliest of these answers on the driving fleet, if it is waited for so long."""
         wanted = {key: self._waiting[key] for key in message_ids if key in self._waiting}
         if not wanted:
             return []
         first = min(wanted, key=lambda key: wanted[key].arrives[self._driving])
-        answer = wanted[first]
+        answer, driving = wanted[first], self.clocks[self._driving]
+        if answer.arrives[self._driving] > driving.until:
+            driving.deliver(driving.until, last=False)
+            return []
         del self._waiting[first]
         for name, clock in self.clocks.items():
             clock.deliver(answer.arrives[name], last=not self._waiting)

@@ -163,7 +163,7 @@ def admit(run: Run) -> None:
 
 
 def assembled(run: Run) -> list[int]:
-    """Who is here, after letting in who came; where nobody is, who comes back is waited for.
+    """Who is here and free, after letting in who came; where nobody is, who comes back is awaited.
 
     Nodes leave one by one; all at once they are gone when the SuperLink is in trouble.
     """
@@ -171,7 +171,7 @@ def assembled(run: Run) -> list[int]:
     if not run.present().any():
         log(WARNING, "Nobody is connected; waiting up to %.0f s.", run.timeout)
         _wait_to_be_joined(run)
-    return np.flatnonzero(run.present()).tolist()
+    return np.flatnonzero(run.free()).tolist()
 
 
 def _wait_to_be_joined(run: Run) -> None:

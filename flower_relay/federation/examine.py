@@ -8,6 +8,7 @@ about all models in one visit, planted ones among them, in the order of their ha
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -23,13 +24,14 @@ from ..mechanism.blocks import Commitment, Testing
 from ..mechanism.identity import key_of
 from ..mechanism.randomness import generator
 from ..mechanism.testing import TestPlan, audit_terms, decide_tests
+from ..transport.courier import Arrival
 from ..wire.replies import Ballot, failure_told, is_missing, refusal_told
 from ..wire.statements import Measured
 from .holdings import packed
 from .nonces import opened_nonces
 from .quantised import bases_of, likeness
 from .run import Run, addressed
-from .votes import vote_of
+from .votes import are_heard, vote_of
 
 __all__ = ["examine"]
 
@@ -186,16 +188,17 @@ def _fetch(run: Run, committee: tuple[int, ...], known: _Known, turns: _Turns) -
         batch.append(name)
         if name == waiting[-1] or run.record_bytes * len(batch) > _MOST_BYTES_AT_ONCE:
             visits = _visits(run, committee, known, batch)
-            if again := _visit(run, known, visits, replies, turns):
-                _visit(run, known, again, replies, turns)
+            if again := _visit(run, known, committee, visits, replies, turns):
+                _visit(run, known, committee, again, replies, turns)
             batch = []
     return replies
 
 
 def _asked(run: Run, committee: tuple[int, ...], row: _Row) -> list[int]:
-    """Columns of the examiners who have not yet said what they make of a model."""
-    unknown = np.flatnonzero(np.isnan(row.utilities)).tolist()
-    return [column for column in unknown if committee[column] in run.node_of]
+    """Columns of the examiners who have not yet said what they make of a model, and are free."""
+    unknown, owing = np.flatnonzero(np.isnan(row.utilities)).tolist(), run.courier.owing
+    nodes = [(column, run.node_of.get(committee[column])) for column in unknown]
+    return [column for column, node in nodes if node is not None and node not in owing]
 
 
 def _visits(run: Run, committee: tuple[int, ...], known: _Known, batch: list[str]) -> list[_Visit]:
@@ -220,7 +223,12 @@ def _visits(run: Run, committee: tuple[int, ...], known: _Known, batch: list[str
 
 
 def _visit(
-    run: Run, known: _Known, visits: list[_Visit], replies: _Replies, turns: _Turns
+    run: Run,
+    known: _Known,
+    committee: tuple[int, ...],
+    visits: list[_Visit],
+    replies: _Replies,
+    turns: _Turns,
 ) -> list[_Visit]:
     """Make visits and note what was said; those to be made again, with whole models."""
     messages: list[Message] = []
@@ -232,7 +240,14 @@ def _visit(
         messages += [_packed(run, known, *pair) for pair in zip(made, group, strict=True)]
     run.forwarding.rest()
     again: list[_Visit] = []
-    arrivals = run.courier.exchange(messages, visits, run.timeout, "test", hurries=False)
+
+    def enough(arrivals: list[Arrival]) -> bool:
+        return are_heard(run.state, committee, _heard(known, committee, visits, arrivals))
+
+    patient = enough if len(run.state.lanes) > 1 else None
+    arrivals = run.courier.exchange(
+        messages, visits, run.timeout, "test", hurries=False, enough=patient
+    )
     for arrival in arrivals:
         visit, reply = arrival.tag, arrival.message
         assert isinstance(visit, _Visit)
@@ -257,6 +272,22 @@ def _visit(
             if vote is not None:
                 row.utilities[visit.column], row.ballots[visit.column] = vote
     return again
+
+
+def _heard(
+    known: _Known, committee: tuple[int, ...], visits: list[_Visit], arrivals: list[Arrival]
+) -> NDArray[np.bool_]:
+    """Which examiners have answered all that they are asked now, or had said it before."""
+    asked = Counter(visit.column for visit in visits)
+    for arrival in arrivals:
+        if arrival.message is not None and isinstance(arrival.tag, _Visit):
+            asked[arrival.tag.column] -= 1
+    names = {name for visit in visits for name in visit.names}
+    rows = np.array([known[name].utilities for name in names])
+    heard: NDArray[np.bool_] = ~np.isnan(rows).any(axis=0)
+    for column, left in asked.items():
+        heard[column] = not left
+    return heard
 
 
 def _packed(run: Run, known: _Known, message: Message, visit: _Visit) -> Message:

@@ -33,6 +33,7 @@ _CAUSES = {
     Fault.TIMEOUT: "training takes longer than `timeout`, or the ClientApp hangs",
     Fault.LEFT: "nodes go away, their processes crash (memory, a killed worker), or they are far "
     "slower than the others",
+    Fault.LATE: "all devices but a few are far slower than those",
     Fault.MIS_SHAPED: (
         "the ClientApp returns another state dict than it was sent: a prefix such as `_orig_mod.` "
         "(torch.compile) or `module.` (DataParallel), a part of the model, another precision, or "

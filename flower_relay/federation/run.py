@@ -190,6 +190,14 @@ class Run:
         here[[index for index, node in self.node_of.items() if node in connected]] = True
         return here
 
+    def free(self) -> NDArray[np.bool_]:
+        """Which of those connected owe no answer; all, where nobody who trains would be left."""
+        self.courier.collect()
+        here, owing = self.present(), self.courier.owing
+        free = here.copy()
+        free[[index for index, node in self.node_of.items() if node in owing]] = False
+        return free if (free & self.state.who.trains).any() else here
+
     def notice(self, participant: int, kind: str, reason: str) -> None:
         """Note a trouble with a participant; it is said once."""
         self.record.notices.tell(short_name(self.state.who.names[participant]), kind, reason)

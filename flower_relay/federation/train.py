@@ -14,6 +14,7 @@ from ..mechanism.blocks import Deposit, HopClaim, LaneTerms
 from ..mechanism.randomness import generator
 from ..rules.outcomes import Fault
 from ..transport.courier import Arrival
+from ..transport.pace import Patience
 from ..wire.replies import is_missing
 from .candidate import Claimed, claim
 from .holdings import packed
@@ -103,6 +104,8 @@ class Legs:
         self._run, self._deposit = run, deposit
         self._early: dict[int, Arrival] | None = {} if early else None
         self.lanes = _legs_of(run, deposit)
+        self._back = self._failed = 0
+        self._patience = Patience(self._enough) if self._hurries else None
         for leg in self.lanes:
             self._send(leg)
 
@@ -110,6 +113,15 @@ class Legs:
     def done(self) -> bool:
         """Whether every trainer has had its turn."""
         return all(leg.done for leg in self.lanes)
+
+    @property
+    def _hurries(self) -> bool:
+        """Whether who is late is left out: where there are several lanes, of one hop each."""
+        return len(self.lanes) > 1 and all(len(leg.terms.trainers) == 1 for leg in self.lanes)
+
+    def _enough(self) -> bool:
+        """Whether two thirds of those who may still be back are."""
+        return 3 * self._back >= 2 * (len(self.lanes) - self._failed)
 
     def finished(self) -> Travelled:
         """Run every leg to its end; what came of them."""
@@ -133,6 +145,7 @@ class Legs:
         while not leg.done and leg.trainer not in run.node_of:
             gone = HopClaim(trainer=leg.trainer, base=leg.baton, model=None, fault=Fault.LEFT)
             leg.add(_Hop(made=Claimed(claim=gone, reason="it has not come back")))
+            self._failed += 1
         if leg.done:
             return
         node = run.node_of[leg.trainer]
@@ -141,7 +154,7 @@ class Legs:
         made = addressed(run, train, leg.baton, terms, [node], number)
         message = _packed(run, leg, made[0])
         lane = next(number for number, each in enumerate(self.lanes) if each is leg)
-        run.courier.push([message], [lane], run.timeout, self._take, "hop")
+        run.courier.push([message], [lane], run.timeout, self._take, "hop", self._patience)
 
     def _take(self, arrival: Arrival) -> None:
         """Note what came of a turn, and go on from it now or later."""
@@ -149,7 +162,10 @@ class Legs:
         leg = self.lanes[arrival.tag]
         if _note(self._run, leg.trainer, arrival.message):
             self._send(leg)  # it lacks the baton's reference: it goes again, whole
-        elif self._early is not None:
+            return
+        self._back += arrival.fault is None
+        self._failed += arrival.fault is not None
+        if self._early is not None:
             self._early[arrival.tag] = arrival
         else:
             self._go_on(arrival.tag, arrival)

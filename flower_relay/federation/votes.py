@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from flwr.app import Message
+from numpy.typing import NDArray
 
 from ..mechanism.identity import key_of
-from ..rules.votes import best_is_bound, bounded_utility
+from ..mechanism.state import State
+from ..rules.votes import best_is_bound, bounded_utility, is_quorate
 from ..wire.metrics import metrics_of, number_in
 from ..wire.replies import Ballot, signed_vote
 from ..wire.statements import Measured, Vote
 from ..wire.votes import vote_on
 from .run import Run
 
-__all__ = ["vote_of"]
+__all__ = ["are_heard", "vote_of"]
 
 _OF_A_CEILING = (
     "Begin again with utility_bound set to the largest size that is possible, 100 where it is in "
@@ -84,3 +87,14 @@ def _check_clipped(run: Run, examiner: int, value: float) -> None:
         notices.tell(
             f"'{key}'", "beyond", f"of most nodes it is {than}: the gate is open there. {cure}"
         )
+
+
+def are_heard(state: State, committee: tuple[int, ...], heard: NDArray[np.bool_]) -> bool:
+    """Whether examiners who were heard are a quorum on the hop of each lane of the round.
+
+    Nobody counts on a hop of its own.
+    """
+    lanes = () if state.deposit is None else state.deposit.lanes
+    weights = state.weights_of(committee)
+    own = [np.isin(committee, terms.trainers) for terms in lanes]
+    return all(is_quorate(heard, np.where(mine, 0.0, weights)) for mine in own)

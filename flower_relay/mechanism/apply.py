@@ -179,7 +179,8 @@ def _apply_hop(state: State, trainer: int, outcome: Outcome | Fault) -> None:
         who.had_turn[trainer] = False  # somebody else's fault: it may go again
     elif outcome != Outcome.UNTESTED and not is_forgiven(outcome, int(who.lefts[trainer])):
         who.rejected[trainer] += 1
-    who.lefts[trainer] = who.lefts[trainer] + 1 if outcome == Fault.LEFT else 0
+    if outcome != Fault.LATE:  # it may still be away
+        who.lefts[trainer] = who.lefts[trainer] + 1 if outcome == Fault.LEFT else 0
 
 
 def _version_now(state: State) -> int:

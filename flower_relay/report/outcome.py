@@ -23,7 +23,7 @@ def fate(hop: HopRow) -> Outcome:
     -------
     Outcome
         `accepted`; `voided` (undone by somebody else's hop); `untested` (no examiner
-        answered, or the node left: nobody's fault); or `rejected` (all that is the
+        answered, or the node left or was late: nobody's fault); or `rejected` (all that is the
         trainer's own, from a harmful model to a missing one).
     """
     return fate_of(hop.outcome)
@@ -31,7 +31,7 @@ def fate(hop: HopRow) -> Outcome:
 
 def fate_of(outcome: str) -> Outcome:
     """The same, of an outcome as a record's file has it."""
-    if outcome == Fault.LEFT:
+    if outcome in (Fault.LEFT, Fault.LATE):
         return Outcome.UNTESTED
     return Outcome(outcome) if outcome in {*Outcome} else Outcome.REJECTED
 

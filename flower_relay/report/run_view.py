@@ -30,6 +30,7 @@ _REASONS = {
     Fault.TIMEOUT: "no answer before the deadline",
     Fault.ERROR: "the client's own code failed",
     Fault.LEFT: "the client lost its connection, or was far too slow",
+    Fault.LATE: "the others of the round were back long before",
     Fault.NON_FINITE: "the model held numbers that are not finite",
     Fault.MIS_SHAPED: "the model had other shapes than its base",
     Fault.UNCHANGED: "the model was its base, unchanged",

@@ -30,6 +30,8 @@ class Fault(StrEnum):
     """The ClientApp raised."""
     LEFT = "left"
     """The node went away, its process crashed, or its memory refused."""
+    LATE = "late"
+    """The others of its round were back, and had waited as long again. It costs nothing."""
     MIS_SHAPED = "mis-shaped"
     NON_FINITE = "non-finite"
     UNCHANGED = "unchanged"

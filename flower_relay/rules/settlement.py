@@ -31,10 +31,11 @@ def num_recognised(candidates: int, share: float, *, at_least: int = 1) -> int:
 
 
 def is_forgiven(fault: Fault | Outcome, left_before: int) -> bool:
-    """Whether a hop without a candidate is nobody's fault: its trainer left, for once.
+    """Whether a hop without a candidate is nobody's fault: it was late, or its trainer left, once.
 
     Networks and machines fail. Who leaves at the next turn, too, may say so only; from then on it
-    counts like any other fault, until a turn of its ends in another way.
+    counts like any other fault, until a turn of its ends in another way. To be late says only that
+    others were faster.
 
     Parameters
     ----------
@@ -43,7 +44,7 @@ def is_forgiven(fault: Fault | Outcome, left_before: int) -> bool:
     left_before : int
         Turns in a row before this one in which its trainer left.
     """
-    return fault == Fault.LEFT and left_before == 0
+    return fault == Fault.LATE or (fault == Fault.LEFT and left_before == 0)
 
 
 def compensation(forfeit: int, voided: int) -> tuple[int, int]:

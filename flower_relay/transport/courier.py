@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field, replace
-from statistics import median_low
+from dataclasses import dataclass, replace
 
 from flwr.app import Message
 from flwr.serverapp import Grid
 
 from ..rules.outcomes import Fault
-from ..rules.roles import MOST_TURNS_TAKEN
 from .adapter import is_to_blame
+from .pace import LEAST_PATIENCE, SLOWER, Clock, Pace, Patience, clock_of
 
-__all__ = ["GRACE", "Arrival", "Courier", "Pace", "Taker"]
+__all__ = ["GRACE", "Arrival", "Courier", "Taker"]
 
 GRACE = 10.0
 """Seconds that a message outlives its deadline: else Flower's expiry of it, which is nobody's
@@ -36,18 +34,10 @@ another second for those: with a reply open like that for w seconds, asking ever
 t/2 + w/t on average, least at √(2w), and w on a fleet was 0.06 (docs/fleet.md).
 """
 
-_LEAST_PATIENCE, _STRAGGLER = 10.0, 5.0
-"""What the slow half of a batch gets: seconds at least, for which nobody is charged, and times
-what the fast half took."""
+_WAS_LATE = "the others were back, and had waited as long again; nothing is lost by it"
 
-_LEAST_DEADLINE, _MEDIANS, _ENOUGH, _KEPT = 30.0, 10.0, 5, 40
-"""A deadline by what was seen: seconds at least, how many medians, of how many answers."""
-
-_SLOWER = 3.0
-"""Times the usual deadline for a node that missed it."""
-
-_A_TURN = 3.0
-"""Medians of time that use up a further turn."""
+_STRAGGLER = 5.0
+"""What the slow half of a batch gets that nobody has to wait for: times what the fast half took."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +51,9 @@ class Arrival:
     message : flwr.app.Message or None
         A reply with content.
     fault : Fault or None
-        `timeout`, `error` (the ClientApp raised) or `left` (infrastructure failed, or the node
-        was only too slow for the pace of the others, and had more time by the user's timeout).
+        `timeout`, `error` (the ClientApp raised), `left` (infrastructure failed, or the node
+        was only too slow for the pace of the others, and had more time by the user's timeout)
+        or `late` (the others of its batch were back, and were patient).
     reason : str
         What the reply said of the fault.
     seconds : float
@@ -83,60 +74,6 @@ Taker = Callable[[Arrival], None]
 """Takes what came of a message; it may push others."""
 
 
-@dataclass
-class Pace:
-    """How long answers take of late, by the kind of what was asked, and the deadline for it.
-
-    A participant that answers just before its deadline at every turn would else stretch
-    every round to the user's timeout. A node that missed a deadline may be an honest device
-    that is slow. It has three times as long from then on, until it answers as quickly as is usual,
-    or misses that as well.
-    """
-
-    _seconds: dict[str, deque[float]] = field(default_factory=dict)
-    _slow: set[tuple[str, int]] = field(default_factory=set)
-
-    def note(self, kind: str, node: int, seconds: float) -> None:
-        """An answer came after so many seconds."""
-        if seconds <= self._most(kind):
-            self._slow.discard((kind, node))
-        self._seconds.setdefault(kind, deque(maxlen=_KEPT)).append(seconds)
-
-    def miss(self, kind: str, node: int) -> None:
-        """No answer came before the deadline; who has had three times as long has no more of it."""
-        self._slow ^= {(kind, node)}
-
-    def deadline(self, kind: str, node: int, timeout: float) -> float:
-        """Seconds for a node's answer: ten times the median, at least 30, at most the timeout.
-
-        Of one answer fifty times, of two twenty-five, and so on until there are five; of none
-        the timeout.
-        """
-        slower = _SLOWER if (kind, node) in self._slow else 1.0
-        return min(timeout, slower * self._most(kind))
-
-    def _most(self, kind: str) -> float:
-        return max(_LEAST_DEADLINE, _MEDIANS * self._usual(kind))
-
-    def _usual(self, kind: str) -> float:
-        """Seconds that are usual, with room while few have answered; infinity before anybody has.
-
-        Of an even number the lower of the two in the middle: of the first two answers one may be
-        meant to stretch what follows.
-        """
-        seen = self._seconds.get(kind)
-        return median_low(seen) * max(1.0, _ENOUGH / len(seen)) if seen else math.inf
-
-    def turns_taken(self, kind: str, seconds: float) -> int:
-        """How many turns somebody used up who took so long: one for three times the median.
-
-        None below ten seconds; until five answers of the kind have come, there is more room.
-        """
-        if seconds < _LEAST_PATIENCE:
-            return 0
-        return min(MOST_TURNS_TAKEN, int(seconds / (_A_TURN * self._usual(kind))))
-
-
 @dataclass(frozen=True)
 class _Ticket:
     tag: Hashable
@@ -145,6 +82,11 @@ class _Ticket:
     sent: float
     deadline: float
     taker: Taker
+    patience: Patience | None = None
+
+    def is_late(self, clock: Clock) -> bool:
+        """Whether its batch waits for it no longer."""
+        return self.patience is not None and clock.now >= self.patience.until
 
 
 @dataclass(frozen=True)
@@ -156,6 +98,7 @@ class _Later:
     timeout: float
     taker: Taker
     kind: str
+    patience: Patience | None
 
 
 _Taken = tuple[_Ticket, Arrival]
@@ -178,6 +121,8 @@ class Courier:
         self._tickets: dict[str, _Ticket] = {}
         self._lost: list[_Ticket] = []
         self._later: list[_Later] = []
+        self._owed: dict[str, _Ticket] = {}
+        self._clock = clock_of(grid)
         self._pace = Pace()
         self._back = time.monotonic()
         self.own_seconds = 0.0
@@ -189,6 +134,7 @@ class Courier:
         timeout: float,
         taker: Taker,
         kind: str = "",
+        patience: Patience | None = None,
     ) -> list[str]:
         """Send messages, each under a tag; each must be answered within `timeout` seconds.
 
@@ -202,6 +148,9 @@ class Courier:
             What is asked. Of what was asked before, the deadline follows the pace of the
             answers; without a kind it is the timeout. Who misses it by the pace alone has
             `left`: it may be an honest device that is slow.
+        patience : Patience, optional
+            Of the batch that they are of. Who is not back when it ends is late, and owes an
+            answer until it is back, or the timeout is over.
 
         Returns
         -------
@@ -213,11 +162,10 @@ class Courier:
         if any(later):
             for message, tag, waits in zip(messages, tags, later, strict=True):
                 if waits:
-                    self._later.append(_Later(message, tag, timeout, taker, kind))
+                    self._later.append(_Later(message, tag, timeout, taker, kind, patience))
             free = [place for place, waits in enumerate(later) if not waits]
-            ids = self.push(
-                [messages[p] for p in free], [tags[p] for p in free], timeout, taker, kind
-            )
+            sent = [messages[p] for p in free], [tags[p] for p in free]
+            ids = self.push(*sent, timeout, taker, kind, patience)
             found = dict(zip(free, ids, strict=True))
             return [found.get(place, "") for place in range(len(messages))]
         now = time.monotonic()
@@ -228,8 +176,10 @@ class Courier:
         # batch that is too large.
         padded = message_ids + [""] * (len(messages) - len(message_ids))
         end = now + timeout
+        if patience is not None:
+            patience.begin(self._clock.now)
         for message, tag, message_id in zip(messages, tags, padded, strict=True):
-            ticket = _Ticket(tag, message.metadata.dst_node_id, kind, now, end, taker)
+            ticket = _Ticket(tag, message.metadata.dst_node_id, kind, now, end, taker, patience)
             if message_id:
                 self._tickets[message_id] = ticket
             else:
@@ -246,7 +196,9 @@ class Courier:
         """Send what waited for nodes that have answered."""
         waiting, self._later = self._later, []
         for each in waiting:
-            self.push([each.message], [each.tag], each.timeout, each.taker, each.kind)
+            self.push(
+                [each.message], [each.tag], each.timeout, each.taker, each.kind, each.patience
+            )
 
     def serve(self) -> None:
         """Wait until something arrives or its deadline passes, and hand it to its taker.
@@ -260,7 +212,7 @@ class Courier:
         ]
         self._lost.clear()
         while self._tickets and not found:
-            found = self._answered() + self._expire()
+            found = self._come(until=min(map(_patient_until, self._tickets.values())))
             if not found:
                 waited = time.monotonic() - began
                 time.sleep(min(_SLOWEST, max(_QUICKEST, _PATIENCE * waited)))
@@ -268,10 +220,17 @@ class Courier:
 
     def collect(self) -> None:
         """Hand over what has arrived, without waiting for anything."""
-        found = self._answered() + self._expire() if self._tickets else []
-        while found:
+        while self._tickets or self._owed:
+            if not (found := self._come(until=self._clock.now)):
+                return
             self._hand_over(found)
-            found = self._answered() if self._tickets else []
+
+    def _come(self, *, until: float) -> list[_Taken]:
+        """What has arrived by then; where nothing has, what is waited for no longer."""
+        self._clock.until = until
+        found = self._answered() or self._expire()
+        self._clock.until = math.inf
+        return found
 
     def _hand_over(self, found: list[_Taken]) -> None:
         self._back = time.monotonic()
@@ -280,6 +239,8 @@ class Courier:
         while found:  # taken out one by one, so that each reply can be let go of
             ticket, arrival = found.pop(0)
             ticket.taker(arrival)
+            if ticket.patience is not None:
+                ticket.patience.look(self._clock.now)
             del arrival
 
     def exchange(
@@ -290,6 +251,7 @@ class Courier:
         kind: str = "",
         *,
         hurries: bool = True,
+        enough: Callable[[list[Arrival]], bool] | None = None,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> list[Arrival]:
         """Send a batch and collect it; the slow half is waited only so long for, if it hurries.
@@ -299,18 +261,23 @@ class Courier:
         silent node does not hold a round until the deadline. A committee does not hurry: it
         closes at its deadline, and not when those who answer first would like it to. What
         arrives for others meanwhile is handed to them. `meanwhile` is called once it is sent.
+
+        Parameters
+        ----------
+        enough : callable, optional
+            Whether what has arrived is enough, so that the rest have as long again (`Patience`).
         """
         began = time.monotonic()
         arrivals: list[Arrival] = []
-        message_ids = self.push(messages, tags, timeout, arrivals.append, kind)
+        patience = None if enough is None else Patience(lambda: enough(arrivals))
+        message_ids = self.push(messages, tags, timeout, arrivals.append, kind, patience)
         meanwhile()
         half = not hurries
         while len(arrivals) < len(messages):
             self.serve()
             if not half and (half := 2 * len(arrivals) >= len(messages)):
                 took = time.monotonic() - began
-                patience = max(_LEAST_PATIENCE, _STRAGGLER * took)
-                self._hurry(message_ids, began + patience)
+                self._hurry(message_ids, began + max(LEAST_PATIENCE, _STRAGGLER * took))
         return arrivals
 
     def _hurry(self, message_ids: Sequence[str], until: float) -> None:
@@ -322,8 +289,8 @@ class Courier:
 
     def _pull(self) -> list[Message]:
         if not self._one_by_one:
-            return list(self._grid.pull_messages(list(self._tickets)))
-        for message_id in list(self._tickets):
+            return list(self._grid.pull_messages([*self._tickets, *self._owed]))
+        for message_id in [*self._tickets, *self._owed]:
             if replies := list(self._grid.pull_messages([message_id])):
                 return replies
         return []
@@ -335,6 +302,7 @@ class Courier:
     def _open(self, reply: Message) -> _Taken | None:
         ticket = self._tickets.pop(reply.metadata.reply_to_message_id, None)
         if ticket is None:  # answered twice, or after its deadline
+            self._owed.pop(reply.metadata.reply_to_message_id, None)
             return None
         if reply.has_error():
             fault = Fault.ERROR if is_to_blame(reply.error.code) else Fault.LEFT
@@ -360,8 +328,20 @@ class Courier:
 
     def _expire(self) -> list[_Taken]:
         now = time.monotonic()
-        late = [key for key, ticket in self._tickets.items() if now > self._until(ticket)]
-        return [self._expired(self._tickets.pop(key), now) for key in late]
+        over = [key for key, ticket in self._tickets.items() if now > self._until(ticket)]
+        found = [self._expired(self._tickets.pop(key), now) for key in over]
+        late = [key for key, ticket in self._tickets.items() if ticket.is_late(self._clock)]
+        for key in late:
+            ticket = self._owed[key] = self._tickets.pop(key)
+            found.append((ticket, _failed(ticket, Fault.LATE, _WAS_LATE)))
+        return found
+
+    @property
+    def owing(self) -> set[int]:
+        """Nodes that were late, and may answer yet: they are busy."""
+        now = time.monotonic()
+        self._owed = {key: owed for key, owed in self._owed.items() if now <= owed.deadline}
+        return {ticket.node_id for ticket in self._owed.values()}
 
     def _expired(self, ticket: _Ticket, now: float) -> _Taken:
         """What becomes of a message without an answer; by the pace alone it is no fault yet."""
@@ -370,12 +350,16 @@ class Courier:
         if now <= ticket.deadline:
             told = (
                 f"no answer in {waited:.0f} s, far more than is usual (the timeout is {most:.0f} "
-                f"s); from now on it has {_SLOWER:g} times as long"
+                f"s); from now on it has {SLOWER:g} times as long"
             )
             failed = _failed(ticket, Fault.LEFT, told)
         timed = self._timed(failed, ticket)
         self._pace.miss(ticket.kind, ticket.node_id)
         return ticket, timed
+
+
+def _patient_until(ticket: _Ticket) -> float:
+    return math.inf if ticket.patience is None else ticket.patience.until
 
 
 def _failed(ticket: _Ticket, fault: Fault, reason: str) -> Arrival:

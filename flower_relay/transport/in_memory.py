@@ -24,6 +24,7 @@ from .adapter import (
     let_go_of_arrays,
     stamp,
 )
+from .pace import STILL, Clock
 
 __all__ = ["InMemoryGrid"]
 
@@ -97,6 +98,11 @@ class InMemoryGrid(Grid):
     def set_run(self, run: Run) -> None:
         """Set the run."""
         self._run = run
+
+    @property
+    def clock(self) -> Clock:
+        """One that stands still: nodes here take turns, and none is later than another."""
+        return STILL
 
     @property
     def run(self) -> Run:

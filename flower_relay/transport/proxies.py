@@ -19,6 +19,7 @@ from flwr.common import log
 from flwr.serverapp import Grid
 
 from .adapter import CONNECTION_TROUBLE, Run
+from .pace import Clock, clock_of
 
 __all__ = ["PatientGrid", "patiently", "MeteredGrid", "payload", "PassingGrid"]
 
@@ -32,6 +33,11 @@ class PassingGrid(Grid):
     def set_run(self, run: Run) -> None:
         """Set the run of the grid behind."""
         self._grid.set_run(run)
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of the grid behind."""
+        return clock_of(self._grid)
 
     @property
     def run(self) -> Run:
