@@ -12,9 +12,9 @@ from flwr.app import Message, RecordDict
 
 from ..mechanism.blocks import Deposit, HopClaim, LaneTerms
 from ..mechanism.randomness import generator
+from ..rules.lanes import TELLING
 from ..rules.outcomes import Fault
 from ..transport.courier import Arrival
-from ..transport.pace import Patience
 from ..wire.replies import is_missing
 from .candidate import Claimed, claim
 from .holdings import packed
@@ -105,7 +105,9 @@ class Legs:
         self._early: dict[int, Arrival] | None = {} if early else None
         self.lanes = _legs_of(run, deposit)
         self._back = self._failed = 0
-        self._patience = Patience(self._enough) if self._hurries else None
+        self._waited_for = sum(len(leg.terms.trainers) for leg in self.lanes)
+        few = self._waited_for < TELLING
+        self._patience = run.courier.patience("hop", self._enough, few) if self._hurries else None
         for leg in self.lanes:
             self._send(leg)
 
@@ -116,12 +118,12 @@ class Legs:
 
     @property
     def _hurries(self) -> bool:
-        """Whether who is late is left out: where there are several lanes, of one hop each."""
-        return len(self.lanes) > 1 and all(len(leg.terms.trainers) == 1 for leg in self.lanes)
+        """Whether who is late is left out: where there are several lanes, of one hop at most."""
+        return len(self.lanes) > 1 and all(len(leg.terms.trainers) <= 1 for leg in self.lanes)
 
     def _enough(self) -> bool:
         """Whether two thirds of those who may still be back are."""
-        return 3 * self._back >= 2 * (len(self.lanes) - self._failed)
+        return 3 * self._back >= 2 * (self._waited_for - self._failed)
 
     def finished(self) -> Travelled:
         """Run every leg to its end; what came of them."""

@@ -24,6 +24,7 @@ from ..mechanism.blocks import (
 )
 from ..mechanism.identity import PREFIX_OF_KEY, is_hash, is_public_key, key_of
 from ..mechanism.state import State
+from ..rules.lanes import most_late
 from ..rules.outcomes import Fault
 from ..rules.roles import BOTH, MOST_TURNS_TAKEN, ROLES
 from ..settings import RelaySettings
@@ -137,6 +138,7 @@ def check_commitment(state: State, deposit: Deposit, block: Commitment) -> None:
         raise Differs("commitment.round", deposit.round, block.round)
     if len(block.lanes) != len(deposit.lanes):
         raise Differs("commitment.lanes", f"{len(deposit.lanes)} entries", len(block.lanes))
+    check_late(block)
     fresh: set[str] = set()
     named = {
         name
@@ -162,6 +164,20 @@ def check_commitment(state: State, deposit: Deposit, block: Commitment) -> None:
                 fresh.update((claim.model, claim.sent or claim.model))
             elif claim.fault == Fault.COPIED and claim.model not in state.seen | named:
                 raise Differs(path, "a copy of a model seen before", claim.model)
+
+
+def check_late(block: Commitment) -> None:
+    """At most a third was late, or both of two; nobody in one lane, or where lanes have legs."""
+    late = [
+        f"commitment.lanes[{lane}][{place}].fault"
+        for lane, claims in enumerate(block.lanes)
+        for place, claim in enumerate(claims)
+        if claim.fault == Fault.LATE
+    ]
+    hops, legs = sum(map(len, block.lanes)), any(len(claims) > 1 for claims in block.lanes)
+    most = 0 if legs or len(block.lanes) == 1 else most_late(hops)
+    if len(late) > most:
+        raise Differs(late[most], f"at most {most} of {hops} hops late", Fault.LATE)
 
 
 def check_stride(state: State, claim: HopClaim, path: str) -> None:

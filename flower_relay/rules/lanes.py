@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["VERDICTS_KEPT", "goes_ahead", "lanes_now"]
+__all__ = ["TELLING", "VERDICTS_KEPT", "goes_ahead", "lanes_now", "most_late"]
 
 _MOST = 10
 """Lanes beyond which a step into the mean of all gained nothing more where it was measured."""
@@ -15,6 +15,9 @@ _LOST = 2.0
 _KNOWN, _HARDLY = 20, 0.05
 """Hops that have to be judged before a round goes ahead, and the part of the latest that may have
 been rejected then."""
+
+TELLING = 3
+"""Hops of a round at least, for two thirds of them to tell how long the rest are waited for."""
 
 VERDICTS_KEPT = 40
 """Hops by which it is known how many are rejected: about two cycles of twenty."""
@@ -54,3 +57,12 @@ def goes_ahead(verdicts: Sequence[bool]) -> bool:
     """
     latest = verdicts[-VERDICTS_KEPT:]
     return len(latest) >= _KNOWN and latest.count(False) <= _HARDLY * len(latest)
+
+
+def most_late(hops: int) -> int:
+    """How many hops of a round of several lanes may be late, at most.
+
+    Those that are not among the first two thirds. Of fewer than three hops all, as it is other
+    rounds that tell how long they are waited for.
+    """
+    return hops if hops < TELLING else hops // 3

@@ -122,7 +122,7 @@ class Courier:
         self._lost: list[_Ticket] = []
         self._later: list[_Later] = []
         self._owed: dict[str, _Ticket] = {}
-        self._clock = clock_of(grid)
+        self._clock, self._took = clock_of(grid), dict[str, float]()
         self._pace = Pace()
         self._back = time.monotonic()
         self.own_seconds = 0.0
@@ -186,6 +186,10 @@ class Courier:
                 self._lost.append(ticket)
         return padded
 
+    def patience(self, kind: str, enough: Callable[[], bool], few: bool = False) -> Patience:
+        """How long a batch is waited for; one of too few, by how long the latest other took."""
+        return Patience(enough, usual=self._took.get(kind, math.inf) if few else math.inf)
+
     def _busy_with_others(self, kind: str) -> set[int]:
         """Nodes that have a message of another kind to answer, sent or waiting to be."""
         sent = ((ticket.node_id, ticket.kind) for ticket in self._tickets.values())
@@ -239,8 +243,8 @@ class Courier:
         while found:  # taken out one by one, so that each reply can be let go of
             ticket, arrival = found.pop(0)
             ticket.taker(arrival)
-            if ticket.patience is not None:
-                ticket.patience.look(self._clock.now)
+            if ticket.patience and (took := ticket.patience.look(self._clock.now)):
+                self._took[ticket.kind] = took
             del arrival
 
     def exchange(
@@ -269,7 +273,7 @@ class Courier:
         """
         began = time.monotonic()
         arrivals: list[Arrival] = []
-        patience = None if enough is None else Patience(lambda: enough(arrivals))
+        patience = None if enough is None else self.patience(kind, lambda: enough(arrivals))
         message_ids = self.push(messages, tags, timeout, arrivals.append, kind, patience)
         meanwhile()
         half = not hurries

@@ -88,11 +88,15 @@ class Patience:
     ----------
     enough : callable
         Whether enough are back. It is asked when something is.
+    usual : float
+        Seconds after which enough were back of another batch, where this one is too small to
+        tell; else infinity.
     until : float
-        The moment at which those that are not back are late; infinity while too few are.
+        The moment at which those that are not back are late; infinity while that is not known.
     """
 
     enough: Callable[[], bool]
+    usual: float = math.inf
     until: float = math.inf
     _began: float = math.nan
 
@@ -100,11 +104,23 @@ class Patience:
         """A message is sent; the first counts."""
         if math.isnan(self._began):
             self._began = now
+            self._wait(self.usual)
 
-    def look(self, now: float) -> None:
-        """Something is back. Once enough are, the rest have as long again, at least ten seconds."""
-        if math.isinf(self.until) and self.enough():
-            self.until = self._began + max(LEAST_PATIENCE, _TIMES * (now - self._began))
+    def look(self, now: float) -> float | None:
+        """Something is back. Once enough are, the rest have as long again, at least ten seconds.
+
+        Returns
+        -------
+        float or None
+            Seconds that this took, when it is the one by which enough are back.
+        """
+        if math.isfinite(self.until) or not self.enough():
+            return None
+        self._wait(now - self._began)
+        return now - self._began
+
+    def _wait(self, took: float) -> None:
+        self.until = self._began + max(LEAST_PATIENCE, _TIMES * took)
 
 
 @dataclass
