@@ -29,13 +29,16 @@ from experiments.gate.merges import Hop, State, merged
 from experiments.gate.worlds import NODES, Weights, World
 from flower_relay.comparison.devices import draw_devices
 from flower_relay.comparison.fleet import FleetClock, Traffic
-from flower_relay.rules.lanes import goes_ahead, lanes_now
+from flower_relay.rules.lanes import TELLING, goes_ahead, lanes_now
 
 FLEETS = ("homogeneous", "hospitals", "phones", "phones, seen")
 SEEN = ", seen"
 LEAST_LANES = 2
 SILENT, RECENT = 3.0, 100
 """Times the usual of the latest answers after which who owes one is not asked for more."""
+
+LEAST_PATIENCE = 10.0
+"""Seconds that everybody has, however quick the others are."""
 
 WORLDS = (
     World("digits", "dirichlet:0.3", "", 0.0, 0.4),
@@ -53,14 +56,31 @@ class Manner:
     """How hops come together.
 
     `merges` is a rule of `MERGES`, or nothing where lanes meet at a barrier. `trainers` and
-    `examiners` are the parts of them whose answers are waited for. `lanes` is how many at most.
+    `examiners` are the parts of them whose answers are waited for; the rest have as long as
+    `patience` times what these took. `lanes` is how many at most.
     """
 
     merges: str = ""
     tested: bool = True
     trainers: float = 1.0
     examiners: float = 1.0
+    patience: float = 1.0
     lanes: int = 10
+
+    def in_time(
+        self, took: NDArray[np.float64], part: float, usual: float = math.inf
+    ) -> tuple[NDArray[np.intp], float]:
+        """Places of those who are waited for, in the order of arrival, and how long.
+
+        Where there are too few to tell, `usual` is how long that part took in another round.
+        """
+        order, least = np.argsort(took), math.ceil(part * len(took))
+        if self.patience == 1:
+            return order[:least], float(took[order[least - 1]])
+        most = self.patience * min(usual, float(took[order[least - 1]]))
+        most = max(LEAST_PATIENCE, most)
+        back = order[: int((took <= most).sum())]
+        return back, min(most, float(took.max()))
 
 
 MANNERS = {
@@ -68,6 +88,10 @@ MANNERS = {
     "wave of five": Manner(lanes=5),
     "wave, two thirds": Manner(trainers=2 / 3, examiners=0.5),
     "wave of five, two thirds": Manner(trainers=2 / 3, examiners=0.5, lanes=5),
+    "wave, 1.25 times": Manner(trainers=2 / 3, examiners=2 / 3, patience=1.25),
+    "wave, 1.5 times": Manner(trainers=2 / 3, examiners=2 / 3, patience=1.5),
+    "wave, twice": Manner(trainers=2 / 3, examiners=2 / 3, patience=2.0),
+    "wave, three times": Manner(trainers=2 / 3, examiners=2 / 3, patience=3.0),
     "FedAdam, untested": Manner(tested=False),
     "step / R": Manner(merges="step", examiners=0.5, lanes=5),
     "against its last": Manner(merges="last", examiners=0.5, lanes=5),
@@ -99,6 +123,7 @@ class Clocked(Lanes):
         self.hop_due = np.zeros(NODES)
         self.took: list[tuple[float, float]] = []
         self.trained_by = self.judged_by = 0.0
+        self.usual = math.inf
 
     def send(self, who: int, models: int = 0) -> float:
         """When a hop arrives, or an examiner's answer on so many models."""
@@ -126,7 +151,8 @@ class Clocked(Lanes):
     def reachable(self, who: NDArray[Any]) -> NDArray[Any]:
         """Those of them who do not owe an answer for long and, where that is seen, are there."""
         usual = [took for arrives, took in self.took if arrives <= self.now]
-        late = self.now - self.asked > SILENT * np.median(usual) if usual else False
+        silent = SILENT if self.manner.patience == 1.0 else 0.0
+        late = self.now - self.asked > silent * np.median(usual) if usual else False
         fine = ~((self.back > self.now) & late)
         if self.fleet.endswith(SEEN):
             devices = self.clock.devices
@@ -148,20 +174,29 @@ class Clocked(Lanes):
         free = seen if len(seen) > 2 else free
         drawn, plants = self.drawn(free), self.plants()
         done = np.array([self.send(i, models + 2 * plants) for i in drawn])
-        order = np.argsort(done)[: math.ceil(self.manner.examiners * len(drawn))]
-        return drawn[np.sort(order)], plants, float(done[order[-1]])
+        back, most = self.manner.in_time(done - self.now, self.manner.examiners)
+        return drawn[np.sort(back)], plants, self.now + most
 
     def next_leg(self, left: int) -> NDArray[Any]:
         """Who trains next, of whom those are waited for who are back first."""
         flying = [i for flown in self.open for i in flown.who]
         free = np.setdiff1d(np.arange(NODES), flying)
-        idle = free[self.hop_due[free] <= self.now]  # who was too late for a round may still train
-        seen = self.reachable(idle)
-        who = self.turns(seen if seen.size else free, left)
-        arrive = np.array([self.send(i) for i in who])
-        order = np.argsort(arrive)[: math.ceil(self.manner.trainers * len(who))]
-        self.trained_by = float(arrive[order[-1]])
-        return np.asarray(who[order])
+        while True:
+            idle = free[self.hop_due[free] <= self.now]  # who was late for a round may train again
+            seen = self.reachable(idle)
+            who = self.turns(seen if seen.size else free, left)
+            arrive = np.array([self.send(i) for i in who])
+            few = len(who) < TELLING
+            usual = self.usual if few and self.manner.patience > 1 else math.inf
+            back, most = self.manner.in_time(arrive - self.now, self.manner.trainers, usual)
+            if back.size:
+                break
+            self.now += most
+        if not few:
+            place = math.ceil(self.manner.trainers * len(who)) - 1
+            self.usual = float(np.sort(arrive)[place]) - self.now
+        self.trained_by = self.now + most
+        return np.asarray(who[back])
 
     def _next_wave(self, lanes: int) -> NDArray[Any]:
         return self.next_leg(lanes)
