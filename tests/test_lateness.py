@@ -21,6 +21,7 @@ from flower_relay.rules.lanes import most_late
 from flower_relay.rules.settlement import is_forgiven
 from flower_relay.transport.courier import Arrival, Courier
 from flower_relay.transport.pace import Patience
+from tests.interrupted import Disk
 from tests.signers import found_in, same_run, verify
 from tests.test_golden import unlike_app
 
@@ -268,6 +269,17 @@ def test_a_ledger_with_late_hops_verifies() -> None:
     for strategy in (with_a_slow_one()[0], with_one_that_leaves()[0]):
         verdict = verify(strategy.chain)
         assert verdict.ok, verdict.first_problem
+
+
+def test_a_run_with_late_hops_is_resumed() -> None:
+    disk = Disk()
+    lasting = {"chain": lambda: disk.chain, "store": lambda: disk.store, "resume": True}
+    played(all_but_one(SLOW), rounds=2, **lasting)
+    late = late_in(disk.chain)
+    strategy, _ = played(all_but_one(SLOW), rounds=4, **lasting)
+    assert late == [(1, FIRST)] == late_in(strategy.chain)[:1]
+    assert strategy.running.state.round == 4
+    assert verify(strategy.chain).ok
 
 
 def called_late(blocks: Sequence[Block], hops: int) -> list[Block]:
