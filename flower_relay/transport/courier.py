@@ -121,7 +121,7 @@ class Courier:
         self._tickets: dict[str, _Ticket] = {}
         self._lost: list[_Ticket] = []
         self._later: list[_Later] = []
-        self._owed: dict[str, _Ticket] = {}
+        self._owed: dict[str, tuple[int, float]] = {}  # node, and until when
         self._clock, self._took = clock_of(grid), dict[str, float]()
         self._pace = Pace()
         self._back = time.monotonic()
@@ -263,7 +263,8 @@ class Courier:
         Once half of the batch has answered in t seconds, the rest may take
         five times t (at least ten seconds, at most the timeout), so that one
         silent node does not hold a round until the deadline. A committee does not hurry: it
-        closes at its deadline, and not when those who answer first would like it to. What
+        closes at its deadline, and not when those who answer first would like it to; where a
+        quorum may end it, the rest have as long again. What
         arrives for others meanwhile is handed to them. `meanwhile` is called once it is sent.
 
         Parameters
@@ -336,7 +337,8 @@ class Courier:
         found = [self._expired(self._tickets.pop(key), now) for key in over]
         late = [key for key, ticket in self._tickets.items() if ticket.is_late(self._clock)]
         for key in late:
-            ticket = self._owed[key] = self._tickets.pop(key)
+            ticket = self._tickets.pop(key)
+            self._owed[key] = ticket.node_id, ticket.deadline
             found.append((ticket, _failed(ticket, Fault.LATE, _WAS_LATE)))
         return found
 
@@ -344,8 +346,8 @@ class Courier:
     def owing(self) -> set[int]:
         """Nodes that were late, and may answer yet: they are busy."""
         now = time.monotonic()
-        self._owed = {key: owed for key, owed in self._owed.items() if now <= owed.deadline}
-        return {ticket.node_id for ticket in self._owed.values()}
+        self._owed = {key: owed for key, owed in self._owed.items() if now <= owed[1]}
+        return {node for node, _ in self._owed.values()}
 
     def _expired(self, ticket: _Ticket, now: float) -> _Taken:
         """What becomes of a message without an answer; by the pace alone it is no fault yet."""
