@@ -21,9 +21,11 @@ from flower_relay.rules.lanes import most_late
 from flower_relay.rules.settlement import is_forgiven
 from flower_relay.transport.courier import Arrival, Courier
 from flower_relay.transport.pace import Patience
+from tests.clocks import Clock
 from tests.interrupted import Disk
 from tests.signers import found_in, same_run, verify
 from tests.test_golden import unlike_app
+from tests.test_patience import Slow
 
 NODES = 12
 PLAIN = Device(speed=1e12, down=1e18, up=1e18, latency=10.0)
@@ -124,6 +126,41 @@ def test_who_is_twice_as_slow_as_the_others_is_in_time() -> None:
 def test_in_memory_nobody_is_later_than_another() -> None:
     courier = Courier(InMemoryGrid(answering, 3, node_ids=(101, 102, 103)))
     assert asked(courier, (101, 102, 103), 1) == {101: None, 102: None, 103: None}
+
+
+class Polled(Slow):
+    """As a SuperLink: it has no clock of its own, and one has to ask again."""
+
+    clock = None  # type: ignore[assignment]
+
+
+def test_where_a_grid_has_no_clock_the_seconds_here_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr("flower_relay.transport.courier.time", clock)
+    monkeypatch.setattr("flower_relay.transport.pace.time", clock)
+    courier = Courier(Polled(clock, 100.0))
+    assert asked(courier, (1001, 1002, 1003), 2) == {1001: None, 1002: None, 1003: "late"}
+    assert 20.0 <= clock.now < 22.0  # two were back after ten
+    clock.now = 99.0
+    courier.collect()
+    assert courier.owing == {1003}
+    clock.now = 101.0
+    courier.collect()
+    assert courier.owing == set()
+
+
+def test_who_never_answers_owes_nothing_once_the_timeout_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("flower_relay.transport.courier.time", clock)
+    monkeypatch.setattr("flower_relay.transport.pace.time", clock)
+    courier = Courier(Polled(clock, 1e9))
+    asked(courier, (1001, 1002, 1003), 2)
+    clock.now = 3600.0
+    assert courier.owing == {1003}
+    clock.now = 3601.0
+    assert courier.owing == set()
 
 
 # Rounds.
