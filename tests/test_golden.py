@@ -6,6 +6,7 @@ format changes heads on purpose; its commit says which rule, and puts the new he
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,8 @@ HEADS = {
 }
 
 
-def unlike_app() -> ClientApp:
-    """Each node pulls towards a place of its own; two push away, and say the opposite."""
+def unlike_app(hostile: Collection[int] = HOSTILE) -> ClientApp:
+    """Each node pulls towards a place of its own; some push away, and say the opposite."""
     app = ClientApp()
 
     def aim(context: Context) -> tuple[int, np.ndarray]:
@@ -52,7 +53,7 @@ def unlike_app() -> ClientApp:
     def train(message: Message, context: Context) -> Message:
         number, target = aim(context)
         w = message.content["arrays"]["w"].numpy()
-        step = -0.75 if number in HOSTILE else 0.25
+        step = -0.75 if number in hostile else 0.25
         record = ArrayRecord({"w": Array(w + step * (target - w))})
         metrics = MetricRecord({"train_loss": 1.0, "num-examples": 4})
         return Message(RecordDict({"arrays": record, "metrics": metrics}), reply_to=message)
@@ -62,7 +63,7 @@ def unlike_app() -> ClientApp:
         number, target = aim(context)
         far = message.content["arrays"]["w"].numpy() - target
         loss = float(far[0] ** 2 + far[1] ** 2 + far[2] ** 2 + far[3] ** 2)
-        said = 8.0 - loss if number in HOSTILE else loss
+        said = 8.0 - loss if number in hostile else loss
         metrics = {"eval_loss": said, "num-examples": 4, "partition-id": number}
         return Message(RecordDict({"metrics": MetricRecord(metrics)}), reply_to=message)
 

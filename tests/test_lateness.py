@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -17,14 +17,15 @@ from flower_relay.comparison.fleet import FleetGrid
 from flower_relay.federation.votes import are_heard
 from flower_relay.mechanism import blocks as written
 from flower_relay.mechanism.blocks import Block, Commitment, Deposit, Settlement
-from flower_relay.rules.lanes import most_late
+from flower_relay.rules.lanes import leaves_late, most_late
+from flower_relay.rules.outcomes import JUDGED
 from flower_relay.rules.settlement import is_forgiven
 from flower_relay.transport.courier import Arrival, Courier
 from flower_relay.transport.pace import Patience
 from tests.clocks import Clock
 from tests.interrupted import Disk
 from tests.signers import found_in, same_run, verify
-from tests.test_golden import unlike_app
+from tests.test_golden import HOSTILE, unlike_app
 from tests.test_patience import Slow
 
 NODES = 12
@@ -167,10 +168,14 @@ def test_who_never_answers_owes_nothing_once_the_timeout_is_over(
 
 
 def played(
-    devices: Sequence[Device] | None, *, rounds: int = 8, **options: Any
+    devices: Sequence[Device] | None,
+    *,
+    rounds: int = 8,
+    hostile: Collection[int] = HOSTILE,
+    **options: Any,
 ) -> tuple[RelayStrategy, list[float]]:
     """A run on such a fleet, or in memory; and what each round took."""
-    app = unlike_app()
+    app = unlike_app(hostile)
     grid: Any = InMemoryGrid(app, NODES, node_ids=range(101, 101 + NODES))
     if devices is not None:
         grid = fleet(devices, app)
@@ -270,6 +275,30 @@ def test_a_wave_goes_on_without_who_is_late_as_well() -> None:
     assert late_in(strategy.chain)
     assert max(took) <= 60.0
     assert verify(strategy.chain).ok
+
+
+def test_the_late_are_left_out_while_a_tenth_of_the_latest_hops_or_less_is_rejected() -> None:
+    assert leaves_late(())
+    assert leaves_late([False] * 2)  # of the first twenty two may be
+    assert not leaves_late([False] * 3)
+    assert leaves_late([False] * 4 + [True] * 36)
+    assert not leaves_late([False] * 5 + [True] * 35)
+    assert leaves_late([False] * 40 + [True] * 40)
+
+
+def test_where_hops_are_rejected_everybody_is_waited_for() -> None:
+    strategy, took = played(all_but_one(SLOW), hostile=(0, 2, 4, 6), tolerance=0.001)
+    verdicts, waited = list[bool](), 0
+    for block in strategy.chain:
+        if isinstance(block, Commitment) and not leaves_late(verdicts):
+            claims = [claim for lane in block.lanes for claim in lane]
+            assert not [claim for claim in claims if claim.fault == "late"]
+            waited += FIRST in [claim.trainer for claim in claims]
+        elif isinstance(block, Settlement):
+            hops = [hop for lane in block.lanes for hop in lane.hops]
+            verdicts += [h.outcome == "accepted" for h in hops if h.outcome in JUDGED]
+    assert waited
+    assert max(took) >= 200.0
 
 
 def test_a_single_lane_waits_for_its_one_hop() -> None:

@@ -29,7 +29,7 @@ from experiments.gate.merges import Hop, State, merged
 from experiments.gate.worlds import NODES, Weights, World
 from flower_relay.comparison.devices import draw_devices
 from flower_relay.comparison.fleet import FleetClock, Traffic
-from flower_relay.rules.lanes import TELLING, goes_ahead, lanes_now
+from flower_relay.rules.lanes import TELLING, goes_ahead, lanes_now, leaves_late
 
 FLEETS = ("homogeneous", "hospitals", "phones", "phones, seen")
 SEEN = ", seen"
@@ -68,13 +68,16 @@ class Manner:
     lanes: int = 10
 
     def in_time(
-        self, took: NDArray[np.float64], part: float, usual: float = math.inf
+        self, took: NDArray[np.float64], part: float, calm: bool, usual: float = math.inf
     ) -> tuple[NDArray[np.intp], float]:
         """Places of those who are waited for, in the order of arrival, and how long.
 
-        Where there are too few to tell, `usual` is how long that part took in another round.
+        Where there are too few to tell, `usual` is how long that part took in another round. All
+        are waited for where it is not `calm`, which a patience of 1 does not ask.
         """
         order, least = np.argsort(took), math.ceil(part * len(took))
+        if self.patience > 1 and not calm:
+            return order, float(took.max())
         if self.patience == 1:
             return order[:least], float(took[order[least - 1]])
         most = self.patience * min(usual, float(took[order[least - 1]]))
@@ -174,7 +177,8 @@ class Clocked(Lanes):
         free = seen if len(seen) > 2 else free
         drawn, plants = self.drawn(free), self.plants()
         done = np.array([self.send(i, models + 2 * plants) for i in drawn])
-        back, most = self.manner.in_time(done - self.now, self.manner.examiners)
+        calm = leaves_late(self.verdicts)
+        back, most = self.manner.in_time(done - self.now, self.manner.examiners, calm)
         return drawn[np.sort(back)], plants, self.now + most
 
     def next_leg(self, left: int) -> NDArray[Any]:
@@ -188,7 +192,8 @@ class Clocked(Lanes):
             arrive = np.array([self.send(i) for i in who])
             few = len(who) < TELLING
             usual = self.usual if few and self.manner.patience > 1 else math.inf
-            back, most = self.manner.in_time(arrive - self.now, self.manner.trainers, usual)
+            calm, part = leaves_late(self.verdicts), self.manner.trainers
+            back, most = self.manner.in_time(arrive - self.now, part, calm, usual)
             if back.size:
                 break
             self.now += most

@@ -24,6 +24,7 @@ from ..mechanism.blocks import Commitment, Testing
 from ..mechanism.identity import key_of
 from ..mechanism.randomness import generator
 from ..mechanism.testing import TestPlan, audit_terms, decide_tests
+from ..rules.lanes import leaves_late
 from ..transport.courier import Arrival
 from ..wire.replies import Ballot, failure_told, is_missing, refusal_told
 from ..wire.statements import Measured
@@ -244,9 +245,9 @@ def _visit(
     def enough(arrivals: list[Arrival]) -> bool:
         return are_heard(run.state, committee, _heard(known, committee, visits, arrivals))
 
-    patient = enough if len(run.state.lanes) > 1 else None
+    several = len(run.state.lanes) > 1 and leaves_late(run.state.verdicts)
     arrivals = run.courier.exchange(
-        messages, visits, run.timeout, "test", hurries=False, enough=patient
+        messages, visits, run.timeout, "test", hurries=False, enough=enough if several else None
     )
     for arrival in arrivals:
         visit, reply = arrival.tag, arrival.message

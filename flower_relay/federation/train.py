@@ -12,7 +12,7 @@ from flwr.app import Message, RecordDict
 
 from ..mechanism.blocks import Deposit, HopClaim, LaneTerms
 from ..mechanism.randomness import generator
-from ..rules.lanes import TELLING
+from ..rules.lanes import TELLING, leaves_late
 from ..rules.outcomes import Fault
 from ..transport.courier import Arrival
 from ..wire.replies import is_missing
@@ -118,8 +118,9 @@ class Legs:
 
     @property
     def _hurries(self) -> bool:
-        """Whether who is late is left out: where there are several lanes, of one hop at most."""
-        return len(self.lanes) > 1 and all(len(leg.terms.trainers) <= 1 for leg in self.lanes)
+        """Whether who is late is left out: of several lanes of one hop, while all goes well."""
+        several = len(self.lanes) > 1 and all(len(leg.terms.trainers) <= 1 for leg in self.lanes)
+        return several and leaves_late(self._run.state.verdicts)
 
     def _enough(self) -> bool:
         """Whether two thirds of those who may still be back are."""

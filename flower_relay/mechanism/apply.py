@@ -143,10 +143,9 @@ def _apply_settlement(state: State, block: Settlement) -> None:
                 gain = math.nan if hop.gain is None else hop.gain
                 state.lineage.add(hop.model, hop.base, hop.trainer, version=block.round, gain=gain)
                 state.mark = max(state.mark, state.lineage[hop.model].mark)
-    if state.settings.lanes_vary:
-        hops = chain.from_iterable(result.hops for result in block.lanes)
-        verdicts = [hop.outcome == Outcome.ACCEPTED for hop in hops if hop.outcome in JUDGED]
-        state.verdicts = [*state.verdicts, *verdicts][-VERDICTS_KEPT:]
+    hops = chain.from_iterable(result.hops for result in block.lanes)
+    verdicts = [hop.outcome == Outcome.ACCEPTED for hop in hops if hop.outcome in JUDGED]
+    state.verdicts = [*state.verdicts, *verdicts][-VERDICTS_KEPT:]
     state.points = points_of(state, block.lanes)
     _pay(state, block)
     for standing in block.standings:

@@ -59,7 +59,7 @@ class State:
     `margins` are those of the latest hops, from which it is known what is usual.
     `scores` and `audit_scores` are of the latest hops: what later ones are ranked among.
     `ways` are how far the latest accepted hops moved.
-    `verdicts` are whether the latest hops were accepted, where lanes go by that.
+    `verdicts` are whether the latest hops were accepted.
     `moments` name what the lanes' optimiser remembers; none where there is nothing of it.
     `untested` are models that nobody tested, with their trainers: they may come again. `unheard` is
     whether a hop of the latest round was among them.
