@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -212,7 +213,8 @@ def test_a_node_has_one_message_at_a_time() -> None:
 
     app = descending((make_relay_mod(),))
     strategy = turned(grid=Watched(app, 8), lanes="wave", rounds=9)
-    assert "C6 D7 T6" in kinds(list(strategy.chain))
+    # Which round is the first to go ahead depends on the keys, which are new each time.
+    assert re.search(r"C(\d+) D\d+ T\1 ", kinds(list(strategy.chain)))
 
 
 # The clock.
