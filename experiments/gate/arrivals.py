@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.gate.gate import VARIANTS
-from experiments.gate.lanes import Lanes, Way
+from experiments.gate.lanes import Lanes, Way, summary
 from experiments.gate.merges import Hop, State, merged
 from experiments.gate.worlds import NODES, Weights, World
 from flower_relay.comparison.devices import draw_devices
@@ -164,9 +164,7 @@ class Clocked(Lanes):
 
     def turns(self, free: NDArray[Any], lanes: int) -> NDArray[Any]:
         """Who of them trains next; everybody has one turn a cycle."""
-        while not (may := free[~self.had_turn[free] & (self.waits[free] <= self.cycle)]).size:
-            self.cycle, self.had_turn = self.cycle + 1, np.zeros(NODES, dtype=bool)
-        who = self.rng.permutation(may)[:lanes]
+        who = self.rng.permutation(self.may_train(free))[:lanes]
         self.had_turn[who] = True
         return np.asarray(who)
 
@@ -332,17 +330,13 @@ def play(world: World, fleet: str, name: str, seed: int, **terms: Any) -> NDArra
 
 
 def cell(world: World, fleet: str, name: str, options: argparse.Namespace) -> str:
-    """Medians over seeds: seconds and client-epochs to the target, the end, and the worst end."""
-    reached, ends = [], []
-    for seed in range(options.first_seed, options.first_seed + options.seeds):
-        curve = play(world, fleet, name, seed, hops=options.hops, load=options.load)
-        hit = np.flatnonzero(curve[:, 2] >= options.target)
-        reached.append(curve[hit[0], :2] if len(hit) else (np.inf, np.inf))
-        ends.append(curve[int(0.85 * len(curve)) :, 2].mean())
-    seconds, epochs = np.median(reached, axis=0)
+    """Seconds and client-epochs to the target, the end, and the worst seed's end."""
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    curves = (play(world, fleet, name, s, hops=options.hops, load=options.load) for s in seeds)
+    seconds, epochs, end, worst = summary(curves, options.target)
     said = f"{seconds:,.0f}" if seconds >= 100 else f"{seconds:.2g}"
     cost = f"{said} s, {epochs:.0f}" if np.isfinite(seconds) else "never"
-    return f"{cost}: {np.median(ends):.3f} ({min(ends):.3f})"
+    return f"{cost}: {end:.3f} ({worst:.3f})"
 
 
 def main() -> None:

@@ -156,11 +156,15 @@ class Relay:
 
         return creeping(base, honest, utility_of, self.gate.tolerance)
 
+    def may_train(self, free: NDArray[Any]) -> NDArray[Any]:
+        """Who of those who are free has a turn; where nobody has, a new cycle begins."""
+        while not (may := free[~self.had_turn[free] & (self.waits[free] <= self.cycle)]).size:
+            self.cycle, self.had_turn = self.cycle + 1, np.zeros(NODES, dtype=bool)
+        return may
+
     def next_leg(self, left: int) -> NDArray[Any]:
         """Who trains next, in order."""
-        while not (may := np.flatnonzero(~self.had_turn & (self.waits <= self.cycle))).size:
-            self.cycle, self.had_turn = self.cycle + 1, np.zeros(NODES, dtype=bool)
-        queue = self.rng.permutation(may)
+        queue = self.rng.permutation(self.may_train(np.arange(NODES)))
         if not self.gate.shuffled:
             queue = queue[np.argsort(self.newest[queue], kind="stable")]
         self.legs += 1

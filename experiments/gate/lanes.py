@@ -10,6 +10,7 @@ are there at once, and a hop-time is one training: a round of one-hop lanes take
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,9 +111,7 @@ class Lanes(Relay):
         """Who trains next: nobody whose last hop was not judged yet."""
         flying = [i for flown in self.open for i in flown.who]
         free = np.setdiff1d(np.arange(NODES), flying)
-        while not (may := free[~self.had_turn[free] & (self.waits[free] <= self.cycle)]).size:
-            self.cycle, self.had_turn = self.cycle + 1, np.zeros(NODES, dtype=bool)
-        return np.asarray(self.rng.permutation(may)[:lanes])
+        return np.asarray(self.rng.permutation(self.may_train(free))[:lanes])
 
     def _settle(self, settled: Weights, flown: Flown) -> list[Weights]:
         passed = self._passed(flown.base, flown.who, flown.ends)
@@ -195,18 +194,31 @@ class Lanes(Relay):
         return np.array(found)
 
 
-def row(world: World, way: str, seeds: int, target: float) -> str:
-    """Medians over seeds: hop-times and hops to the target, the end, and the worst end."""
+def summary(
+    curves: Iterable[NDArray[np.float64]], target: float
+) -> tuple[float, float, float, float]:
+    """Medians over seeds of time and hops to the target, and of the end; and the worst end.
+
+    A curve has rows of time, hops and score. The end is the mean of the last seventh or so.
+    """
     reached, ends = [], []
-    for seed in range(1000, 1000 + seeds):
-        with np.errstate(all="ignore"):
-            curve = Lanes(VARIANTS["shipped"], world, seed, way=WAYS[way]).curve()
+    for curve in curves:
         hit = np.flatnonzero(curve[:, 2] >= target)
         reached.append(curve[hit[0], :2] if len(hit) else (np.inf, np.inf))
-        ends.append(curve[int(0.85 * len(curve)) :, 2].mean())
-    times, hops = np.median(reached, axis=0)
-    numbers = f"{times:>10.0f} {hops:>8.0f} {np.median(ends):>8.3f} {min(ends):>8.3f}"
-    return f"{world.name:<28} {way:<31} {numbers}"
+        ends.append(float(curve[int(0.85 * len(curve)) :, 2].mean()))
+    time, hops = np.median(reached, axis=0).tolist()
+    return time, hops, float(np.median(ends)), min(ends)
+
+
+def row(world: World, way: str, seeds: int, target: float) -> str:
+    """A world and a way: hop-times and hops to the target, the end, and the worst end."""
+    with np.errstate(all="ignore"):
+        curves = [
+            Lanes(VARIANTS["shipped"], world, seed, way=WAYS[way]).curve()
+            for seed in range(1000, 1000 + seeds)
+        ]
+    times, hops, end, worst = summary(curves, target)
+    return f"{world.name:<28} {way:<31} {times:>10.0f} {hops:>8.0f} {end:>8.3f} {worst:>8.3f}"
 
 
 def main() -> None:
