@@ -58,7 +58,7 @@ class RelaySettings(CheckedSettings):
     )
     lanes: int | str = setting(
         1,
-        "relays running in parallel (chain). `auto`: up to ten of one hop, fewer where hops are "
+        "relays running in parallel (chain). `auto`: up to five of one hop, fewer where hops are "
         "rejected; they meet by `adam`, unless `lanes_meet` is `momentum`. `wave`: the same, and "
         "while hardly a hop is rejected, the next round trains while the last one is judged",
         either(whole(1), one_of(AUTO, WAVE)),

@@ -77,16 +77,16 @@ def test_lanes_of_which_most_stood_still_stand_still() -> None:
     assert even[-1]["n"] == 2
 
 
-def test_as_many_lanes_as_half_of_those_who_decide_and_at_most_ten() -> None:
-    assert [lanes_now(deciding, ()) for deciding in (0, 1, 3, 8, 20, 50)] == [1, 1, 1, 4, 10, 10]
+def test_as_many_lanes_as_half_of_those_who_decide_and_at_most_five() -> None:
+    assert [lanes_now(deciding, ()) for deciding in (0, 1, 3, 8, 20, 50)] == [1, 1, 1, 4, 5, 5]
 
 
 def test_rejections_take_lanes_away_and_give_them_back() -> None:
-    assert lanes_now(20, [True] * 40) == 10
-    assert lanes_now(20, [True] * 36 + [False] * 4) == 8  # a tenth rejected: a fifth fewer
+    assert lanes_now(20, [True] * 40) == 5
+    assert lanes_now(20, [True] * 36 + [False] * 4) == 4  # a tenth rejected: a fifth fewer
     assert lanes_now(20, [True, False] * 20) == 1
     assert lanes_now(20, [False] * 40) == 1
-    assert lanes_now(20, [False] * 40 + [True] * 40) == 10
+    assert lanes_now(20, [False] * 40 + [True] * 40) == 5
 
 
 def auto(rounds: int = 16, **options: Any) -> RelayStrategy:

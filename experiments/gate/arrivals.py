@@ -29,7 +29,7 @@ from experiments.gate.merges import Hop, State, merged
 from experiments.gate.worlds import NODES, Weights, World
 from flower_relay.comparison.devices import draw_devices
 from flower_relay.comparison.fleet import FleetClock, Traffic
-from flower_relay.rules.lanes import TELLING, goes_ahead, lanes_now, leaves_late
+from flower_relay.rules.lanes import MOST_LANES, TELLING, goes_ahead, lanes_now, leaves_late
 
 FLEETS = ("homogeneous", "hospitals", "phones", "phones, seen")
 SEEN = ", seen"
@@ -65,7 +65,7 @@ class Manner:
     trainers: float = 1.0
     examiners: float = 1.0
     patience: float = 1.0
-    lanes: int = 10
+    lanes: int = MOST_LANES
 
     def in_time(
         self, took: NDArray[np.float64], part: float, calm: bool, usual: float = math.inf
@@ -88,21 +88,21 @@ class Manner:
 
 MANNERS = {
     "wave": Manner(),
-    "wave of five": Manner(lanes=5),
+    "wave of ten": Manner(lanes=10),
     "wave, two thirds": Manner(trainers=2 / 3, examiners=0.5),
-    "wave of five, two thirds": Manner(trainers=2 / 3, examiners=0.5, lanes=5),
+    "wave of ten, two thirds": Manner(trainers=2 / 3, examiners=0.5, lanes=10),
     "wave, 1.25 times": Manner(trainers=2 / 3, examiners=2 / 3, patience=1.25),
     "wave, 1.5 times": Manner(trainers=2 / 3, examiners=2 / 3, patience=1.5),
     "wave, twice": Manner(trainers=2 / 3, examiners=2 / 3, patience=2.0),
     "wave, three times": Manner(trainers=2 / 3, examiners=2 / 3, patience=3.0),
     "FedAdam, untested": Manner(tested=False),
-    "step / R": Manner(merges="step", examiners=0.5, lanes=5),
-    "against its last": Manner(merges="last", examiners=0.5, lanes=5),
-    "Adam, each R-th": Manner(merges="buffer", examiners=0.5, lanes=5),
-    "Adam with momentum": Manner(merges="momentum", examiners=0.5, lanes=5),
-    "Adam": Manner(merges="adam", examiners=0.5, lanes=5),
-    "Adam, all examiners": Manner(merges="adam", lanes=5),
-    "Adam, ten lanes": Manner(merges="adam", examiners=0.5),
+    "step / R": Manner(merges="step", examiners=0.5),
+    "against its last": Manner(merges="last", examiners=0.5),
+    "Adam, each R-th": Manner(merges="buffer", examiners=0.5),
+    "Adam with momentum": Manner(merges="momentum", examiners=0.5),
+    "Adam": Manner(merges="adam", examiners=0.5),
+    "Adam, all examiners": Manner(merges="adam"),
+    "Adam, ten lanes": Manner(merges="adam", examiners=0.5, lanes=10),
 }
 """With barriers, then without. Five lanes, and no momentum, were chosen by seeds 2900 to 2902."""
 
@@ -227,8 +227,8 @@ class Clocked(Lanes):
         return np.array(found)
 
     def lanes(self) -> int:
-        """As many as the library has, and two where it would have a single one."""
-        return max(LEAST_LANES, min(self.manner.lanes, lanes_now(NODES, self.verdicts)))
+        """As many as the rule has with so many at most, and two where it has a single one."""
+        return max(LEAST_LANES, lanes_now(NODES, self.verdicts, self.manner.lanes))
 
     def published(self, model: Weights) -> tuple[float, int, float]:
         """Have the trail follow a model."""

@@ -16,7 +16,7 @@ class RelayKeywords(TypedDict, total=False):
     'chain'."""
 
     lanes: int | str
-    """Relays running in parallel (chain). `auto`: up to ten of one hop, fewer where hops are
+    """Relays running in parallel (chain). `auto`: up to five of one hop, fewer where hops are
     rejected; they meet by `adam`, unless `lanes_meet` is `momentum`. `wave`: the same, and while
     hardly a hop is rejected, the next round trains while the last one is judged; by default 1."""
 
