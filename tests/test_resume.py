@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
@@ -63,6 +64,8 @@ def test_the_worlds_hold_everything_that_a_round_can_hold() -> None:
     runs = [play(Disk(), world) for world in WORLDS.values()]
     found = [block for run in runs for block in run.chain]
     assert {type(block) for block in found} == set(get_args(blocks.Block))
+    after = {(type(a), type(b)) for run in runs for a, b in pairwise(run.chain)}
+    assert (Commitment, blocks.Admission) in after  # somebody joins as a round goes ahead
     legs = [lane for block in found if isinstance(block, Settlement) for lane in block.lanes]
     assert any(leg.passed is False and len(leg.hops) > 1 for leg in legs)
     commitments = [block for block in found if isinstance(block, Commitment)]
