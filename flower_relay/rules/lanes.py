@@ -15,7 +15,7 @@ __all__ = [
 ]
 
 MOST_LANES = 5
-"""Ten take as long to a target in every world that was tried, and a third more client-epochs."""
+"""Ten take as long to a target where it was tried, and a fifth to a half more client-epochs."""
 
 _LOST = 2.0
 """Parts of the lanes that go for each part of the hops that is rejected."""
