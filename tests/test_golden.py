@@ -41,13 +41,15 @@ HEADS = {
 }
 
 
+def aim(context: Context) -> tuple[int, np.ndarray]:
+    """A node's number, and the place that it pulls towards."""
+    number = int(context.node_config["partition-id"])
+    return number, 1 + 0.125 * np.array([number % 3, number % 2, -(number % 4), 1.0])
+
+
 def unlike_app(hostile: Collection[int] = HOSTILE) -> ClientApp:
     """Each node pulls towards a place of its own; some push away, and say the opposite."""
     app = ClientApp()
-
-    def aim(context: Context) -> tuple[int, np.ndarray]:
-        number = int(context.node_config["partition-id"])
-        return number, 1 + 0.125 * np.array([number % 3, number % 2, -(number % 4), 1.0])
 
     @app.train()
     def train(message: Message, context: Context) -> Message:

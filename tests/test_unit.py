@@ -25,6 +25,7 @@ from flower_relay.rules.votes import bounded_utility
 from flower_relay.settings import RelaySettings
 
 from .signers import OPERATOR, descending, fixed_keys, play, same_run, verify
+from .test_golden import aim
 from .test_scale import answers
 
 NODES = 5
@@ -36,10 +37,6 @@ Report = Callable[[float], float]
 def pulling(report: Report, mods: Sequence[Any] = ()) -> ClientApp:
     """Each node pulls towards a place of its own, one away from it; `report` of its loss votes."""
     app = ClientApp(mods=list(mods))
-
-    def aim(context: Context) -> tuple[int, np.ndarray]:
-        number = int(context.node_config["partition-id"])
-        return number, 1 + 0.125 * np.array([number % 3, number % 2, -(number % 4), 1.0])
 
     @app.train()
     def train(message: Message, context: Context) -> Message:
@@ -221,11 +218,9 @@ def test_a_loss_times_any_number_is_judged_alike(leg: list[list[int]], factor: f
     usual = judged(reports, False)
     assert judged(-reports, True) == usual
     assert judged(factor * reports, False).votes == pytest.approx(usual.votes, abs=1e-9)
-    if (
-        min(abs(vote + 0.11) for vote in (*usual.votes, *usual.rises))
-        > 1e-9
-        < min(abs(rise + 0.22) for rise in usual.rises)
-    ):  # what lies on the line itself, rounding decides
+    apart = [vote + 0.11 for vote in (*usual.votes, *usual.rises)]
+    apart += [rise + 0.22 for rise in usual.rises]
+    if min(map(abs, apart)) > 1e-9:  # what lies on the line itself, rounding decides
         assert judged(factor * reports, False).kept == usual.kept
 
 

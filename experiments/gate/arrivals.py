@@ -30,15 +30,13 @@ from experiments.gate.worlds import NODES, Weights, World
 from flower_relay.comparison.devices import draw_devices
 from flower_relay.comparison.fleet import FleetClock, Traffic
 from flower_relay.rules.lanes import MOST_LANES, TELLING, goes_ahead, lanes_now, leaves_late
+from flower_relay.transport.pace import LEAST_PATIENCE
 
 FLEETS = ("homogeneous", "hospitals", "phones", "phones, seen")
 SEEN = ", seen"
 LEAST_LANES = 2
 SILENT, RECENT = 3.0, 100
 """Times the usual of the latest answers after which who owes one is not asked for more."""
-
-LEAST_PATIENCE = 10.0
-"""Seconds that everybody has, however quick the others are."""
 
 WORLDS = (
     World("digits", "dirichlet:0.3", "", 0.0, 0.4),

@@ -194,7 +194,7 @@ class Relay:
         return models[1 : 1 + kept], len(turns)
 
     def wait(self, who: int, debt: float) -> None:
-        """Have a participant wait whose hop was rejected."""
+        """Have a participant wait for the next cycle, and longer by what a rejected hop owes."""
         self.waits[who] = self.cycle + 1 + waiting_cycles(debt)
 
     def judged(self, who: NDArray[Any], models: list[Weights]) -> int:

@@ -22,7 +22,6 @@ from experiments.gate.worlds import NODES, WORLDS, Weights, World
 from flower_relay.rules.averaging import evened
 from flower_relay.rules.lanes import goes_ahead, lanes_now
 from flower_relay.rules.optimisers import step
-from flower_relay.rules.standing import waiting_cycles
 from flower_relay.rules.votes import draw_committee
 
 
@@ -163,8 +162,7 @@ class Lanes(Relay):
             committee = drawn[drawn != i]
             rows = np.array([said, self.utilities(end, base)])[:, committee]
             passed.append(bool(self.judge.judge([i], rows, committee).passed))
-            wait = 0 if passed[-1] else waiting_cycles(self.judge.debt[i])
-            self.waits[i] = self.cycle + 1 + wait
+            self.wait(i, 0.0 if passed[-1] else float(self.judge.debt[i]))
         return passed
 
     def _round(self, baton: Weights, lanes: int) -> tuple[list[Weights], int]:

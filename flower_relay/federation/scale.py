@@ -118,9 +118,9 @@ def _check(settings: RelaySettings, middle: float, size: float, from_zero: bool)
             f"utility_rises = {not rises}."
         )
     percent = " (100 where it is in percent)" if from_zero and size == 1 else ""
-    more = "" if from_zero else ", or leave it out. Where 0 is the worst value, set utility_rises"
+    unset = f", or leave it out. Where 0 is the worst value, set utility_rises = {not rises}"
     raise ConfigurationError(
         f"{told}, and what is beyond utility_bound = {math.copysign(size, middle):g} counts as "
         f"that: hops could not be told apart. Set utility_bound to the largest size that counts"
-        f"{percent}{more}{f' = {not rises}' if more else ''}."
+        f"{percent}{'' if from_zero else unset}."
     )
