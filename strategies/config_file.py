@@ -14,6 +14,7 @@ from typing import Any
 
 from flower_relay.destinations import check_folder
 from flower_relay.errors import ConfigurationError
+from flower_relay.files.durable import write_whole
 from strategies.settings import RELAYS, RunSettings
 
 __all__ = ["CLIENT_KEYS", "MAY_CHANGE", "find_folder", "new_folder", "resumed_config"]
@@ -57,10 +58,7 @@ def new_folder(run: RunSettings) -> Path:
         raise ConfigurationError(
             f"run-name = {run.run_name!r}: {folder} cannot be made: {problem.strerror}."
         ) from None
-    text = json.dumps(dict(run.config), indent=1)
-    unfinished = folder / f"{_CONFIG}.part"
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.rename(folder / _CONFIG)
+    write_whole(folder / _CONFIG, json.dumps(dict(run.config), indent=1).encode())
     return folder
 
 

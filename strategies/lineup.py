@@ -89,7 +89,7 @@ def _averaging(strategy: Callable[..., Strategy], *keys: str, **renamed: str) ->
         options |= {key.replace("-", "_"): run.config[key] for key in keys}
         return strategy(
             fraction_train=run.config["fraction-train"],
-            fraction_evaluate=0.0,
+            fraction_evaluate=run.config["fraction-evaluate"],
             min_available_nodes=run.config["min-available-nodes"],
             **options,
         )

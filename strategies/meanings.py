@@ -49,6 +49,8 @@ _MEANINGS = {
     "clip": "largest length of a gradient of the clients' SGD; 0: any",
     "fraction-train": "share of the nodes that train in a round (averaging), or own and train "
     "(fan-out)",
+    "fraction-evaluate": "share of the nodes that evaluate the model after a round (averaging). "
+    "Flower's own default is 1.0. A relay's examiners evaluate in any case",
     "min-available-nodes": "nodes to wait for before the first message",
     "timeout": "most seconds that a message may take there and back",
     "evaluate-every": "rounds between evaluations on the test set",

@@ -163,7 +163,7 @@ def _check_numbers(config: Mapping[str, Any]) -> None:
         _at_least(config, key, 0)
     for key in ("learning-rate", "timeout", "server-learning-rate", "eta", "local-dp-clip"):
         _above_zero(config, key)
-    for key in ("fraction-train", "hostile-share", "server-momentum"):
+    for key in ("fraction-train", "fraction-evaluate", "hostile-share", "server-momentum"):
         _number(config, key, "a number from 0 to 1", lambda v: 0 <= v <= 1)
     _number(config, "trim", "a number from 0 to below 0.5", lambda v: 0 <= v < 0.5)
     for key in ("proximal-mu", "local-dp-epsilon", "weight-decay", "clip"):

@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 from flower_relay.rules.audits import mean_step
 from flower_relay.rules.candidates import flaw_of, shortened
 from flower_relay.rules.gate import LegVerdict, judge_leg, said_by
+from flower_relay.rules.planted import plants_with, votes_on_planted
 from flower_relay.rules.standing import new_bonds
 from flower_relay.rules.votes import (
     bounded_utility,
     draw_committee,
     mean_vote,
-    plants_with,
     seats,
-    votes_on_planted,
     weighted_median,
 )
 

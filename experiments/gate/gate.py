@@ -29,8 +29,9 @@ from numpy.typing import NDArray
 from clients.hostile import is_hostile
 from flower_relay import __version__
 from flower_relay.rules.candidates import MOVES_KEPT, farthest
+from flower_relay.rules.planted import plants_with
 from flower_relay.rules.standing import waiting_cycles
-from flower_relay.rules.votes import draw_committee, plants_with
+from flower_relay.rules.votes import draw_committee
 
 from .attacks import COLLUDING, against, colluding, creeping, turned
 from .judges import Gate, Judge, middle

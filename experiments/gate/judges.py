@@ -24,6 +24,7 @@ from flower_relay.rules.gate import (
     usual_cost,
     usual_margin,
 )
+from flower_relay.rules.planted import votes_on_planted
 from flower_relay.rules.standing import (
     BOND_GAIN,
     DEBT_ALLOWANCE,
@@ -31,7 +32,7 @@ from flower_relay.rules.standing import (
     new_debt,
     stride_of,
 )
-from flower_relay.rules.votes import mean_vote, seats, votes_on_planted, weighted_median
+from flower_relay.rules.votes import mean_vote, seats, weighted_median
 from flower_relay.settings import RelaySettings
 
 from .worlds import NODES

@@ -46,10 +46,12 @@ class Taken:
 
 def ways(nodes: int) -> tuple[Way, ...]:
     """The runs; rates of the clients and of the server are those of a comparison on digits."""
-    part = lanes_now(nodes, ()) / nodes
+    part = f"fraction-train={lanes_now(nodes, ()) / nodes}"
+    all_of_them = f"{part} fraction-evaluate=1.0"
     return (
-        Way(name="FedAvg", config=f'strategy="fedavg" fraction-train={part}'),
-        Way(name="FedAdam", config=f'strategy="fedadam" fraction-train={part} eta=0.1'),
+        Way(name="FedAvg, nobody evaluates", config=f'strategy="fedavg" {part}'),
+        Way(name="FedAvg, all evaluate", config=f'strategy="fedavg" {all_of_them}'),
+        Way(name="FedAdam, all evaluate", config=f'strategy="fedadam" {all_of_them} eta=0.1'),
         Way(name="relay, lanes = wave", config='strategy="relay" lanes="wave"'),
     )
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from flwr.app import Message, MetricRecord, RecordDict
@@ -25,6 +25,7 @@ from ..mechanism.identity import key_of
 from ..mechanism.randomness import generator
 from ..mechanism.testing import TestPlan, audit_terms, decide_tests
 from ..rules.lanes import leaves_late
+from ..rules.planted import drowned
 from ..transport.courier import Arrival
 from ..wire.replies import Ballot, failure_told, is_missing, refusal_told
 from ..wire.statements import Measured
@@ -39,9 +40,6 @@ __all__ = ["examine"]
 _MOST_BYTES_AT_ONCE = 64_000_000
 """Models beyond this wait for the ones before them to be examined: memory is bounded."""
 
-_PART = 1 << 18
-"""Numbers that noise is added to at a time."""
-
 
 @dataclass
 class _Row:
@@ -52,13 +50,7 @@ class _Row:
     ballots: list[Ballot | None]
 
 
-_Turns = dict[int, int]
-"""By column: the further turns that an examiner used up by how long it took."""
-
 _Known = dict[str, _Row]
-
-_Replies = dict[str, list[tuple[Message, int | None]]]
-"""By model: replies, and its place among the models that a reply is about."""
 
 
 @dataclass(frozen=True)
@@ -117,12 +109,11 @@ def examine(
         nonces=nonces,
         shown=_shown(known),
     )
-    turns: _Turns = dict.fromkeys(range(len(plan.committee)), 0)
-    replies = _fetch(run, plan.committee, known, turns)
-    took = tuple(turns.values()) if any(turns.values()) else ()
-    run.record_block(replace(_with_votes(testing, known), turns=took))
-    asked = [name for name in plan.models if name in replies]
-    return [_about(*reply) for reply in replies[asked[-1]]] if asked else []
+    hearing = _Hearing(run, plan.committee, known)
+    hearing.hear()
+    run.record_block(replace(_with_votes(testing, known), turns=hearing.took))
+    asked = [name for name in plan.models if name in hearing.replies]
+    return [_about(*reply) for reply in hearing.replies[asked[-1]]] if asked else []
 
 
 def _known(run: Run, committee: tuple[int, ...], names: list[str], bases: dict[str, str]) -> _Known:
@@ -180,115 +171,124 @@ def _shown(known: _Known) -> tuple[str, ...]:
     return () if names == tuple(known) else names
 
 
-def _fetch(run: Run, committee: tuple[int, ...], known: _Known, turns: _Turns) -> _Replies:
-    """Fill in what is not known yet, in batches; the replies about each model."""
-    replies: _Replies = {}
-    batch: list[str] = []
-    waiting = [name for name, row in known.items() if _asked(run, committee, row)]
-    for name in waiting:
-        batch.append(name)
-        if name == waiting[-1] or run.record_bytes * len(batch) > _MOST_BYTES_AT_ONCE:
-            visits = _visits(run, committee, known, batch)
-            if again := _visit(run, known, committee, visits, replies, turns):
-                _visit(run, known, committee, again, replies, turns)
-            batch = []
-    return replies
+class _Hearing:
+    """A committee that is asked what it has not said yet about the models of a test.
 
+    Attributes
+    ----------
+    replies : dict of str to list of (Message, int or None)
+        By model: replies, and its place among the models that a reply is about.
+    """
 
-def _asked(run: Run, committee: tuple[int, ...], row: _Row) -> list[int]:
-    """Columns of the examiners who have not yet said what they make of a model, and are free."""
-    unknown, owing = np.flatnonzero(np.isnan(row.utilities)).tolist(), run.courier.owing
-    nodes = [(column, run.node_of.get(committee[column])) for column in unknown]
-    return [column for column, node in nodes if node is not None and node not in owing]
+    def __init__(self, run: Run, committee: tuple[int, ...], known: _Known) -> None:
+        self._run, self._committee, self._known = run, committee, known
+        self._turns = [0] * len(committee)
+        self.replies: dict[str, list[tuple[Message, int | None]]] = {}
 
+    @property
+    def took(self) -> tuple[int, ...]:
+        """The further turns that each examiner used up by how long it took; empty: nobody any."""
+        return tuple(self._turns) if any(self._turns) else ()
 
-def _visits(run: Run, committee: tuple[int, ...], known: _Known, batch: list[str]) -> list[_Visit]:
-    """Who is asked about what: all at once with the mod, else one model a message."""
-    names = {
-        column: [name for name in batch if column in _asked(run, committee, known[name])]
-        for column in range(len(committee))
-    }
-    visits: list[_Visit] = []
-    for column, examiner in enumerate(committee):
-        if not names[column]:
-            continue
-        node = run.node_of[examiner]
-        if run.forwarding.reaches(node) or key_of(run.state.who.names[examiner]) is not None:
-            ordered = tuple(sorted(names[column], key=lambda name: known[name].shown))
-            visits.append(_Visit(column, examiner, node, ordered, together=True))
-        else:
-            visits += [
-                _Visit(column, examiner, node, (one,), together=False) for one in names[column]
-            ]
-    return sorted(visits, key=lambda visit: visit.names)
+    def hear(self) -> None:
+        """Fill in what is not known yet, in batches."""
+        batch: list[str] = []
+        waiting = [name for name, row in self._known.items() if self._asked(row)]
+        for name in waiting:
+            batch.append(name)
+            if name == waiting[-1] or self._run.record_bytes * len(batch) > _MOST_BYTES_AT_ONCE:
+                if again := self._make(self._visits(batch)):
+                    self._make(again)
+                batch = []
 
+    def _asked(self, row: _Row) -> list[int]:
+        """Columns of the examiners who are free and have not said yet what a model is to them."""
+        node_of, owing = self._run.node_of, self._run.courier.owing
+        unknown = np.flatnonzero(np.isnan(row.utilities)).tolist()
+        nodes = [(column, node_of.get(self._committee[column])) for column in unknown]
+        return [column for column, node in nodes if node is not None and node not in owing]
 
-def _visit(
-    run: Run,
-    known: _Known,
-    committee: tuple[int, ...],
-    visits: list[_Visit],
-    replies: _Replies,
-    turns: _Turns,
-) -> list[_Visit]:
-    """Make visits and note what was said; those to be made again, with whole models."""
-    messages: list[Message] = []
-    for names, alike in groupby(visits, key=lambda visit: visit.names):
-        group = list(alike)
-        nodes = [visit.node for visit in group]
-        shown, terms = known[names[0]].shown, run.vote_terms(nodes)
-        made = addressed(run, run.hooks.configure_evaluate, shown, terms, nodes)
-        messages += [_packed(run, known, *pair) for pair in zip(made, group, strict=True)]
-    run.forwarding.rest()
-    again: list[_Visit] = []
+    def _visits(self, batch: list[str]) -> list[_Visit]:
+        """Who is asked about what: all at once with the mod, else one model a message."""
+        run = self._run
+        visits: list[_Visit] = []
+        for column, examiner in enumerate(self._committee):
+            names = [name for name in batch if column in self._asked(self._known[name])]
+            if not names:
+                continue
+            node = run.node_of[examiner]
+            if run.forwarding.reaches(node) or key_of(run.state.who.names[examiner]) is not None:
+                ordered = tuple(sorted(names, key=lambda name: self._known[name].shown))
+                visits.append(_Visit(column, examiner, node, ordered, together=True))
+            else:
+                visits += [_Visit(column, examiner, node, (one,), together=False) for one in names]
+        return sorted(visits, key=lambda visit: visit.names)
 
-    def enough(arrivals: list[Arrival]) -> bool:
-        return are_heard(run.state, committee, _heard(known, committee, visits, arrivals))
+    def _make(self, visits: list[_Visit]) -> list[_Visit]:
+        """Make visits and note what was said; those to be made again, with whole models."""
+        run = self._run
 
-    several = len(run.state.lanes) > 1 and leaves_late(run.state.verdicts)
-    arrivals = run.courier.exchange(
-        messages, visits, run.timeout, "test", hurries=False, enough=enough if several else None
-    )
-    for arrival in arrivals:
-        visit, reply = arrival.tag, arrival.message
-        assert isinstance(visit, _Visit)
-        turns[visit.column] = max(turns[visit.column], arrival.turns)
+        def enough(arrivals: list[Arrival]) -> bool:
+            return are_heard(run.state, self._committee, self._heard(visits, arrivals))
+
+        several = len(run.state.lanes) > 1 and leaves_late(run.state.verdicts)
+        arrivals = run.courier.exchange(
+            self._messages(visits), visits, run.timeout, "test", hurries=False,
+            enough=enough if several else None,
+        )  # fmt: skip
+        missing = [visit for visit, arrival in self._tagged(arrivals) if self._note(visit, arrival)]
+        return [visit for visit in missing if run.forwarding.forget(visit.node)]
+
+    def _messages(self, visits: list[_Visit]) -> list[Message]:
+        run = self._run
+        messages: list[Message] = []
+        for names, alike in groupby(visits, key=lambda visit: visit.names):
+            group = list(alike)
+            nodes = [visit.node for visit in group]
+            shown, terms = self._known[names[0]].shown, run.vote_terms(nodes)
+            made = addressed(run, run.hooks.configure_evaluate, shown, terms, nodes)
+            pairs = zip(made, group, strict=True)
+            messages += [_packed(run, self._known, *pair) for pair in pairs]
+        run.forwarding.rest()
+        return messages
+
+    @staticmethod
+    def _tagged(arrivals: list[Arrival]) -> list[tuple[_Visit, Arrival]]:
+        return [(each.tag, each) for each in arrivals if isinstance(each.tag, _Visit)]
+
+    def _note(self, visit: _Visit, arrival: Arrival) -> bool:
+        """Note what was said at a visit; whether its node lacks what the models are made from."""
+        run, examiner, reply = self._run, visit.examiner, arrival.message
+        self._turns[visit.column] = max(self._turns[visit.column], arrival.turns)
         if reply is None:
-            run.notice(visit.examiner, f"{arrival.fault} as an examiner", arrival.reason)
-            continue
+            run.notice(examiner, f"{arrival.fault} as an examiner", arrival.reason)
+            return False
         if is_missing(reply):
-            again += [visit] if run.forwarding.forget(visit.node) else []
-            continue
+            return True
         if (refused := refusal_told(reply)) is not None:
-            run.notice(visit.examiner, "refused as an examiner", refused)
-            continue
-        run.heard(visit.examiner, visit.node, reply)
+            run.notice(examiner, "refused as an examiner", refused)
+            return False
+        run.heard(examiner, visit.node, reply)
         if (failed := failure_told(reply)) is not None:
-            run.notice(visit.examiner, "error as an examiner", failed)
+            run.notice(examiner, "error as an examiner", failed)
         for place, name in enumerate(visit.names):
             where = place if visit.together else None
-            replies.setdefault(name, []).append((reply, where))
-            row = known[name]
-            vote = vote_of(run, visit.examiner, name, row.shown, reply, where)
-            if vote is not None:
+            self.replies.setdefault(name, []).append((reply, where))
+            row = self._known[name]
+            if (vote := vote_of(run, examiner, name, row.shown, reply, where)) is not None:
                 row.utilities[visit.column], row.ballots[visit.column] = vote
-    return again
+        return False
 
-
-def _heard(
-    known: _Known, committee: tuple[int, ...], visits: list[_Visit], arrivals: list[Arrival]
-) -> NDArray[np.bool_]:
-    """Which examiners have answered all that they are asked now, or had said it before."""
-    asked = Counter(visit.column for visit in visits)
-    for arrival in arrivals:
-        if arrival.message is not None and isinstance(arrival.tag, _Visit):
-            asked[arrival.tag.column] -= 1
-    names = {name for visit in visits for name in visit.names}
-    rows = np.array([known[name].utilities for name in names])
-    heard: NDArray[np.bool_] = ~np.isnan(rows).any(axis=0)
-    for column, left in asked.items():
-        heard[column] = not left
-    return heard
+    def _heard(self, visits: list[_Visit], arrivals: list[Arrival]) -> NDArray[np.bool_]:
+        """Which examiners have answered all that they are asked now, or had said it before."""
+        asked = Counter(visit.column for visit in visits)
+        asked.subtract(visit.column for visit, each in self._tagged(arrivals) if each.message)
+        names = {name for visit in visits for name in visit.names}
+        rows = np.array([self._known[name].utilities for name in names])
+        heard: NDArray[np.bool_] = ~np.isnan(rows).any(axis=0)
+        for column, left in asked.items():
+            heard[column] = not left
+        return heard
 
 
 def _packed(run: Run, known: _Known, message: Message, visit: _Visit) -> Message:
@@ -326,48 +326,9 @@ def _plants(run: Run, plan: TestPlan) -> tuple[str, ...]:
     """
     if not plan.plants or not plan.models:
         return ()
-    arrays = dict(sorted(run.store.get(plan.models[0]).items()))  # safetensors loads in any order
-    weights = [name for name, array in arrays.items() if array.dtype.kind in "fc" and array.size]
+    base, seed = run.store.get(plan.models[0]), run.state.settings.seed
     made = []
     for sign in (1.0, -1.0):  # the same noise is drawn again: one model at a time is in memory
-        rng = generator(run.state.settings.seed, run.state.round, "planted")
-        # Counters and tables stay as they are, unless there is nothing else: a booster's bytes.
-        noised = {name: _drowned(arrays[name], rng, sign) for name in weights} or {
-            name: _redrawn(array, rng) for name, array in arrays.items()
-        }
-        made.append(run.store.put(arrays | noised))
+        rng = generator(seed, run.state.round, "planted")
+        made.append(run.store.put(drowned(base, rng, sign)))
     return tuple(dict.fromkeys(made))
-
-
-def _drowned(array: NDArray[Any], rng: np.random.Generator, sign: float) -> NDArray[Any]:
-    """An array with noise three times its own spread; what is infinite stays so."""
-    if array.dtype.kind == "c":
-        parts = np.stack([array.real, array.imag], axis=-1)
-        return np.ascontiguousarray(_drowned(parts, rng, sign)).view(array.dtype)[..., 0]
-    finite = array if np.isfinite(array).all() else array[np.isfinite(array)]
-    with np.errstate(over="ignore"):
-        spread = 3 * finite.std() if finite.size else 0.0
-        if not np.isfinite(spread):  # squares of large numbers
-            spread = np.abs(finite.astype(np.float64)).max()
-        drowned = np.array(array, order="C")
-        flat = drowned.reshape(-1)
-        for start in range(0, flat.size, _PART):  # noise is drawn in doubles: part by part
-            part = flat[start : start + _PART]
-            noise = sign * rng.normal(0, spread + 1e-3, part.shape)
-            noised = part + noise.astype(array.dtype)
-            flat[start : start + _PART] = np.where(np.isfinite(noised), noised, part)
-    return drowned
-
-
-def _redrawn(array: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
-    """Whole numbers drawn anew: none stays what it was, and all are between those there were."""
-    if not array.size:
-        return array
-    if array.dtype.kind == "b":
-        return ~array
-    least, most = int(array.min()), int(array.max())
-    if least == most:
-        return np.full_like(array, most - 1 if most > 0 else 1)
-    drawn = rng.integers(least, most, array.shape, array.dtype.type, endpoint=True)
-    other = np.where(array == least, most, least).astype(array.dtype)
-    return np.where(drawn == array, other, drawn)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from ..errors import LedgerError
 from ..rules.coins import EXAMINING_FEE, PaymentRule, to_units
 from ..rules.outcomes import Outcome
+from ..rules.planted import votes_on_planted
 from ..rules.rewards import (
     LINEAGE_DECAY,
     MINT,
@@ -17,7 +18,6 @@ from ..rules.rewards import (
     royalties,
 )
 from ..rules.settlement import num_recognised, rank
-from ..rules.votes import votes_on_planted
 from .blocks import HopResult, LaneResult, Settlement, Testing
 from .fan_out import settle_fan_out
 from .leg import settle_lane

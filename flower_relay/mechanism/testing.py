@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..rules.votes import draw_committee, plants_with, seats
+from ..rules.planted import plants_with
+from ..rules.votes import draw_committee, seats
 from ..settings import RelaySettings
 from .blocks import Commitment, Deposit, HopClaim, OpenedNonce
 from .eligible import examiners_free, nonces_needed

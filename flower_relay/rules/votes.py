@@ -17,10 +17,8 @@ __all__ = [
     "draw_committee",
     "is_quorate",
     "mean_vote",
-    "plants_with",
     "seats",
     "voted",
-    "votes_on_planted",
     "weighted_median",
 ]
 
@@ -155,46 +153,6 @@ def mean_vote(votes: NDArray[np.float64], weights: NDArray[np.float64], most: fl
     if not mass.sum() > 0:
         return float("nan")
     return float(np.average(np.clip(values, -most, most), weights=mass))
-
-
-def plants_with(share: float, cycle: int) -> float:
-    """The probability that a test has planted models: 1 in the first cycle, then `share`.
-
-    Nobody knows yet whom to trust, and what is spoiled now is hard to repair. With a share of 0
-    nothing is ever planted.
-    """
-    return 1.0 if share > 0 and cycle == 0 else share
-
-
-_SEE_HARM = 0.25
-"""Where no more of a committee's weight than this sees harm, noise does the model none."""
-
-
-def votes_on_planted(
-    worst: NDArray[np.float64], weights: NDArray[np.float64], tolerance: float
-) -> NDArray[np.float64]:
-    """What votes on planted models tell of who gave them, as votes that bonds move by.
-
-    An examiner that sees harm gains. One that sees none is constant, lies, or holds only the class
-    that noise left. It loses half of that gain. Where hardly anybody sees harm, nobody is judged.
-
-    Parameters
-    ----------
-    worst, weights : arrays of shape (examiners,)
-        The lower of each one's votes on the planted models; NaN is an abstention.
-    tolerance : float
-        A fall of more than that is harm.
-
-    Returns
-    -------
-    array of shape (examiners,)
-        −tolerance where harm is seen, half a tolerance where it is not; all NaN for nobody.
-    """
-    harm = worst < -tolerance
-    # Exactly rounded, as above: a quarter of the weight is common among four or eight.
-    if math.fsum(weights[harm]) <= _SEE_HARM * math.fsum(weights) + 1e-12:
-        return np.full(len(worst), np.nan)
-    return np.where(np.isnan(worst), np.nan, np.where(harm, -tolerance, tolerance / 2))
 
 
 def voted(
