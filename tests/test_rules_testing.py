@@ -163,18 +163,18 @@ def test_every_test_of_the_first_cycle_has_planted_models_unless_there_are_none(
     assert [plants_with(0.0, cycle) for cycle in (0, 1, 7)] == [0.0, 0.0, 0.0]
 
 
-def test_who_sees_no_harm_in_planted_models_loses_half_of_what_others_gain() -> None:
-    worst = np.array([-0.5, -0.11, -0.2, 0.0, 0.3, np.nan])  # of a tolerance of 0.1
-    told = votes_on_planted(worst, np.ones(6), 0.1)
-    assert told == pytest.approx([-0.1, -0.1, -0.1, 0.05, 0.05, np.nan], nan_ok=True)
+def test_who_sees_no_harm_in_planted_models_loses_four_times_what_others_gain() -> None:
+    mean = np.array([-0.5, -0.11, -0.2, 0.0, 0.3, np.nan])  # of a tolerance of 0.1
+    told = votes_on_planted(mean, np.ones(6), 0.1)
+    assert told == pytest.approx([-0.025, -0.025, -0.025, 0.1, 0.1, np.nan], nan_ok=True)
     bonds = new_bonds(np.full(6, 0.5), told, -0.1, tolerance=0.1, gain=0.2)
-    assert bonds == pytest.approx([0.7, 0.7, 0.7, 0.4, 0.4, 0.5])
+    assert bonds == pytest.approx([0.55, 0.55, 0.55, 0.3, 0.3, 0.5])
 
 
 def test_planted_models_that_hardly_anybody_sees_harm_in_judge_nobody() -> None:
-    worst = np.array([-0.5, 0.0, 0.0, 0.0])
-    assert np.isnan(votes_on_planted(worst, np.ones(4), 0.1)).all()
-    assert not np.isnan(votes_on_planted(worst, np.array([1.0, 1.0, 0.0, 1.0]), 0.1)).any()
+    mean = np.array([-0.5, 0.0, 0.0, 0.0])
+    assert np.isnan(votes_on_planted(mean, np.ones(4), 0.1)).all()
+    assert not np.isnan(votes_on_planted(mean, np.array([1.0, 1.0, 0.0, 1.0]), 0.1)).any()
 
 
 def test_five_examine_from_the_third_cycle_on_while_examiners_agree() -> None:

@@ -66,6 +66,10 @@ VARIANTS = {
     "the larger debt counts": Gate(added=False),
     "strides by whole debts": Gate(evenly=False),
     "planted evenly": Gate(early=False),
+    "planted on the base": Gate(anchored=False),
+    "weak noise": Gate(noise=3.0),
+    "the worse vote": Gate(worse=True),
+    "harm pays as much": Gate(regained=1.0),
     "nothing planted": Gate(planted=0.0),
     "a twentieth planted": Gate(planted=0.05),
     "half planted": Gate(planted=0.5),
@@ -105,7 +109,7 @@ class Relay:
         self.network = self.cases.network
         self.rng = np.random.default_rng([seed, 1])
         self.draw = np.random.default_rng([seed, 2])
-        self.trail = self.network.first(self.cases.shape, seed)
+        self.first = self.trail = self.network.first(self.cases.shape, seed)
         self.hostile = np.array(
             [world.share > 0 and is_hostile(i, NODES, world.share, seed) for i in range(NODES)]
         )
@@ -226,10 +230,13 @@ class Relay:
 
     def plant(self, base: Weights, committee: NDArray[Any]) -> None:
         """Show the committee a model that is drowned in noise, and in the opposite noise."""
-        says = self.found if self.world.liars == "sly" else partial(self.utilities, base=base)
-        noise = self.draw.normal(0, 3 * base.std(), base.shape).astype(np.float32)
-        worst = np.min([says(base + sign * noise) for sign in (1, -1)], axis=0)
-        self.judge.see_planted(committee, (worst - says(base))[committee])
+        gate, plain = self.gate, self.first if self.gate.anchored else base
+        says = self.found if self.world.liars == "sly" else partial(self.utilities, base=plain)
+        spread = gate.noise * max(plain.std(), base.std())
+        noise = self.draw.normal(0, spread, plain.shape).astype(np.float32)
+        both = [says(plain + sign * noise) - says(plain) for sign in (1, -1)]
+        votes = np.min(both, axis=0) if gate.worse else np.mean(both, axis=0)
+        self.judge.see_planted(committee, votes[committee])
 
     def plants(self) -> bool:
         """Whether the test that runs has planted models."""

@@ -75,6 +75,10 @@ class Gate:
     first_debt: float = SHIPPED.first_debt  # what everybody begins with
     expected: tuple[float, ...] = EXPECTED  # margins before there are others
     planted: float = SHIPPED.planted  # the part of tests in which two noised models are planted
+    anchored: bool = True  # they are made from the genesis model, or from the base of the leg
+    noise: float = 10.0  # of them, in spreads
+    worse: bool = False  # the worse of the two votes on them counts, or their mean
+    regained: float = 0.25  # what seeing harm gains beside what seeing none costs
     early: bool = True  # in the first cycle, they are planted in every test
     few: bool = True  # five examine while the examiners agree
     shuffled: bool = True  # each cycle in an order of its own, or by who waits longest
@@ -211,6 +215,7 @@ class Judge:
         """Book votes on the worse of two planted models."""
         most, bonds = self.gate.tolerance, self._bond[committee]
         told = votes_on_planted(votes, bonds, most)
+        told = np.where(told < 0, -self.gate.regained * most, told)
         self._bond[committee] = new_bonds(bonds, told, -most, tolerance=most)
 
     def _weigh(self, committee: NDArray[Any], votes: NDArray[Any], verdict: float) -> None:

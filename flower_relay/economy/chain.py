@@ -328,7 +328,7 @@ class ChainEconomy:
                 champion=champion,
             ),
         )  # fmt: skip
-        live = {*batons, *self.state.recognised}
+        live = {*batons, *self.state.recognised, self.state.lineage.genesis}
         self._performance = {m: p for m, p in self._performance.items() if m in live}
         self._version = {m: number for m, number in self._version.items() if m in live}
         self._maker = {m: who for m, who in self._maker.items() if m in live}

@@ -95,7 +95,7 @@ def examine(
     for terms, reference, probe in audits:
         bases[reference] = bases[probe] = bases[terms.model]
     for name in planted:
-        bases[name] = bases.get(plan.models[0], plan.models[0])
+        bases[name] = state.lineage.genesis
     known = _known(run, plan.committee, names, bases)
     testing = Testing(
         round=state.round,
@@ -320,15 +320,16 @@ def _audits(
 
 
 def _plants(run: Run, plan: TestPlan) -> tuple[str, ...]:
-    """A base drowned in noise, and in the opposite noise: nobody honest can vouch for both.
+    """The genesis model drowned in noise, and in the opposite noise.
 
     Where numbers cannot be added to, there is only one.
     """
-    if not plan.plants or not plan.models:
+    state = run.state
+    if not plan.plants or not plan.models or state.deposit is None:
         return ()
-    base, seed = run.store.get(plan.models[0]), run.state.settings.seed
+    genesis, base = run.store.get(state.lineage.genesis), run.store.get(state.deposit.lanes[0].base)
     made = []
     for sign in (1.0, -1.0):  # the same noise is drawn again: one model at a time is in memory
-        rng = generator(seed, run.state.round, "planted")
-        made.append(run.store.put(drowned(base, rng, sign)))
+        rng = generator(state.settings.seed, state.round, "planted")
+        made.append(run.store.put(drowned(genesis, base, rng, sign)))
     return tuple(dict.fromkeys(made))

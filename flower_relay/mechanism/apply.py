@@ -216,7 +216,7 @@ def _apply_publication(state: State, block: Publication) -> None:
         state.lanes = _lanes_that_met(state, block)
     else:
         _move_lanes(state, block)
-    live = {lane.baton for lane in state.lanes} | set(state.recognised)
+    live = {*(lane.baton for lane in state.lanes), *state.recognised, state.lineage.genesis}
     state.utilities = {name: row for name, row in state.utilities.items() if name in live}
     state.shown = {name: shown for name, shown in state.shown.items() if name in live}
     if state.ahead is not None:

@@ -92,6 +92,8 @@ def models_needed(progress: Progress) -> dict[str, str]:
     needed = {name: "a recognised model" for name in state.recognised}
     for number, lane in enumerate(state.lanes):
         needed |= {lane.trail: f"lane {number}'s trail", lane.baton: f"lane {number}'s baton"}
+    if state.settings.examiners and state.settings.planted:
+        needed.setdefault(state.lineage.genesis, "what planted models are made from")
     needed |= dict.fromkeys(state.moments, "what the lanes' optimiser remembers")
     bases = state.recognised if state.settings.topology == "fan-out" else []
     for base in (*bases, *(lane.baton for lane in state.lanes)):

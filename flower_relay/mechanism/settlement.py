@@ -171,12 +171,12 @@ def _judge_planted(state: State, tally: Tally) -> None:
 def seen_in_planted(state: State, testing: Testing) -> NDArray[np.float64]:
     """What a committee's votes on planted models tell of it; all NaN where hardly any sees harm.
 
-    They are judged against the base that they were made from, the first model of the test. Of two
-    classes noise leaves only one. An examiner that holds only that class sees no harm. The opposite
-    noise leaves the other class, so the worse of the two votes counts.
+    They are judged against the genesis model, which they are made from. Of two classes noise leaves
+    one, and the opposite noise the other. So the mean of both votes counts: who holds one class
+    loses more by the second than it gains by the first. Who turns votes round says the opposite.
     """
     committee = list(testing.committee)
-    base = state.known_utilities(testing.models[0])[committee]
+    plain = state.known_utilities(state.lineage.genesis)[committee]
     noised = [state.known_utilities(name)[committee] for name in testing.planted]
-    votes = np.fmin.reduce(noised) - base  # of those that it said anything about
+    votes = np.mean(noised, axis=0) - plain
     return votes_on_planted(votes, state.weights_of(committee), state.settings.tolerance)

@@ -99,6 +99,8 @@ def decide_tests(
     plants = bool(rng.random() < _planted_with(state, deposit)) and bool(models)
     if len(state.lanes) > 1 and settings.topology == "chain":
         models += [lane.baton for lane in state.lanes]
+    if plants:
+        models.insert(0, state.lineage.genesis)  # what planted models are held against
     return TestPlan(
         committee=tuple(committee.tolist()),
         models=tuple(dict.fromkeys(models)) if len(committee) else (),

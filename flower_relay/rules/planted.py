@@ -1,6 +1,8 @@
 """Planted models: known to be bad, so that what an examiner says of them tells of the examiner.
 
-A test may have two of them. They are its base drowned in noise, and in the opposite noise.
+A test may have two of them. They are the genesis model drowned in noise, and in the opposite noise.
+That model knows nothing, or something of everything, whatever the run has come to. A base that has
+forgotten a class is nothing to lose for who holds only that class.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ __all__ = ["drowned", "plants_with", "votes_on_planted"]
 _PART = 1 << 18
 """Numbers that noise is added to at a time."""
 
+_SPREADS = 10.0
+"""Noise in spreads of the array that it is added to: of three, many who were honest saw no harm."""
+
 
 def plants_with(share: float, cycle: int) -> float:
     """The probability that a test has planted models: 1 in the first cycle, then `share`.
@@ -30,36 +35,43 @@ def plants_with(share: float, cycle: int) -> float:
 _SEE_HARM = 0.25
 """Where no more of a committee's weight than this sees harm, noise does the model none."""
 
+_REGAINED = 0.25
+"""What seeing harm gains, beside what seeing none costs: whoever knows planted models sees harm."""
+
 
 def votes_on_planted(
-    worst: NDArray[np.float64], weights: NDArray[np.float64], tolerance: float
+    votes: NDArray[np.float64], weights: NDArray[np.float64], tolerance: float
 ) -> NDArray[np.float64]:
     """What votes on planted models tell of who gave them, as votes that bonds move by.
 
-    An examiner that sees harm gains. One that sees none is constant, lies, or holds only the class
-    that noise left. It loses half of that gain. Where hardly anybody sees harm, nobody is judged.
+    An examiner that sees no harm is constant, or lies. It loses four times what another gains that
+    sees harm. Where hardly anybody sees harm, nobody is judged.
 
     Parameters
     ----------
-    worst, weights : arrays of shape (examiners,)
-        The lower of each one's votes on the planted models; NaN is an abstention.
+    votes, weights : arrays of shape (examiners,)
+        The mean of each one's votes on the planted models; NaN is an abstention.
     tolerance : float
         A fall of more than that is harm.
 
     Returns
     -------
     array of shape (examiners,)
-        −tolerance where harm is seen, half a tolerance where it is not; all NaN for nobody.
+        A quarter of −tolerance where harm is seen, a tolerance where it is not; all NaN for nobody.
     """
-    harm = worst < -tolerance
-    # Exactly rounded, as above: a quarter of the weight is common among four or eight.
+    harm = votes < -tolerance
+    # Exactly rounded: a quarter of the weight is common among four or eight.
     if math.fsum(weights[harm]) <= _SEE_HARM * math.fsum(weights) + 1e-12:
-        return np.full(len(worst), np.nan)
-    return np.where(np.isnan(worst), np.nan, np.where(harm, -tolerance, tolerance / 2))
+        return np.full(len(votes), np.nan)
+    told = np.where(harm, -_REGAINED * tolerance, tolerance)
+    return np.where(np.isnan(votes), np.nan, told)
 
 
 def drowned(
-    arrays: Mapping[str, NDArray[Any]], rng: np.random.Generator, sign: float
+    arrays: Mapping[str, NDArray[Any]],
+    base: Mapping[str, NDArray[Any]],
+    rng: np.random.Generator,
+    sign: float,
 ) -> dict[str, NDArray[Any]]:
     """A model drowned in noise; with the opposite sign and the same draws, in the opposite noise.
 
@@ -70,32 +82,48 @@ def drowned(
     ----------
     arrays : mapping of str to array
         The model; the order of its arrays does not matter.
+    base : mapping of str to array
+        A model of the run as it is now. The larger spread of each array counts: many a model begins
+        with nothing but zeros.
     rng : numpy.random.Generator
         Draws.
     sign : float
         1 or −1.
     """
     arrays = dict(sorted(arrays.items()))  # safetensors loads in any order
-    weights = [name for name, array in arrays.items() if array.dtype.kind in "fc" and array.size]
-    noised = {name: _noised(arrays[name], rng, sign) for name in weights}
+    noised = {
+        name: _noised(array, max(_spread(array), _spread(base.get(name, array))), rng, sign)
+        for name, array in arrays.items()
+        if array.dtype.kind in "fc" and array.size
+    }
     return arrays | (noised or {name: _redrawn(array, rng) for name, array in arrays.items()})
 
 
-def _noised(array: NDArray[Any], rng: np.random.Generator, sign: float) -> NDArray[Any]:
-    """An array with noise three times its own spread; what is infinite stays so."""
+def _spread(array: NDArray[Any]) -> float:
+    """The standard deviation of what is finite in an array; its size, where squares are not."""
+    parts = array.view(array.real.dtype) if array.dtype.kind == "c" else array
+    finite = parts if np.isfinite(parts).all() else parts[np.isfinite(parts)]
+    if not finite.size:
+        return 0.0
+    with np.errstate(over="ignore"):
+        spread = float(finite.std())
+    return spread if np.isfinite(spread) else float(np.abs(finite.astype(np.float64)).max())
+
+
+def _noised(
+    array: NDArray[Any], spread: float, rng: np.random.Generator, sign: float
+) -> NDArray[Any]:
+    """An array with noise of ten spreads; what is infinite stays so."""
     if array.dtype.kind == "c":
         parts = np.stack([array.real, array.imag], axis=-1)
-        return np.ascontiguousarray(_noised(parts, rng, sign)).view(array.dtype)[..., 0]
-    finite = array if np.isfinite(array).all() else array[np.isfinite(array)]
+        noised = _noised(parts, spread, rng, sign)
+        return np.ascontiguousarray(noised).view(array.dtype)[..., 0]
+    drowned = np.array(array, order="C")
+    flat = drowned.reshape(-1)
     with np.errstate(over="ignore"):
-        spread = 3 * finite.std() if finite.size else 0.0
-        if not np.isfinite(spread):  # squares of large numbers
-            spread = np.abs(finite.astype(np.float64)).max()
-        drowned = np.array(array, order="C")
-        flat = drowned.reshape(-1)
         for start in range(0, flat.size, _PART):  # noise is drawn in doubles: part by part
             part = flat[start : start + _PART]
-            noise = sign * rng.normal(0, spread + 1e-3, part.shape)
+            noise = sign * rng.normal(0, _SPREADS * spread + 1e-3, part.shape)
             noised = part + noise.astype(array.dtype)
             flat[start : start + _PART] = np.where(np.isfinite(noised), noised, part)
     return drowned
