@@ -166,8 +166,8 @@ class Testing:
 
     `audited` names hops by their models. Tested for them are `references`, their lane's trail,
     and `probes`, the same with the hop's step added (`rules.averaging.transplant`); both in the
-    order of the hops. `planted` are a base with noise and with the opposite noise, or one model
-    where numbers cannot be added to.
+    order of the hops. `planted` are the genesis model with noise and with the opposite noise, or
+    one model where numbers cannot be added to. The genesis model itself is then the first tested.
 
     `signatures` has the same shape, None where the examiner does not sign or had said so
     before, and no rows where nobody signed. `values`, `errors` and `cases` are what was signed:
