@@ -7,7 +7,9 @@ import pytest
 from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordDict
 
 from flower_relay import InMemoryGrid, RelayStrategy
+from flower_relay.mechanism.blocks import Genesis
 from flower_relay.mechanism.blocks import Testing as Examined
+from flower_relay.rules.planted import drowned
 from tests.signers import same_run, verify
 
 NUMBERS = 12
@@ -51,3 +53,28 @@ def test_numbers_that_are_all_alike_are_planted_as_others(value: int) -> None:
         planted |= {block.planted for block in strategy.chain if isinstance(block, Examined)}
         assert verify(strategy.chain).ok
     assert planted != {()}
+
+
+def test_noise_and_the_opposite_noise_lie_around_the_model() -> None:
+    model = {"w": np.linspace(-1, 1, 5000)}
+    plus, minus = (drowned(model, model, np.random.default_rng(3), sign)["w"] for sign in (1, -1))
+    assert (plus + minus) / 2 == pytest.approx(model["w"])
+    assert (plus - model["w"]).std() == pytest.approx(10 * model["w"].std(), rel=0.05)
+
+
+def test_a_model_that_begins_with_zeros_is_drowned_by_the_spread_of_what_it_became() -> None:
+    model, base = {"w": np.zeros(5000)}, {"w": np.full(5000, 7.0) + np.tile([2.0, -2.0], 2500)}
+    noised = drowned(model, base, np.random.default_rng(3), 1.0)["w"]
+    assert noised.std() == pytest.approx(20, rel=0.05)
+    assert abs(noised.mean()) < 1
+
+
+def test_planted_models_are_held_against_the_genesis_model_whatever_the_run_has_come_to() -> None:
+    strategy = RelayStrategy(observers=(), seed=1, examiners=3, planted=0.5, **same_run())
+    first = ArrayRecord({"w": Array(np.arange(NUMBERS, dtype="float64"))})
+    strategy.start(InMemoryGrid(app, 5), first, num_rounds=12, timeout=20)
+    genesis = next(block.model for block in strategy.chain if isinstance(block, Genesis))
+    tests = [block for block in strategy.chain if isinstance(block, Examined) and block.models]
+    planted = {block.round: block.models[0] == genesis for block in tests if block.planted}
+    assert len(planted) > 3 and all(planted.values())
+    assert not any(genesis in block.models for block in tests[1:] if not block.planted)
