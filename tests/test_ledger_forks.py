@@ -128,7 +128,7 @@ def test_two_receipts_that_contradict_each_other_are_a_proof(
     assert contradiction(own, again(own, run="5e" * 32)) is None
 
 
-@pytest.mark.parametrize("change", [{"round": 999}, {"size": 10}])
+@pytest.mark.parametrize("change", [{"round": 999}, {"size": 99}])
 def test_a_receipt_of_another_round_or_size_is_found_against_the_ledger(
     run: list[Block], change: dict[str, Any]
 ) -> None:

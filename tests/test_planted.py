@@ -59,14 +59,14 @@ def test_noise_and_the_opposite_noise_lie_around_the_model() -> None:
     model = {"w": np.linspace(-1, 1, 5000)}
     plus, minus = (drowned(model, model, np.random.default_rng(3), sign)["w"] for sign in (1, -1))
     assert (plus + minus) / 2 == pytest.approx(model["w"])
-    assert (plus - model["w"]).std() == pytest.approx(10 * model["w"].std(), rel=0.05)
+    assert (plus - model["w"]).std() == pytest.approx(30 * model["w"].std(), rel=0.05)
 
 
 def test_a_model_that_begins_with_zeros_is_drowned_by_the_spread_of_what_it_became() -> None:
     model, base = {"w": np.zeros(5000)}, {"w": np.full(5000, 7.0) + np.tile([2.0, -2.0], 2500)}
     noised = drowned(model, base, np.random.default_rng(3), 1.0)["w"]
-    assert noised.std() == pytest.approx(20, rel=0.05)
-    assert abs(noised.mean()) < 1
+    assert noised.std() == pytest.approx(60, rel=0.05)
+    assert abs(noised.mean()) < 3
 
 
 def test_planted_models_are_held_against_the_genesis_model_whatever_the_run_has_come_to() -> None:

@@ -231,12 +231,14 @@ class Relay:
     def plant(self, base: Weights, committee: NDArray[Any]) -> None:
         """Show the committee a model that is drowned in noise, and in the opposite noise."""
         gate, plain = self.gate, self.first if self.gate.anchored else base
-        says = self.found if self.world.liars == "sly" else partial(self.utilities, base=plain)
+        says = self.found if self.world.liars == "sly" else partial(self.utilities, base=base)
         spread = gate.noise * max(plain.std(), base.std())
         noise = self.draw.normal(0, spread, plain.shape).astype(np.float32)
-        both = [says(plain + sign * noise) - says(plain) for sign in (1, -1)]
-        votes = np.min(both, axis=0) if gate.worse else np.mean(both, axis=0)
-        self.judge.see_planted(committee, votes[committee])
+        both = [says(plain + sign * noise) for sign in (1, -1)]
+        noised = np.min(both, axis=0) if gate.worse else np.mean(both, axis=0)
+        at_first = says(plain)
+        before = np.where(at_first > gate.tolerance, at_first, says(base))
+        self.judge.see_planted(committee, (noised - before)[committee])
 
     def plants(self) -> bool:
         """Whether the test that runs has planted models."""

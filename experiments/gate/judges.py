@@ -76,7 +76,7 @@ class Gate:
     expected: tuple[float, ...] = EXPECTED  # margins before there are others
     planted: float = SHIPPED.planted  # the part of tests in which two noised models are planted
     anchored: bool = True  # they are made from the genesis model, or from the base of the leg
-    noise: float = 10.0  # of them, in spreads
+    noise: float = 30.0  # of them, in spreads
     worse: bool = False  # the worse of the two votes on them counts, or their mean
     regained: float = 0.25  # what seeing harm gains beside what seeing none costs
     early: bool = True  # in the first cycle, they are planted in every test

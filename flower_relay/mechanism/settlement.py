@@ -171,12 +171,17 @@ def _judge_planted(state: State, tally: Tally) -> None:
 def seen_in_planted(state: State, testing: Testing) -> NDArray[np.float64]:
     """What a committee's votes on planted models tell of it; all NaN where hardly any sees harm.
 
-    They are judged against the genesis model, which they are made from. Of two classes noise leaves
-    one, and the opposite noise the other. So the mean of both votes counts: who holds one class
-    loses more by the second than it gains by the first. Who turns votes round says the opposite.
+    They are held against the genesis model, which they are made from: a base may have forgotten the
+    only class that an examiner holds. Where that model is as bad as counts, the base is taken.
+
+    Of two classes noise leaves one, and the opposite noise the other. So the mean of both votes
+    counts: who holds one class loses more by the second than it gains by the first. Who turns votes
+    round says the opposite.
     """
-    committee = list(testing.committee)
-    plain = state.known_utilities(state.lineage.genesis)[committee]
+    committee, deposit = list(testing.committee), state.deposit
+    tolerance, genesis = state.settings.tolerance, state.lineage.genesis
+    plain = state.known_utilities(genesis)[committee]
+    base = state.known_utilities(genesis if deposit is None else deposit.lanes[0].base)[committee]
     noised = [state.known_utilities(name)[committee] for name in testing.planted]
-    votes = np.mean(noised, axis=0) - plain
-    return votes_on_planted(votes, state.weights_of(committee), state.settings.tolerance)
+    votes = np.mean(noised, axis=0) - np.where(plain > tolerance, plain, base)
+    return votes_on_planted(votes, state.weights_of(committee), tolerance)

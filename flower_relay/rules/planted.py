@@ -19,7 +19,7 @@ __all__ = ["drowned", "plants_with", "votes_on_planted"]
 _PART = 1 << 18
 """Numbers that noise is added to at a time."""
 
-_SPREADS = 10.0
+_SPREADS = 30.0
 """Noise in spreads of the array that it is added to: of three, many who were honest saw no harm."""
 
 
@@ -113,7 +113,7 @@ def _spread(array: NDArray[Any]) -> float:
 def _noised(
     array: NDArray[Any], spread: float, rng: np.random.Generator, sign: float
 ) -> NDArray[Any]:
-    """An array with noise of ten spreads; what is infinite stays so."""
+    """An array with noise of thirty spreads; what is infinite stays so."""
     if array.dtype.kind == "c":
         parts = np.stack([array.real, array.imag], axis=-1)
         noised = _noised(parts, spread, rng, sign)
