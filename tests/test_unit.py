@@ -250,7 +250,7 @@ def told(caplog: pytest.LogCaptureFixture, app: Any, rises: bool) -> str:
 @pytest.mark.parametrize(
     ("report", "rises", "cure"),
     [
-        (lambda found: found + 10, False, "report it so that its best value is 0"),
+        (lambda found: found + 1000, False, "report it so that its best value is 0"),
         (lambda found: found - 100, False, "set utility_bound to the largest size"),
         (lambda found: -found - 100, True, "report it so that its best value is 0"),
         (lambda found: accuracy(found) + 5, True, "set utility_bound to the largest size"),
