@@ -9,7 +9,7 @@ from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordD
 from flower_relay import InMemoryGrid, RelayStrategy
 from flower_relay.mechanism.blocks import Genesis
 from flower_relay.mechanism.blocks import Testing as Examined
-from flower_relay.rules.planted import drowned
+from flower_relay.rules.planted import drowned, spreads_of
 from tests.signers import same_run, verify
 
 NUMBERS = 12
@@ -57,16 +57,35 @@ def test_numbers_that_are_all_alike_are_planted_as_others(value: int) -> None:
 
 def test_noise_and_the_opposite_noise_lie_around_the_model() -> None:
     model = {"w": np.linspace(-1, 1, 5000)}
-    plus, minus = (drowned(model, model, np.random.default_rng(3), sign)["w"] for sign in (1, -1))
+    spreads = spreads_of(model, model)
+    plus, minus = (drowned(model, spreads, np.random.default_rng(3), sign)["w"] for sign in (1, -1))
     assert (plus + minus) / 2 == pytest.approx(model["w"])
     assert (plus - model["w"]).std() == pytest.approx(30 * model["w"].std(), rel=0.05)
 
 
 def test_a_model_that_begins_with_zeros_is_drowned_by_the_spread_of_what_it_became() -> None:
     model, base = {"w": np.zeros(5000)}, {"w": np.full(5000, 7.0) + np.tile([2.0, -2.0], 2500)}
-    noised = drowned(model, base, np.random.default_rng(3), 1.0)["w"]
+    noised = drowned(model, spreads_of(model, base), np.random.default_rng(3), 1.0)["w"]
     assert noised.std() == pytest.approx(60, rel=0.05)
     assert abs(noised.mean()) < 3
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.full((), 2 + 1j),
+        np.asfortranarray(np.full((3, 2), 2 + 1j)),
+        np.tile(np.array([3e38, -3e38, 1.0], np.float32), 50),
+        np.tile([1.7e308, -1.7e308, np.inf], 50),
+        np.tile(np.array([6e4, -6e4], np.float16), 50),
+    ],
+)
+def test_a_model_of_any_shape_and_size_is_drowned(array: np.ndarray) -> None:
+    model = {"w": array}
+    noised = drowned(model, spreads_of(model, model), np.random.default_rng(3), 1.0)["w"]
+    assert noised.shape == array.shape and noised.dtype == array.dtype
+    assert np.array_equal(np.isfinite(noised), np.isfinite(array))
+    assert not np.array_equal(noised, array)
 
 
 def test_planted_models_are_held_against_the_genesis_model_whatever_the_run_has_come_to() -> None:

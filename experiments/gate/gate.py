@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from clients.hostile import is_hostile
 from flower_relay import __version__
 from flower_relay.rules.candidates import MOVES_KEPT, farthest
-from flower_relay.rules.planted import plants_with
+from flower_relay.rules.planted import plants_with, seen_in_noise
 from flower_relay.rules.standing import waiting_cycles
 from flower_relay.rules.votes import draw_committee
 
@@ -235,10 +235,9 @@ class Relay:
         spread = gate.noise * max(plain.std(), base.std())
         noise = self.draw.normal(0, spread, plain.shape).astype(np.float32)
         both = [says(plain + sign * noise) for sign in (1, -1)]
-        noised = np.min(both, axis=0) if gate.worse else np.mean(both, axis=0)
-        at_first = says(plain)
-        before = np.where(at_first > gate.tolerance, at_first, says(base))
-        self.judge.see_planted(committee, (noised - before)[committee])
+        noised = [np.min(both, axis=0)] if gate.worse else both
+        votes = seen_in_noise(noised, says(plain), says(base), gate.tolerance)
+        self.judge.see_planted(committee, votes[committee])
 
     def plants(self) -> bool:
         """Whether the test that runs has planted models."""

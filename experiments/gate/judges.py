@@ -24,7 +24,7 @@ from flower_relay.rules.gate import (
     usual_cost,
     usual_margin,
 )
-from flower_relay.rules.planted import votes_on_planted
+from flower_relay.rules.planted import REGAINED, SPREADS, votes_on_planted
 from flower_relay.rules.standing import (
     BOND_GAIN,
     DEBT_ALLOWANCE,
@@ -76,9 +76,9 @@ class Gate:
     expected: tuple[float, ...] = EXPECTED  # margins before there are others
     planted: float = SHIPPED.planted  # the part of tests in which two noised models are planted
     anchored: bool = True  # they are made from the genesis model, or from the base of the leg
-    noise: float = 30.0  # of them, in spreads
+    noise: float = SPREADS  # of them, in spreads
     worse: bool = False  # the worse of the two votes on them counts, or their mean
-    regained: float = 0.25  # what seeing harm gains beside what seeing none costs
+    regained: float = REGAINED  # what seeing harm gains beside what seeing none costs
     early: bool = True  # in the first cycle, they are planted in every test
     few: bool = True  # five examine while the examiners agree
     shuffled: bool = True  # each cycle in an order of its own, or by who waits longest
@@ -212,7 +212,7 @@ class Judge:
         return float(self.debt[who])
 
     def see_planted(self, committee: NDArray[Any], votes: NDArray[Any]) -> None:
-        """Book votes on the worse of two planted models."""
+        """Book what is seen in planted models."""
         most, bonds = self.gate.tolerance, self._bond[committee]
         told = votes_on_planted(votes, bonds, most)
         told = np.where(told < 0, -self.gate.regained * most, told)

@@ -25,7 +25,7 @@ from ..mechanism.identity import key_of
 from ..mechanism.randomness import generator
 from ..mechanism.testing import TestPlan, audit_terms, decide_tests
 from ..rules.lanes import leaves_late
-from ..rules.planted import drowned
+from ..rules.planted import drowned, spreads_of
 from ..transport.courier import Arrival
 from ..wire.replies import Ballot, failure_told, is_missing, refusal_told
 from ..wire.statements import Measured
@@ -327,9 +327,10 @@ def _plants(run: Run, plan: TestPlan) -> tuple[str, ...]:
     state = run.state
     if not plan.plants or not plan.models or state.deposit is None:
         return ()
-    genesis, base = run.store.get(state.lineage.genesis), run.store.get(state.deposit.lanes[0].base)
+    genesis = run.store.get(state.lineage.genesis)
+    spreads = spreads_of(genesis, run.store.get(state.deposit.lanes[0].base))
     made = []
     for sign in (1.0, -1.0):  # the same noise is drawn again: one model at a time is in memory
         rng = generator(state.settings.seed, state.round, "planted")
-        made.append(run.store.put(drowned(genesis, base, rng, sign)))
+        made.append(run.store.put(drowned(genesis, spreads, rng, sign)))
     return tuple(dict.fromkeys(made))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ..errors import LedgerError
 from ..rules.coins import EXAMINING_FEE, PaymentRule, to_units
 from ..rules.outcomes import Outcome
-from ..rules.planted import votes_on_planted
+from ..rules.planted import seen_in_noise, votes_on_planted
 from ..rules.rewards import (
     LINEAGE_DECAY,
     MINT,
@@ -160,7 +160,7 @@ def _pay_examiners(state: State, tally: Tally) -> None:
 
 
 def _judge_planted(state: State, tally: Tally) -> None:
-    """Planted models are known to be bad: seeing harm in neither is being constant, or a lie."""
+    """Planted models are known to be bad: seeing no harm is being constant, or a lie."""
     testing = state.testing
     if testing is not None and testing.planted:
         tally.judge_votes(
@@ -169,19 +169,11 @@ def _judge_planted(state: State, tally: Tally) -> None:
 
 
 def seen_in_planted(state: State, testing: Testing) -> NDArray[np.float64]:
-    """What a committee's votes on planted models tell of it; all NaN where hardly any sees harm.
-
-    They are held against the genesis model, which they are made from: a base may have forgotten the
-    only class that an examiner holds. Where that model is as bad as counts, the base is taken.
-
-    Of two classes noise leaves one, and the opposite noise the other. So the mean of both votes
-    counts: who holds one class loses more by the second than it gains by the first. Who turns votes
-    round says the opposite.
-    """
+    """What a committee's votes on planted models tell of it; all NaN where hardly any sees harm."""
     committee, deposit = list(testing.committee), state.deposit
-    tolerance, genesis = state.settings.tolerance, state.lineage.genesis
-    plain = state.known_utilities(genesis)[committee]
-    base = state.known_utilities(genesis if deposit is None else deposit.lanes[0].base)[committee]
+    genesis, tolerance = state.lineage.genesis, state.settings.tolerance
+    before = (genesis, genesis if deposit is None else deposit.lanes[0].base)
+    plain, base = (state.known_utilities(name)[committee] for name in before)
     noised = [state.known_utilities(name)[committee] for name in testing.planted]
-    votes = np.mean(noised, axis=0) - np.where(plain > tolerance, plain, base)
+    votes = seen_in_noise(noised, plain, base, tolerance)
     return votes_on_planted(votes, state.weights_of(committee), tolerance)
