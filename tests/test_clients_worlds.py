@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clients.data import DATASETS, Dataset, Task, load_dataset, model_for
@@ -133,6 +133,7 @@ def test_a_pickle_that_names_anything_else_is_refused_and_not_run(tmp_path: Path
 
 
 @given(st.binary(max_size=60))
+@example(b"\x96\x00\x00\x00\x00\x00\x00\x00\x01")  # an array of 2⁵⁶ bytes
 def test_no_bytes_are_more_than_an_unreadable_file(
     tmp_path_factory: pytest.TempPathFactory, noise: bytes
 ) -> None:

@@ -85,7 +85,7 @@ _FRAMES: dict[str, Callable[..., Any]] = {
 }
 
 _BAD = (OSError, EOFError, zlib.error, pickle.UnpicklingError, ValueError, TypeError, KeyError,
-        AttributeError, IndexError, OverflowError)  # fmt: skip
+        AttributeError, IndexError, OverflowError, MemoryError)  # fmt: skip
 
 
 def unpickled(path: Path, allowed: Mapping[str, Callable[..., Any]] = _ARRAYS) -> Any:
@@ -99,7 +99,8 @@ def unpickled(path: Path, allowed: Mapping[str, Callable[..., Any]] = _ARRAYS) -
     try:
         return CheckedUnpickler(gzip.decompress(path.read_bytes()), allowed).load()
     except _BAD as problem:
-        raise ConfigurationError(f"{path} cannot be read: {problem}.") from problem
+        why = str(problem) or "it asks for more memory than there is"
+        raise ConfigurationError(f"{path} cannot be read: {why}.") from problem
 
 
 def frames_in(path: Path) -> dict[int, list[dict[str, NDArray[Any]]]]:
