@@ -74,10 +74,10 @@ class RelaySettings(CheckedSettings):
         4, "most hops of a leg (chain); at its end all of them are tested", whole(1)
     )
     trail: float = setting(
-        0.9,
-        "weight of the past in the moving average of batons that is published; 0 publishes "
-        "the baton itself",
-        between(0.0, 0.999),
+        0.1,
+        "about this share of the accepted batons, the latest ones, is averaged and published; 0 "
+        "publishes the baton itself, 1 the average of all",
+        between(0.0, 1.0),
     )
     recognised_share: float = setting(
         0.5, "top share of lanes or candidates that is recognised", between(0.0, 1.0)
@@ -139,8 +139,8 @@ class RelaySettings(CheckedSettings):
     # Standing.
     first_debt: float = setting(
         1.0,
-        "debt that everybody begins with: it shortens first hops, by half at 1, until one was "
-        "found to help",
+        "debt that everybody begins with: it shortens first hops, by half at 1. A founder's is "
+        "waived once examiners agree and a model has risen by half a tolerance",
         between(0.0, 10.0),
     )
 

@@ -33,6 +33,7 @@ from flower_relay.mechanism.publication import Meeting, decide_expected, decide_
 from flower_relay.mechanism.settlement import decide_settlement
 from flower_relay.mechanism.state import begin
 from flower_relay.mechanism.testing import audit_terms, decide_tests
+from flower_relay.rules.audits import AUDITED_PART
 from flower_relay.rules.outcomes import Fault
 
 _FAULTS = (
@@ -163,7 +164,7 @@ class ImaginedRun:
         references, probes = [], []
         for each in audit_terms(state, commitment, plan.audited):
             quality = self._quality
-            step = (1 - state.settings.trail) * (quality[each.model] - quality[each.base])
+            step = AUDITED_PART * (quality[each.model] - quality[each.base])
             references.append(each.trail)
             probes.append(self._model(quality[each.trail] + step))
         models = dict.fromkeys((*plan.models, *references, *probes, *planted))

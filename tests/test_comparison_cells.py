@@ -46,7 +46,7 @@ def test_the_same_cell_is_the_same_again_on_any_driving_fleet() -> None:
 def test_a_plain_relay_has_the_shipped_defaults_and_no_examiner_moves_no_test() -> None:
     played = play_in_memory(cell("relay-untested"))
     assert isinstance(played.strategy, RelayStrategy)
-    assert (played.strategy.settings.examiners, played.strategy.settings.trail) == (0, 0.9)
+    assert (played.strategy.settings.examiners, played.strategy.settings.trail) == (0, 0.1)
     tested, untested = (
         play(cell(name))["records"][-1]["bytes_test"] for name in ("relay", "relay-untested")
     )

@@ -25,19 +25,19 @@ NODES = 8
 HOSTILE = (2, 5)
 RUN_ID = "90" * 32
 HEADS = {
-    "chain": "d13028f311da21d0c07d9bcd1288965141d9fec7d4dea348ccbc33a729a0b397",
-    "whole hops": "b7cb4f4e0b9a1834db15984d043e099bb769f6202a5e79ef9f4943c7ac19eaa1",
-    "lanes": "b54f72037b8b05057b94cbc41782d0b805403ff6f8b286898dbaac3d29289286",
-    "lanes average": "eb0a8ac52d9d958148d5c924f9e0ce32acd0f58b68f7aebfc8ff0583b1c2ea82",
-    "lanes momentum": "309d187d772a92e8959448e4f8f7e35570e67e902fa684202bb12fefe4e488e5",
-    "lanes auto": "a4265163d6bedf124e4bf914aaca435aac93950048e450e0d9604d862e657a75",
-    "lanes adam": "1cb769e6bca3b67d67493d20e5bf5be36cfeaa6bc63d8c4fff27517165eff776",
-    "lanes wave": "b081e74497942c232b401c053681ca760e50520daff88b64b42439486ffdb493",
-    "lanes wave, signed": "3bd88fcba7f4458751696151e7f09fc408467be771046f0ac64ade75757b7e41",
-    "fan-out": "d2439f7b9a9433378257e773d66526de3a7af24eb6c0d5dcd62735f9b5d252c1",
-    "fan-out royalty": "f9e5750fda39af42d6651ddf38e3285c20c1c2fa8fb07731cf335219f825d8ed",
-    "untested": "b67b05edcf7fb89092d6540ebc3969c0dd5c521e110d67da39b5b7d6806cee64",
-    "signed": "de7ceed16ccdcedb154205c344314d8b30c1d225b8fe36e58121a269fd307e04",
+    "chain": "910f79b1a296583bf916e50cfceaa92c4a0a06ddec75773c9938a33788a9ba91",
+    "whole hops": "1342e59b6a07d130d9a5171df7b00e072684d25319c1faae2cd88729ead829a2",
+    "lanes": "a731760167193512114f67e5078e14bedcb23cf07b785c175441bfe7d211dd3d",
+    "lanes average": "fadd2a1f63b16a703e8d1145c79e4d840668c8febb435b11d1f4701a99008834",
+    "lanes momentum": "60b5b57cc0cd726c898a5fc2afb8e7d1cc1751d1ece8c76e15c11160d93d46be",
+    "lanes auto": "5cfdd5a53db04a38e19a4aa4b9b876082b497cce17fede0914089ddef4fa445b",
+    "lanes adam": "773ffbfacd4e1899091434f32ab101b6e713b548612cc2463fa00d8cdf5c14db",
+    "lanes wave": "4512e77771a3ecb718dcf2f0486b975dc364b61ed67383c5555cd01abece3411",
+    "lanes wave, signed": "7c5721b61a0b4ace3e2f6a18bfeeb6098fac8cb601b6cd0b7ef9141a04a8c825",
+    "fan-out": "69c46ee579b599cef8e64ef1bcbc39acb59029e05368ae414d6d3e472bc562e2",
+    "fan-out royalty": "e2892ab6331224efa0fbc52efcbf5a321be07c5bad18fa2c05e767f5f886bea9",
+    "untested": "91a81ab2ad9841bfd1a37e08b587c88361ca6eb62860f862672ae149e7c1a57e",
+    "signed": "e1b5cab4ed3636707e2c3945e35736ce667e248ecd849f737f4857ac1fc11131",
 }
 
 

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from clients.hostile import is_hostile
 from flower_relay import __version__
+from flower_relay.rules.audits import AUDITED_PART
 from flower_relay.rules.candidates import MOVES_KEPT, farthest
 from flower_relay.rules.planted import plants_with, seen_in_noise
 from flower_relay.rules.standing import waiting_cycles
@@ -78,7 +79,9 @@ VARIANTS = {
     "whole legs": Gate(whole_legs=True),
     "tolerance 0.08": Gate(tolerance=0.08),
     "tolerance 0.14": Gate(tolerance=0.14),
-    "trail 0.8": Gate(trail=0.8),
+    "a trail of 0.05": Gate(trail=0.05),
+    "a trail of 0.2": Gate(trail=0.2),
+    "first debts never waived": Gate(waived=False),
     "the same order": Gate(shuffled=False),
     "weights by correlation": Gate(correlated=True),
 }
@@ -104,7 +107,6 @@ class Relay:
 
     def __post_init__(self) -> None:
         world, seed = self.world, self.seed
-        self.judge = Judge(self.gate)
         self.cases = cases_of(world.data, world.scheme, seed, self.most)
         self.network = self.cases.network
         self.rng = np.random.default_rng([seed, 1])
@@ -113,6 +115,9 @@ class Relay:
         self.hostile = np.array(
             [world.share > 0 and is_hostile(i, NODES, world.share, seed) for i in range(NODES)]
         )
+
+        start = float(np.median(self.utilities(self.first, self.first)))
+        self.judge = Judge(self.gate, start)
 
     def utility_of_cases(self, weights: Weights, rows: Any = slice(None)) -> NDArray[Any]:
         """The utility of each case that is kept for examining."""
@@ -224,7 +229,7 @@ class Relay:
         self.handed_in += 1
         if self.handed_in > NODES and self.draw.random() >= self.gate.audit:
             return None
-        probe = self.trail + np.float32(1 - self.gate.trail) * (model - base)
+        probe = self.trail + np.float32(AUDITED_PART) * (model - base)
         seen = self.utilities(probe, self.trail) - self.utilities(self.trail, self.trail)
         return np.asarray(seen[committee])
 
@@ -246,7 +251,7 @@ class Relay:
 
     def keep(self, model: Weights) -> None:
         """Have the trail follow a kept model."""
-        fresh = (1 - self.gate.trail) / (1 - self.gate.trail ** (self.kept + 1))
+        fresh = 1 / (1 + self.gate.trail * self.kept)
         self.trail = ((1 - fresh) * self.trail + fresh * model).astype(np.float32)
         self.kept += 1
 

@@ -28,6 +28,7 @@ from flower_relay.rules.planted import REGAINED, SPREADS, votes_on_planted
 from flower_relay.rules.standing import (
     BOND_GAIN,
     DEBT_ALLOWANCE,
+    first_debts_count,
     new_bonds,
     new_debt,
     stride_of,
@@ -73,6 +74,7 @@ class Gate:
     says: str = "lower"  # of a committee: the lower of its median and its mean, or one of them
     allows: str = "both"  # what shrinks how with a stride (`ALLOWINGS`)
     first_debt: float = SHIPPED.first_debt  # what everybody begins with
+    waived: bool = True  # of who had no hop yet, once examiners agree and the run has risen
     expected: tuple[float, ...] = EXPECTED  # margins before there are others
     planted: float = SHIPPED.planted  # the part of tests in which two noised models are planted
     anchored: bool = True  # they are made from the genesis model, or from the base of the leg
@@ -145,8 +147,10 @@ class Correlation:
 class Judge:
     """The shipped gate, or a variant of it."""
 
-    def __init__(self, gate: Gate) -> None:
-        self.gate = gate
+    def __init__(self, gate: Gate, start: float) -> None:
+        self.gate, self._start = gate, start
+        self._risen = 0.0
+        self._tried, self._examined = np.zeros((2, NODES), dtype=bool)
         self._debts = np.zeros((2, NODES))  # by votes, by audits
         self._debts[0] = gate.first_debt
         self._scores: tuple[list[float], list[float]] = ([], [])
@@ -156,7 +160,16 @@ class Judge:
     @property
     def debt(self) -> NDArray[Any]:
         """What everybody owes."""
-        return np.asarray(self._debts.sum(axis=0) if self.gate.added else self._debts.max(axis=0))
+        owed = self._owed
+        return np.asarray(owed.sum(axis=0) if self.gate.added else owed.max(axis=0))
+
+    @property
+    def _owed(self) -> NDArray[Any]:
+        """Everybody's debts by votes and by audits; first debts may be waived."""
+        bonds, tolerance = self._bond[self._examined], self.gate.tolerance
+        if not self.gate.waived or first_debts_count(bonds, self._risen, tolerance):
+            return self._debts
+        return np.where(self._tried, self._debts, 0.0)
 
     def stride(self, who: int) -> float:
         """The part of a participant's hop that is taken."""
@@ -197,18 +210,25 @@ class Judge:
             end = judged(seen, weights, gate.tolerance, strides, usual)
             seen = seen if end.passed else rows
         verdict = judged(seen, weights, gate.tolerance, strides, usual)
+        owed = self._owed
         for place in (*verdict.culprits, *range(verdict.kept)):
             vote, votes = verdict.votes[place], rows[place + 1] - rows[place]
             audit = audits[place] if audits else None
+            self._debts[:, who[place]] = owed[:, who[place]]
             self._book(who[place], (votes, audit), weights, rejected=place >= verdict.kept)
             margin = vote / (gate.tolerance * strides[place])
             self._margins = [*self._margins, margin][-40:]
             self._weigh(committee, votes, vote)
+        levels = [weighted_median(row, weights) - self._start for row in rows[: verdict.kept + 1]]
+        self._risen = max(self._risen, *levels[1:], 0.0)
+        self._examined[committee] = True
         return Judged(verdict.kept, verdict.culprits, bool(verdict.passed))
 
     def fault(self, who: int) -> float:
         """Book a hop that gave no candidate; what its trainer owes now."""
+        self._debts[:, who] = self._owed[:, who]
         self._debts[0, who] = new_debt(self._debts[0, who], 1.0, self.gate.allowance)
+        self._tried[who] = True
         return float(self.debt[who])
 
     def see_planted(self, committee: NDArray[Any], votes: NDArray[Any]) -> None:
@@ -240,3 +260,4 @@ class Judge:
             harm = 1.0 if rejected and kind == 0 else harm_of(score, known[-gate.recent :])
             self._debts[kind, i] = new_debt(self._debts[kind, i], harm, gate.allowance)
             known.append(score)
+        self._tried[i] = True

@@ -28,7 +28,7 @@ NODES, LR, BATCH = 20, 0.2, 16
 STAGES = (4, 100, 400)
 """Hops after which the relay is attacked, FedAvg after a 20th of them (at least one) in rounds."""
 
-_LEG, _TRAIL = 4, 0.9
+_LEG, _TRAIL = 4, 0.1
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def stages_of(world: World) -> list[Stage]:
         queue = queue or order.permutation(NODES).tolist()
         who = queue.pop()
         baton = local(world, baton, world.clients[who], hop)
-        fresh = (1 - _TRAIL) / (1 - _TRAIL**hop)
+        fresh = 1 / (1 + _TRAIL * (hop - 1))
         trail = (1 - fresh) * trail + fresh * baton
         if hop % NODES == 1:
             average = _round(world, average, 1000 + hop)

@@ -31,6 +31,7 @@ from ..mechanism.randomness import generator
 from ..mechanism.settlement import decide_settlement
 from ..mechanism.state import begin
 from ..mechanism.testing import AuditTerms, TestPlan, audit_terms, decide_tests
+from ..rules.audits import AUDITED_PART
 from ..rules.coins import COIN, PaymentRule
 from ..rules.outcomes import Fault, Outcome
 from ..rules.settlement import rank
@@ -292,7 +293,7 @@ class ChainEconomy:
         An examiner that finds more in a step than others do finds a part of that in a part of the
         step, too, beside what it finds on the other base alone.
         """
-        performance, weight = self._performance, 1 - self.state.settings.trail
+        performance, weight = self._performance, AUDITED_PART
         committee, spread = list(plan.committee), weight * self.settings.examiner_noise
         reference = performance[terms.trail]
         step = weight * (performance[terms.model] - performance[terms.base])

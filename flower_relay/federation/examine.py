@@ -314,7 +314,7 @@ def _audits(
     run: Run, commitment: Commitment, plan: TestPlan
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """References and probes of the audited hops."""
-    steps = StoredSteps(run.store, run.state.settings.trail)
+    steps = StoredSteps(run.store)
     made = [steps.audit(terms) for terms in audit_terms(run.state, commitment, plan.audited)]
     return tuple(reference for reference, _ in made), tuple(probe for _, probe in made)
 

@@ -29,8 +29,8 @@ class RelayKeywords(TypedDict, total=False):
     """Most hops of a leg (chain); at its end all of them are tested; by default 4."""
 
     trail: float
-    """Weight of the past in the moving average of batons that is published; 0 publishes the baton
-    itself; by default 0.9."""
+    """About this share of the accepted batons, the latest ones, is averaged and published; 0
+    publishes the baton itself, 1 the average of all; by default 0.1."""
 
     recognised_share: float
     """Top share of lanes or candidates that is recognised; by default 0.5."""
@@ -76,8 +76,8 @@ class RelayKeywords(TypedDict, total=False):
     liars. In the first cycle they are in every test; 0 plants none; by default 0.2."""
 
     first_debt: float
-    """Debt that everybody begins with: it shortens first hops, by half at 1, until one was found
-    to help; by default 1.0."""
+    """Debt that everybody begins with: it shortens first hops, by half at 1. A founder's is
+    waived once examiners agree and a model has risen by half a tolerance; by default 1.0."""
 
     rewards: str
     """`contribution` (pay for measured improvement) or `royalty` (the paper's coin per ancestor);

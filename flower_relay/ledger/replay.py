@@ -97,7 +97,7 @@ class Replay:
         self.named = {name for _, name in models_named(genesis)}
         settings = self.progress.state.settings
         self._averages = None if stored is None else StoredAverages(stored, settings)
-        self._steps = None if stored is None else StoredSteps(stored, settings.trail)
+        self._steps = None if stored is None else StoredSteps(stored)
         self._intact = intact
         self._stored = stored
         self._asked_by = self._committed = ""

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from ..rules.audits import AUDITED_PART
 from ..rules.averaging import evened, extend_trail, transplant, weighted_average
 from ..rules.optimisers import step
 from ..settings import RelaySettings
@@ -39,9 +40,9 @@ class StoredAverages:
 
     def extend(self, lane: int, trail: str, batons: Sequence[str], before: int) -> str:
         """A lane's trail, `before` batons long, extended by more batons."""
-        average, keep = self._store.get(trail), self._settings.trail
+        average, share = self._store.get(trail), self._settings.trail
         for number, baton in enumerate(batons, start=before):
-            average = extend_trail(average, self._store.get(baton), keep, number)
+            average = extend_trail(average, self._store.get(baton), share, number)
         return self._store.put(average)
 
     def merge(self, batons: Sequence[str], weights: Sequence[float]) -> str:
@@ -73,13 +74,13 @@ class StoredAverages:
 class StoredSteps:
     """What audited hops are measured by, stored in turn."""
 
-    def __init__(self, store: Models, keep: float) -> None:
-        self._store, self._weight = store, 1 - keep
+    def __init__(self, store: Models) -> None:
+        self._store = store
 
     def audit(self, terms: AuditTerms) -> tuple[str, str]:
-        """The reference of a hop, and its probe: a step weighs what a fresh baton does."""
+        """The reference of a hop, and its probe, to which a part of its step is added."""
         trail, base, model = map(self._store.get, (terms.trail, terms.base, terms.model))
-        return terms.trail, self._store.put(transplant(trail, base, model, self._weight))
+        return terms.trail, self._store.put(transplant(trail, base, model, AUDITED_PART))
 
 
 def models_needed(progress: Progress) -> dict[str, str]:

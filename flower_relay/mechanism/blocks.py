@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 
-RULES = 6
+RULES = 7
 """The number of the rules by which blocks are made and judged; another number is other rules."""
 
 

@@ -273,12 +273,12 @@ def _legs(
 
 
 def _trusted(state: State, index: int, unit: int, purse: NDArray[np.int64]) -> bool:
-    due = deposit_due(float(state.who.debt[index]), unit)
+    due = deposit_due(state.debt(index), unit)
     return bool(purse[index] >= due and not state.who.newcomer[index])
 
 
 def _stake(state: State, index: int, unit: int, purse: NDArray[np.int64]) -> int:
-    return min(int(purse[index]), deposit_due(float(state.who.debt[index]), unit))
+    return min(int(purse[index]), deposit_due(state.debt(index), unit))
 
 
 def _block(

@@ -9,7 +9,7 @@ from itertools import chain
 
 import numpy as np
 
-from ..rules.audits import middle_size
+from ..rules.audits import AUDITED_PART, middle_size
 from ..rules.candidates import MOVES_KEPT
 from ..rules.evidence import RECENT
 from ..rules.outcomes import JUDGED, Outcome
@@ -26,7 +26,7 @@ __all__ = [
 
 def note_audits(state: State, block: Testing) -> None:
     """Note what examiners said of hops, beside the others, and of audits, beside their hops."""
-    committee, part = list(block.committee), 1 - state.settings.trail
+    committee = list(block.committee)
     weights = state.weights_of(committee)
     for claims in state.commitment.lanes if state.commitment else ():
         own = np.array([index in {claim.trainer for claim in claims} for index in committee])
@@ -42,7 +42,7 @@ def note_audits(state: State, block: Testing) -> None:
         for model, reference, probe in audited:
             if model in votes:
                 seen = state.difference(reference, probe)[committee]
-                state.who.see_step(committee, seen, part * votes[model], usual)
+                state.who.see_step(committee, seen, AUDITED_PART * votes[model], usual)
 
 
 def note_scores(state: State, block: Settlement) -> None:

@@ -57,11 +57,12 @@ class Tally:
             Whether it was rejected or gave no candidate: whole harm, whatever its rank.
         """
         state = self._state
+        by_votes, by_audits = state.debts(trainer)
         harm = 1.0 if rejected else harm_of(score, state.scores)
-        self._vote_debt[trainer] = new_debt(float(state.who.vote_debt[trainer]), harm)
+        self._vote_debt[trainer] = new_debt(by_votes, harm)
         if audit_score is not None:
             harm = harm_of(audit_score, state.audit_scores)
-            self._audit_debt[trainer] = new_debt(float(state.who.audit_debt[trainer]), harm)
+            self._audit_debt[trainer] = new_debt(by_audits, harm)
         wait = waiting_cycles(self.debt_of(trainer)) if rejected else 0
         self._waits_until[trainer] = state.cycle + 1 + wait
 

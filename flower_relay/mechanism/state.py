@@ -19,7 +19,7 @@ from ..rules.coins import PaymentRule, to_units
 from ..rules.gate import EXPECTED, usual_cost, usual_margin
 from ..rules.lanes import goes_ahead, lanes_now
 from ..rules.roles import PROBATION_TRIES
-from ..rules.standing import A_HOP, earned_weights, stride_of, vote_weights
+from ..rules.standing import A_HOP, earned_weights, first_debts_count, stride_of, vote_weights
 from ..rules.votes import weighted_median
 from ..settings import RelaySettings
 from .blocks import (
@@ -165,7 +165,25 @@ class State:
 
     def stride(self, trainer: int) -> float:
         """The part of a trainer's hops that is taken; all of it where nothing is tested."""
-        return stride_of(float(self.who.debt[trainer])) if self.settings.books_debts else 1.0
+        return stride_of(self.debt(trainer)) if self.settings.books_debts else 1.0
+
+    def debt(self, trainer: int) -> float:
+        """What a trainer owes now."""
+        return sum(self.debts(trainer))
+
+    def debts(self, trainer: int) -> tuple[float, float]:
+        """What a trainer owes by votes and by audits; a founder's first debt may be waived."""
+        who = self.who
+        untried = who.founder[trainer] and not who.accepted[trainer] + who.rejected[trainer]
+        if untried and not self.cautious:
+            return 0.0, 0.0
+        return float(who.vote_debt[trainer]), float(who.audit_debt[trainer])
+
+    @property
+    def cautious(self) -> bool:
+        """Whether first debts count."""
+        heard = (self.who.examined > 0) & (self.earned >= 1)
+        return first_debts_count(self.who.bond[heard], self.mark, self.settings.tolerance)
 
     @property
     def earned(self) -> NDArray[np.float64]:

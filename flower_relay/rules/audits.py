@@ -17,9 +17,12 @@ from numpy.typing import NDArray
 from .votes import voted
 
 __all__ = [
-    "AGREEING", "COHERENT", "clipped", "compared", "concordance", "correlation", "mean_step",
+    "AGREEING", "AUDITED_PART", "COHERENT", "clipped", "compared", "concordance", "correlation", "mean_step",
     "middle_size", "word",
 ]  # fmt: skip
+
+AUDITED_PART = 0.1
+"""The part of a hop's step that an audit shows."""
 
 _MOST_SAID = 3.0
 """How many of its usual votes on a step an examiner can say at once."""

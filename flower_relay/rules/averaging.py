@@ -20,22 +20,23 @@ __all__ = ["evened", "extend_trail", "transplant", "weighted_average"]
 Arrays = Mapping[str, NDArray[Any]]
 
 
-def extend_trail(trail: Arrays, baton: Arrays, keep: float, num_before: int) -> dict[str, Any]:
-    """The exponential moving average of batons, one baton further.
+def extend_trail(trail: Arrays, baton: Arrays, share: float, num_before: int) -> dict[str, Any]:
+    """The average of about the latest share of batons, one baton further.
 
-    Unbiased as in Adam (Kingma & Ba 2015): after t batons the weights of all of them sum
-    to 1, so that the genesis model has no part in it.
+    The next baton weighs 1 / (1 + share · n) after n of them, as in the polynomial-decay average
+    of Shamir and Zhang (2013), whose η is 1 / share − 1. So the average follows a young run
+    closely, and smooths an old one. The genesis model has no part in it.
 
     Parameters
     ----------
     trail, baton : mapping of name to array
         The average so far, and the next baton.
-    keep : float
-        Weight of the past, below 1.
+    share : float
+        0 to 1; with 0 the baton is the average, with 1 all batons count alike.
     num_before : int
         Batons in the average so far; with 0 the baton is the average.
     """
-    fresh = (1 - keep) / (1 - keep ** (num_before + 1))
+    fresh = 1 / (1 + share * num_before)
     return weighted_average([trail, baton], [1 - fresh, fresh])
 
 
@@ -47,7 +48,7 @@ def transplant(reference: Arrays, base: Arrays, model: Arrays, weight: float) ->
     reference, base, model : mapping of name to array
         What the step is added to, and the hop's two ends.
     weight : float
-        That of a fresh baton in the trail, 1 − keep.
+        The part of the step that is added.
     """
     return {
         name: _stepped(array, base[name], model[name], weight)

@@ -12,6 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from .votes import agree
+
 __all__ = [
     "A_HOP",
     "BOND_GAIN",
@@ -19,6 +21,7 @@ __all__ = [
     "NEWCOMER_BOND",
     "deposit_due",
     "earned_weights",
+    "first_debts_count",
     "new_bonds",
     "new_debt",
     "resting_until",
@@ -41,6 +44,12 @@ NEWCOMER_BOND = 0.1
 A_HOP = 0.05
 """Weight that each of its accepted hops earns, up to 1."""
 
+_SURE = 0.95
+"""The part of their bonds that examiners hold where they agree so far."""
+
+_RISEN = 0.5
+"""Tolerances that a run has risen by when its model knows something."""
+
 _OF_THE_OTHERS = 0.5
 """What those who still earn weigh together, at most, as a part of what the others weigh."""
 
@@ -48,6 +57,24 @@ _FOR_NOTHING = 3
 """Hops that others could have trained in the time of a further turn."""
 
 _MOST_DOUBLINGS = 20  # 2²⁰ cycles is for ever, and keeps the integers small
+
+
+def first_debts_count(bonds: NDArray[np.float64], risen: float, tolerance: float) -> bool:
+    """Whether first hops are short still.
+
+    On a model that knows nothing an honest hop and a hostile one look alike, and liars are not known
+    yet. So first debts count until both is over: those who examined agree, and the run has risen.
+
+    Parameters
+    ----------
+    bonds : array of shape (examiners,)
+        Of those who have examined so far.
+    risen : float
+        The highest level so far, as a fraction of the utility's bound.
+    tolerance : float
+        The setting.
+    """
+    return not (len(bonds) and agree(bonds, _SURE) and risen >= _RISEN * tolerance)
 
 
 def new_debt(debt: float, harm: float, allowance: float = DEBT_ALLOWANCE) -> float:

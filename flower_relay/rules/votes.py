@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "agree",
     "best_is_bound",
     "bounded_utility",
     "draw_committee",
@@ -57,10 +58,21 @@ def seats(most: int, bonds: NDArray[np.float64], earned: NDArray[np.float64], cy
     cycle : int
         The round's cycle; the first two are for finding out.
     """
-    full = bonds[earned >= 1]
-    # Exactly rounded, and with slack: bonds move by tenths, so that the limit itself is common.
-    held = math.fsum(full) >= _HELD * len(full) - 1e-9
+    held = agree(bonds[earned >= 1], _HELD)
     return min(most, _FEW) if held and cycle >= _CYCLES else most
+
+
+def agree(bonds: NDArray[np.float64], held: float) -> bool:
+    """Whether examiners agree: whether they hold that part of their bonds still.
+
+    Parameters
+    ----------
+    bonds : array of shape (examiners,)
+    held : float
+        0 to 1.
+    """
+    # Exactly rounded, and with slack: bonds move by tenths, so that the limit itself is common.
+    return math.fsum(bonds) >= held * len(bonds) - 1e-9
 
 
 def draw_committee(
