@@ -5,7 +5,8 @@
 
 The first plays what is missing (hours; it goes on where it stopped) and stores the results.
 The second plays only the cells of some strategies again, by the stored tuning and targets: the
-others' rows stay. It needs no folder of finished cells, and takes a folder of its own.
+others' rows stay. It needs no folder of finished cells, and takes a folder of its own. With
+`--tune` these strategies are tuned anew first, by the same procedure.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ def main() -> None:
     parser.add_argument(
         "--again", metavar="STRATEGY", action="append", help="repeatable: play its cells again"
     )
+    parser.add_argument("--tune", action="store_true", help="with --again: tune them anew")
     parser.add_argument("--data", help="of the file's worlds, only this one")
     parser.add_argument("--out", type=Path, help="folder of the cells, if not the file's own")
     parser.add_argument(
@@ -50,7 +52,8 @@ def main() -> None:
     if given.again:
         asked["strategy"] = given.again
         folder = given.out or Path(f"runs/{given.file.stem}-again-{_commit()[:10]}")
-        _take_tuning(given.file.stem, folder, given.again)
+        if not given.tune:
+            _take_tuning(given.file.stem, folder, given.again)
     if not given.commit:
         _play(given.file, asked, folder, given.workers)
     played = {"commit": given.commit or _commit(), "version": __version__}

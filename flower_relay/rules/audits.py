@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from .votes import voted
 
 __all__ = [
-    "AGREEING", "AUDITED_PART", "COHERENT", "clipped", "compared", "concordance", "correlation", "mean_step",
-    "middle_size", "word",
+    "AGREEING", "AUDITED_PART", "COHERENT", "clipped", "compared", "concordance", "correlation",
+    "mean_step", "middle_size", "word",
 ]  # fmt: skip
 
 AUDITED_PART = 0.1

@@ -62,8 +62,8 @@ _MOST_DOUBLINGS = 20  # 2²⁰ cycles is for ever, and keeps the integers small
 def first_debts_count(bonds: NDArray[np.float64], risen: float, tolerance: float) -> bool:
     """Whether first hops are short still.
 
-    On a model that knows nothing an honest hop and a hostile one look alike, and liars are not known
-    yet. So first debts count until both is over: those who examined agree, and the run has risen.
+    On a model that knows nothing an honest hop and a hostile one look alike, and liars are not
+    known yet. So first debts count until both is over: examiners agree, and the run has risen.
 
     Parameters
     ----------
