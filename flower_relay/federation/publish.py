@@ -1,6 +1,6 @@
 """After the settlement: what is decided to be published is averaged, stored and recorded.
 
-The trail of a lane is the moving average of its accepted batons; the champion is the
+The trail of a lane is the average of its latest accepted batons; the champion is the
 trail of the lane that ranked best. Lanes meet here: low ones restart, or all average.
 """
 

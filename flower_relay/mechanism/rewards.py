@@ -2,8 +2,8 @@
 
 Whoever trains at the right time, or after strangers, finds it easy to improve the baton. So
 hops are not compared on batons, but on a reference that all hops of a cycle have about in
-common: their lane's trail. An audited hop's step, weighed as the trail weighs a fresh baton,
-is added to it, and the committee says what that does. docs/contribution.md has the numbers.
+common: their lane's trail. A tenth of an audited hop's step is added to it, and the committee
+says what that does. docs/contribution.md has the numbers.
 """
 
 from __future__ import annotations
