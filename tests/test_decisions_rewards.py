@@ -192,6 +192,23 @@ def test_everybody_begins_in_debt_of_one_where_hops_are_measured() -> None:
     assert begin(genesis).who.debt.tolist() == [0.0]
 
 
+def test_a_founder_takes_a_whole_first_hop_once_examiners_agree_and_the_run_has_risen() -> None:
+    state = ByHand().state
+    apply(state, blocks.Admission(round=1, participants=("e",)))
+    state.who.examined[:3], state.mark = 1, 0.5 * SETTINGS.tolerance
+    state.who.rejected[1] = 1
+    strides = [state.stride(index) for index in range(5)]
+    assert strides == [1.0, 0.5, 1.0, 1.0, 0.5]  # who was rejected, and who joined, owe it still
+    state.who.bond[0] = 0.8  # 2.8 of 3 are left to those who have examined
+    assert [state.stride(index) for index in range(5)] == [0.5] * 5
+
+
+def test_a_debt_that_was_waived_is_not_booked() -> None:
+    run = ByHand()
+    run.cycle()  # the first hop gains 0.1, nearly a tolerance; nobody is ranked yet
+    assert sorted(run.state.who.vote_debt.tolist()) == pytest.approx([0.0, 0.0, 0.0, 0.7])
+
+
 def test_hops_tell_what_is_usual_in_tolerances_of_their_own_stride() -> None:
     run = ByHand()
     run.cycle()  # everybody's first hop is half a hop; the first of them gains 0.1

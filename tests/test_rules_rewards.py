@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower_relay.rules.averaging import transplant
+from flower_relay.rules.averaging import extend_trail, transplant
 from flower_relay.rules.rewards import audit_probability, faded, point_shares
 
 hops = st.lists(st.tuples(st.integers(0, 4), st.floats(0.0, 1.0)), min_size=1, max_size=30)
@@ -72,3 +72,21 @@ def test_a_step_is_carried_over_to_another_model() -> None:
     assert moved["w"].tolist() == [1.5]
     assert moved["w"].dtype == np.float32
     assert moved["n"].tolist() == [7]
+
+
+@pytest.mark.parametrize(
+    ("share", "trails"),
+    [
+        (1.0, [0.0, 1.5, 3.0]),  # the mean of all
+        (0.5, [0.0, 2.0, 4.0]),  # the second weighs two thirds, the third a half
+        (0.0, [0.0, 3.0, 6.0]),  # the baton itself
+    ],
+)
+def test_the_trail_is_the_average_of_the_latest_share_of_the_batons(
+    share: float, trails: list[float]
+) -> None:
+    trail, found = {"w": np.array([9.0])}, []  # the genesis model has no part in it
+    for number, baton in enumerate((0.0, 3.0, 6.0)):
+        trail = extend_trail(trail, {"w": np.array([baton])}, share, number)
+        found.append(float(trail["w"][0]))
+    assert found == pytest.approx(trails)

@@ -11,6 +11,7 @@ from flower_relay.rules.gate import EXPECTED, allowed, usual_cost, usual_margin
 from flower_relay.rules.standing import (
     deposit_due,
     earned_weights,
+    first_debts_count,
     new_bonds,
     new_debt,
     stride_of,
@@ -23,6 +24,14 @@ def test_harm_adds_to_the_debt_and_every_hop_is_forgiven_a_little() -> None:
     assert new_debt(0.0, 0.5, 0.2) == pytest.approx(0.3)
     assert new_debt(0.0, 1.0, 0.2) == pytest.approx(0.8)
     assert new_debt(1.5, 0.0, 0.2) == pytest.approx(1.3)
+
+
+def test_first_debts_count_until_examiners_agree_and_the_run_has_risen() -> None:
+    agreed = np.array([1.0, 0.9, 0.95])  # nineteen twentieths of three bonds
+    assert not first_debts_count(agreed, 0.055, 0.11)
+    assert first_debts_count(agreed, 0.054, 0.11)
+    assert first_debts_count(np.array([1.0, 0.9, 0.94]), 0.2, 0.11)
+    assert first_debts_count(np.array([]), 0.2, 0.11)
 
 
 def test_ranking_high_pays_debts_off_and_is_no_credit() -> None:
