@@ -49,6 +49,9 @@ means of three seeds, ours are of one. A dash was not played yet; the command pl
 Three things differ. Our participants keep a fifth of their cases for examining, so they train
 on fewer. Our split is drawn by their rule, not read from their files. What we test is the
 published trail, where they test the last model.
+
+Relays with tests were played by the sixth rules, before first debts were waived and the trail
+grew; without tests by earlier ones. Present rules shorten fewer first hops.
 """
 
 _FLAMBY = """## FLamby: heart disease by hospital
