@@ -95,7 +95,7 @@ class RelaySettings(CheckedSettings):
     # Testing.
     examiners: int = setting(
         15,
-        "the most that test a leg. In a chain five do from the third cycle on, while examiners "
+        "the most that test a leg. In a chain five do once the run has risen, while examiners "
         "agree. 0 tests nothing (a plain ring)",
         whole(0),
     )

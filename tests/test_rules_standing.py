@@ -11,7 +11,7 @@ from flower_relay.rules.gate import EXPECTED, allowed, usual_cost, usual_margin
 from flower_relay.rules.standing import (
     deposit_due,
     earned_weights,
-    first_debts_count,
+    is_cautious,
     new_bonds,
     new_debt,
     stride_of,
@@ -26,12 +26,16 @@ def test_harm_adds_to_the_debt_and_every_hop_is_forgiven_a_little() -> None:
     assert new_debt(1.5, 0.0, 0.2) == pytest.approx(1.3)
 
 
-def test_first_debts_count_until_examiners_agree_and_the_run_has_risen() -> None:
+def test_a_run_is_cautious_until_examiners_agree_and_it_has_risen() -> None:
     agreed = np.array([1.0, 0.9, 0.95])  # nineteen twentieths of three bonds
-    assert not first_debts_count(agreed, 0.055, 0.11)
-    assert first_debts_count(agreed, 0.054, 0.11)
-    assert first_debts_count(np.array([1.0, 0.9, 0.94]), 0.2, 0.11)
-    assert first_debts_count(np.array([]), 0.2, 0.11)
+    assert not is_cautious(agreed, 0.055, 0.11, 0)
+    assert [is_cautious(agreed, 0.054, 0.11, cycle) for cycle in (0, 1, 2)] == [True, True, False]
+    assert is_cautious(np.array([1.0, 0.9, 0.94]), 0.2, 0.11, 9)
+    assert is_cautious(np.array([]), 0.2, 0.11, 9)
+
+
+def test_exactly_nineteen_twentieths_of_all_bonds_are_enough_however_many_hold_them() -> None:
+    assert not any(is_cautious(np.full(n, 0.95), 0.2, 0.11, 9) for n in range(1, 60))
 
 
 def test_ranking_high_pays_debts_off_and_is_no_credit() -> None:

@@ -18,7 +18,6 @@ from flower_relay.rules.votes import (
     bounded_utility,
     draw_committee,
     mean_vote,
-    seats,
     weighted_median,
 )
 
@@ -175,29 +174,6 @@ def test_planted_models_that_hardly_anybody_sees_harm_in_judge_nobody() -> None:
     mean = np.array([-0.5, 0.0, 0.0, 0.0])
     assert np.isnan(votes_on_planted(mean, np.ones(4), 0.1)).all()
     assert not np.isnan(votes_on_planted(mean, np.array([1.0, 1.0, 0.0, 1.0]), 0.1)).any()
-
-
-def test_five_examine_from_the_third_cycle_on_while_examiners_agree() -> None:
-    agreed, all_of_it = np.ones(20), np.ones(20)
-    assert [seats(15, agreed, all_of_it, cycle) for cycle in (0, 1, 2, 9)] == [15, 15, 5, 5]
-    assert seats(3, agreed, all_of_it, 9) == 3
-
-
-def test_weight_that_was_lost_brings_all_seats_back() -> None:
-    few_liars, more_liars = np.ones(20), np.ones(20)
-    few_liars[0], more_liars[:3] = 0.0, 0.0  # a twentieth of the weight, and three
-    assert [seats(15, bonds, np.ones(20), 9) for bonds in (few_liars, more_liars)] == [5, 15]
-
-
-def test_exactly_nine_tenths_of_all_weight_are_enough_however_many_hold_it() -> None:
-    assert {seats(15, np.full(n, 0.9), np.ones(n), 9) for n in range(1, 60)} == {5}
-
-
-@pytest.mark.parametrize("earned", [0.0, 0.05, 0.95])
-def test_names_that_still_earn_their_weight_change_no_seats(earned: float) -> None:
-    bonds, weight = np.repeat([1.0, 0.1], [10, 40]), np.repeat([1.0, earned], [10, 40])
-    assert seats(15, bonds, weight, 9) == 5
-    assert seats(15, bonds[10:], weight[10:], 9) == 5  # nobody has all of it: nobody lost any
 
 
 @given(st.integers(0, 30), st.integers(0, 60), st.integers(1, 20), st.integers(0, 5))

@@ -170,6 +170,7 @@ class Relay:
         """Who of those who are free has a turn; where nobody has, a new cycle begins."""
         while not (may := free[~self.had_turn[free] & (self.waits[free] <= self.cycle)]).size:
             self.cycle, self.had_turn = self.cycle + 1, np.zeros(NODES, dtype=bool)
+            self.judge.cycle = self.cycle
         return may
 
     def next_leg(self, left: int) -> NDArray[Any]:
@@ -210,7 +211,7 @@ class Relay:
     def judged(self, who: NDArray[Any], models: list[Weights]) -> int:
         """Have a leg judged, and who is blamed wait; how many hops are kept."""
         free = np.setdiff1d(np.arange(NODES), who)
-        committee = draw_committee(free, self.judge.seats(free, self.cycle), self.draw)
+        committee = draw_committee(free, self.judge.seats, self.draw)
         rows = np.array([self.utilities(model, models[0])[committee] for model in models])
         audits = [self.audit(*pair, committee) for pair in pairwise(models)]
         found = self.judge.judge(who.tolist(), rows, committee, audits)

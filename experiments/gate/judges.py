@@ -28,12 +28,12 @@ from flower_relay.rules.planted import REGAINED, SPREADS, votes_on_planted
 from flower_relay.rules.standing import (
     BOND_GAIN,
     DEBT_ALLOWANCE,
-    first_debts_count,
+    is_cautious,
     new_bonds,
     new_debt,
     stride_of,
 )
-from flower_relay.rules.votes import mean_vote, seats, weighted_median
+from flower_relay.rules.votes import FEW, mean_vote, weighted_median
 from flower_relay.settings import RelaySettings
 
 from .worlds import NODES
@@ -149,7 +149,7 @@ class Judge:
 
     def __init__(self, gate: Gate, start: float) -> None:
         self.gate, self._start = gate, start
-        self._risen = 0.0
+        self._risen, self.cycle = 0.0, 0
         self._tried, self._examined = np.zeros((2, NODES), dtype=bool)
         self._debts = np.zeros((2, NODES))  # by votes, by audits
         self._debts[0] = gate.first_debt
@@ -166,20 +166,26 @@ class Judge:
     @property
     def _owed(self) -> NDArray[Any]:
         """Everybody's debts by votes and by audits; first debts may be waived."""
-        bonds, tolerance = self._bond[self._examined], self.gate.tolerance
-        if not self.gate.waived or first_debts_count(bonds, self._risen, tolerance):
+        if not self.gate.waived or self.cautious:
             return self._debts
         return np.where(self._tried, self._debts, 0.0)
+
+    @property
+    def cautious(self) -> bool:
+        """Whether first debts count, and all seats are taken."""
+        bonds = self._bond[self._examined]
+        return is_cautious(bonds, self._risen, self.gate.tolerance, self.cycle)
 
     def stride(self, who: int) -> float:
         """The part of a participant's hop that is taken."""
         debt = float(self.debt[who]) if self.gate.evenly else float(int(self.debt[who]))
         return stride_of(debt) if self.gate.strides else 1.0
 
-    def seats(self, free: NDArray[Any], cycle: int) -> int:
-        """How many of those who are free examine."""
+    @property
+    def seats(self) -> int:
+        """How many examine."""
         most = SHIPPED.examiners
-        return seats(most, self._bond[free], np.ones(len(free)), cycle) if self.gate.few else most
+        return min(most, FEW) if self.gate.few and not self.cautious else most
 
     def judge(
         self,

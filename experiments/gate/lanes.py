@@ -150,7 +150,7 @@ class Lanes(Relay):
 
     def drawn(self, free: NDArray[Any]) -> NDArray[Any]:
         """A committee of those who are free."""
-        size = min(self.way.examiners, self.judge.seats(free, self.cycle))
+        size = min(self.way.examiners, self.judge.seats)
         return draw_committee(free, size, self.draw)
 
     def verdicts_on(

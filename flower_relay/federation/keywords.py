@@ -45,8 +45,8 @@ class RelayKeywords(TypedDict, total=False):
     """Seed of every random choice of the relay; by default 0."""
 
     examiners: int
-    """The most that test a leg. In a chain five do from the third cycle on, while examiners
-    agree. 0 tests nothing (a plain ring); by default 15."""
+    """The most that test a leg. In a chain five do once the run has risen, while examiners agree.
+    0 tests nothing (a plain ring); by default 15."""
 
     tolerance: float
     """How far a committee's vote on a hop may fall, as a fraction of the utility's bound. Where

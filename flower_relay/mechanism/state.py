@@ -19,7 +19,7 @@ from ..rules.coins import PaymentRule, to_units
 from ..rules.gate import EXPECTED, usual_cost, usual_margin
 from ..rules.lanes import goes_ahead, lanes_now
 from ..rules.roles import PROBATION_TRIES
-from ..rules.standing import A_HOP, earned_weights, first_debts_count, stride_of, vote_weights
+from ..rules.standing import A_HOP, earned_weights, is_cautious, stride_of, vote_weights
 from ..rules.votes import weighted_median
 from ..settings import RelaySettings
 from .blocks import (
@@ -181,9 +181,11 @@ class State:
 
     @property
     def cautious(self) -> bool:
-        """Whether first debts count."""
-        heard = (self.who.examined > 0) & (self.earned >= 1)
-        return first_debts_count(self.who.bond[heard], self.mark, self.settings.tolerance)
+        """Whether first debts count, and all seats are taken."""
+        who, heard = self.who, (self.who.examined > 0) & (self.earned >= 1)
+        if self.deposit is not None:
+            heard &= np.isin(np.arange(self.num_participants), self.deposit.present)
+        return is_cautious(who.bond[heard], self.mark, self.settings.tolerance, self.cycle)
 
     @property
     def earned(self) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..rules.planted import plants_with
-from ..rules.votes import draw_committee, seats
+from ..rules.votes import FEW, draw_committee
 from ..settings import RelaySettings
 from .blocks import Commitment, Deposit, HopClaim, OpenedNonce
 from .eligible import examiners_free, nonces_needed
@@ -83,7 +83,7 @@ def decide_tests(
     settings = state.settings
     rng = generator(seed_from(head, [item.nonce for item in nonces]), deposit.round, "tests")
     here = examiners_free(state, deposit)
-    size = _seats(state, deposit, here) if len(nonces) >= nonces_needed(state, deposit) else 0
+    size = _seats(state) if len(nonces) >= nonces_needed(state, deposit) else 0
     committee = draw_committee(here, size, rng, state.earned[here] == 0)
     models: list[str] = []
     audited: list[str] = []
@@ -109,12 +109,11 @@ def decide_tests(
     )
 
 
-def _seats(state: State, deposit: Deposit, here: NDArray[np.int64]) -> int:
+def _seats(state: State) -> int:
     """Examiners of a round: all seats in a fan-out, and after a hop that went untested."""
     most = state.settings.examiners
-    if state.settings.topology != "chain" or state.unheard:
-        return most
-    return seats(most, state.who.bond[here], state.earned[here], deposit.cycle)
+    few = state.settings.topology == "chain" and not state.unheard and not state.cautious
+    return min(most, FEW) if few else most
 
 
 def _planted_with(state: State, deposit: Deposit) -> float:

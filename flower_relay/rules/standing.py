@@ -9,10 +9,10 @@ Departure from the paper, which has no memory of behaviour: docs/robustness.md.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
-
-from .votes import agree
 
 __all__ = [
     "A_HOP",
@@ -21,7 +21,6 @@ __all__ = [
     "NEWCOMER_BOND",
     "deposit_due",
     "earned_weights",
-    "first_debts_count",
     "new_bonds",
     "new_debt",
     "resting_until",
@@ -44,11 +43,14 @@ NEWCOMER_BOND = 0.1
 A_HOP = 0.05
 """Weight that each of its accepted hops earns, up to 1."""
 
-_SURE = 0.95
-"""The part of their bonds that examiners hold where they agree so far."""
+_HELD = 0.95
+"""The part of their bonds that examiners hold where they agree."""
 
 _RISEN = 0.5
 """Tolerances that a run has risen by when its model knows something."""
+
+_CYCLES = 2
+"""Cycles after which bonds tell in any case."""
 
 _OF_THE_OTHERS = 0.5
 """What those who still earn weigh together, at most, as a part of what the others weigh."""
@@ -59,22 +61,27 @@ _FOR_NOTHING = 3
 _MOST_DOUBLINGS = 20  # 2²⁰ cycles is for ever, and keeps the integers small
 
 
-def first_debts_count(bonds: NDArray[np.float64], risen: float, tolerance: float) -> bool:
-    """Whether first hops are short still.
+def is_cautious(bonds: NDArray[np.float64], risen: float, tolerance: float, cycle: int) -> bool:
+    """Whether first debts count, and all seats of a committee are taken.
 
-    On a model that knows nothing an honest hop and a hostile one look alike, and liars are not
-    known yet. So first debts count until both is over: examiners agree, and the run has risen.
+    Who lies is found out and loses its bond: by planted models at once, by votes on hops once the
+    model knows something. Until it does, honest and hostile hops look alike as well. So a run is
+    cautious until it has risen, or two cycles are over; and whenever bonds were lost. Else nobody
+    lies, and a few say the same as all would.
 
     Parameters
     ----------
     bonds : array of shape (examiners,)
-        Of those who have examined so far.
+        Of those who have examined so far, are here, and have earned full weight.
     risen : float
         The highest level so far, as a fraction of the utility's bound.
     tolerance : float
         The setting.
+    cycle : int
     """
-    return not (len(bonds) and agree(bonds, _SURE) and risen >= _RISEN * tolerance)
+    # Exactly rounded, and with slack: bonds move by tenths, so that the limit itself is common.
+    agree = len(bonds) > 0 and math.fsum(bonds) >= _HELD * len(bonds) - 1e-9
+    return not (agree and (risen >= _RISEN * tolerance or cycle >= _CYCLES))
 
 
 def new_debt(debt: float, harm: float, allowance: float = DEBT_ALLOWANCE) -> float:

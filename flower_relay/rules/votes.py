@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "agree",
+    "FEW",
     "best_is_bound",
     "bounded_utility",
     "draw_committee",
     "is_quorate",
     "mean_vote",
-    "seats",
     "voted",
     "weighted_median",
 ]
@@ -32,47 +31,8 @@ _QUORUM = 2 / 3
 """The part of the weight drawn that has to vote for a verdict."""
 
 
-_FEW = 5
-"""Seats of a committee while examiners agree."""
-
-_CYCLES = 2
-"""Cycles after which bonds tell whether they do."""
-
-_HELD = 0.9
-"""The part of all weight that is left where they do."""
-
-
-def seats(most: int, bonds: NDArray[np.float64], earned: NDArray[np.float64], cycle: int) -> int:
-    """How many examine a round: five while examiners agree, else the most that may be asked.
-
-    An examiner that sees the opposite of the others loses its bond. Where nearly no weight was lost
-    nobody lies. A few then say the same as all would. Lost weight brings all seats back at the next
-    round. Newcomers begin with little of a bond, so only those tell who have earned full weight.
-
-    Parameters
-    ----------
-    most : int
-        The setting `examiners`.
-    bonds, earned : arrays of shape (participants,)
-        Of those who may be drawn: bonds, and the most that each one's vote may weigh.
-    cycle : int
-        The round's cycle; the first two are for finding out.
-    """
-    held = agree(bonds[earned >= 1], _HELD)
-    return min(most, _FEW) if held and cycle >= _CYCLES else most
-
-
-def agree(bonds: NDArray[np.float64], held: float) -> bool:
-    """Whether examiners agree: whether they hold that part of their bonds still.
-
-    Parameters
-    ----------
-    bonds : array of shape (examiners,)
-    held : float
-        0 to 1.
-    """
-    # Exactly rounded, and with slack: bonds move by tenths, so that the limit itself is common.
-    return math.fsum(bonds) >= held * len(bonds) - 1e-9
+FEW = 5
+"""Seats of a committee while the run need not be cautious."""
 
 
 def draw_committee(
