@@ -25,19 +25,19 @@ NODES = 8
 HOSTILE = (2, 5)
 RUN_ID = "90" * 32
 HEADS = {
-    "chain": "910f79b1a296583bf916e50cfceaa92c4a0a06ddec75773c9938a33788a9ba91",
+    "chain": "0d0035d7b4987762bf0985d01c959bffc1c7dcb83f7772742de0a510284f8810",
     "whole hops": "1342e59b6a07d130d9a5171df7b00e072684d25319c1faae2cd88729ead829a2",
     "lanes": "a731760167193512114f67e5078e14bedcb23cf07b785c175441bfe7d211dd3d",
-    "lanes average": "fadd2a1f63b16a703e8d1145c79e4d840668c8febb435b11d1f4701a99008834",
+    "lanes average": "568a9df67a29c8c7a4862cd9081235d712c45bbc797e073cfa8b0d30560a4027",
     "lanes momentum": "60b5b57cc0cd726c898a5fc2afb8e7d1cc1751d1ece8c76e15c11160d93d46be",
-    "lanes auto": "5cfdd5a53db04a38e19a4aa4b9b876082b497cce17fede0914089ddef4fa445b",
+    "lanes auto": "5789538f2ed47a8d29ab68e430fe1db43e25216d6de49631d3f33a6e6b14378f",
     "lanes adam": "773ffbfacd4e1899091434f32ab101b6e713b548612cc2463fa00d8cdf5c14db",
     "lanes wave": "4512e77771a3ecb718dcf2f0486b975dc364b61ed67383c5555cd01abece3411",
     "lanes wave, signed": "7c5721b61a0b4ace3e2f6a18bfeeb6098fac8cb601b6cd0b7ef9141a04a8c825",
     "fan-out": "69c46ee579b599cef8e64ef1bcbc39acb59029e05368ae414d6d3e472bc562e2",
     "fan-out royalty": "e2892ab6331224efa0fbc52efcbf5a321be07c5bad18fa2c05e767f5f886bea9",
     "untested": "91a81ab2ad9841bfd1a37e08b587c88361ca6eb62860f862672ae149e7c1a57e",
-    "signed": "e1b5cab4ed3636707e2c3945e35736ce667e248ecd849f737f4857ac1fc11131",
+    "signed": "d1eca29512f7594faf53004205557c7cabec67dbe5b7a2baf8000d6b81571249",
 }
 
 

@@ -245,7 +245,8 @@ def _legs(
 ) -> list[LaneTerms]:
     """Give each lane its leg: the next in the queue, as long as stakes allow.
 
-    Who cannot lock its deposit (or is on probation) trains alone and is tested at once.
+    Who is on probation trains alone and is tested at once. In a cautious run so does who cannot
+    lock its deposit.
     """
     lanes: list[LaneTerms] = []
     for lane in coming:
@@ -273,8 +274,9 @@ def _legs(
 
 
 def _trusted(state: State, index: int, unit: int, purse: NDArray[np.int64]) -> bool:
-    due = deposit_due(state.debt(index), unit)
-    return bool(purse[index] >= due and not state.who.newcomer[index])
+    if state.who.newcomer[index]:
+        return False
+    return not state.cautious or bool(purse[index] >= deposit_due(state.debt(index), unit))
 
 
 def _stake(state: State, index: int, unit: int, purse: NDArray[np.int64]) -> int:
