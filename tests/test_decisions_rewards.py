@@ -96,7 +96,7 @@ class ByHand:
 
 def test_a_cycles_rise_is_paid_at_its_end_by_what_steps_added() -> None:
     run = ByHand()
-    first, paid = run.round(level=0.60, step=0.01)
+    first, paid = run.round(level=0.60, step=0.005)  # half a hop: it counts twice
     assert paid == {}
     second, paid = run.round(level=0.55, step=0.03)  # added most, whatever the baton says
     assert paid == {}
@@ -109,7 +109,7 @@ def test_a_cycles_rise_is_paid_at_its_end_by_what_steps_added() -> None:
 
 def test_a_rise_to_which_nobody_adds_goes_to_those_whose_hops_it_stands_on() -> None:
     run = ByHand()
-    first, second, *_ = run.cycle(0.01, 0.03, 0.0, 0.0)
+    first, second, *_ = run.cycle(0.005, 0.03, 0.0, 0.0)  # the first is half a hop
     for _ in range(3):
         assert run.round(level=0.60, step=0.0)[1] == {}
     assert run.round(level=0.70, step=0.0)[1] == {first: 2.5, second: 7.5}
@@ -117,7 +117,7 @@ def test_a_rise_to_which_nobody_adds_goes_to_those_whose_hops_it_stands_on() -> 
 
 def test_who_undoes_what_it_added_is_not_paid_for_it() -> None:
     run = ByHand()
-    first, second, third, fourth = run.cycle(0.02, 0.01, 0.04, -0.01)
+    first, second, third, fourth = run.cycle(0.01, 0.01, 0.04, -0.01)  # the first is half a hop
     # 10 coins for a rise of a tenth, by points of 2, 1 and 4; the fourth has no share.
     locked = run.state.who.locked[[first, second, third, fourth]] / COIN
     assert locked == pytest.approx(np.array([20, 10, 40, 0]) / 7)
@@ -131,7 +131,7 @@ def test_who_undoes_what_it_added_is_not_paid_for_it() -> None:
 
 def test_pay_vests_by_fifths_from_the_third_cycle_on_and_not_to_who_is_in_debt() -> None:
     run = ByHand()
-    first, second, *_ = run.cycle(0.01, 0.03, 0.0, 0.0)
+    first, second, *_ = run.cycle(0.005, 0.03, 0.0, 0.0)  # the first is half a hop
     who = run.state.who  # 10 coins for a rise of a tenth: 2.5 and 7.5, nothing to spend
     assert (who.locked[[first, second]] == [5 * COIN // 2, 15 * COIN // 2]).all()
     for _ in range(2):

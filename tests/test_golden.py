@@ -25,14 +25,14 @@ NODES = 8
 HOSTILE = (2, 5)
 RUN_ID = "90" * 32
 HEADS = {
-    "chain": "0d0035d7b4987762bf0985d01c959bffc1c7dcb83f7772742de0a510284f8810",
+    "chain": "f6cbe9b1cb26ec0e7ca37acace366ad4aff6baf55d10d9778e97a12d57993e5d",
     "whole hops": "1342e59b6a07d130d9a5171df7b00e072684d25319c1faae2cd88729ead829a2",
     "lanes": "a731760167193512114f67e5078e14bedcb23cf07b785c175441bfe7d211dd3d",
-    "lanes average": "568a9df67a29c8c7a4862cd9081235d712c45bbc797e073cfa8b0d30560a4027",
-    "lanes momentum": "60b5b57cc0cd726c898a5fc2afb8e7d1cc1751d1ece8c76e15c11160d93d46be",
-    "lanes auto": "5789538f2ed47a8d29ab68e430fe1db43e25216d6de49631d3f33a6e6b14378f",
-    "lanes adam": "773ffbfacd4e1899091434f32ab101b6e713b548612cc2463fa00d8cdf5c14db",
-    "lanes wave": "4512e77771a3ecb718dcf2f0486b975dc364b61ed67383c5555cd01abece3411",
+    "lanes average": "82af68e89a7c47f00471aab8215b97242ef9427ab2291938a9cef966e96040e1",
+    "lanes momentum": "529721c7b5812a44653b2bca62127ebe6226b5cc3106c38c81711ec30048305e",
+    "lanes auto": "0d2d9d3ef16e7805eadfdf5c098253140b8a500284b945951430e4bbcb66dd3a",
+    "lanes adam": "cddf4b98ea654404bb57a3a83d4a5b3b63c778d0a2b3cae3afd7df5c6e5b876a",
+    "lanes wave": "cf4d196fc15ff68976d47f96229ca267bf62abb20789f9d202839ad3f52da831",
     "lanes wave, signed": "7c5721b61a0b4ace3e2f6a18bfeeb6098fac8cb601b6cd0b7ef9141a04a8c825",
     "fan-out": "69c46ee579b599cef8e64ef1bcbc39acb59029e05368ae414d6d3e472bc562e2",
     "fan-out royalty": "e2892ab6331224efa0fbc52efcbf5a321be07c5bad18fa2c05e767f5f886bea9",

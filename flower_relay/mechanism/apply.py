@@ -131,6 +131,7 @@ def _apply_settlement(state: State, block: Settlement) -> None:
         if hop.outcome in JUDGED and hop.vote is not None
     ]
     state.margins = [*state.margins, *margins][-_MARGINS_KEPT:]
+    state.points = points_of(state, block.lanes)
     note_scores(state, block)
     note_untested(state, block)
     note_ways(state, block)
@@ -146,7 +147,6 @@ def _apply_settlement(state: State, block: Settlement) -> None:
     hops = chain.from_iterable(result.hops for result in block.lanes)
     verdicts = [hop.outcome == Outcome.ACCEPTED for hop in hops if hop.outcome in JUDGED]
     state.verdicts = [*state.verdicts, *verdicts][-VERDICTS_KEPT:]
-    state.points = points_of(state, block.lanes)
     _pay(state, block)
     for standing in block.standings:
         index = standing.participant

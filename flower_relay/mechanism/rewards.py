@@ -148,7 +148,11 @@ def audited_with(state: State, deposit: Deposit) -> float:
 
 
 def points_of(state: State, lanes: Iterable[LaneResult]) -> dict[int, float]:
-    """The points of the cycle with a round's accepted hops added."""
+    """The points of the cycle with a round's accepted hops added.
+
+    A first hop that is short because the run was cautious counts as if it were whole: who comes
+    first would else earn half of what the others do.
+    """
     points = state.points.copy()
     if state.deposit is None:
         return points
@@ -156,5 +160,8 @@ def points_of(state: State, lanes: Iterable[LaneResult]) -> dict[int, float]:
     for result in lanes:
         for hop in result.hops:
             if hop.outcome == Outcome.ACCEPTED and hop.step is not None:
-                points[hop.trainer] = points.get(hop.trainer, 0.0) + hop.step / probability
+                who, taken = hop.trainer, 1.0
+                if state.is_untried(who):
+                    taken = state.stride(who)
+                points[who] = points.get(who, 0.0) + hop.step / (probability * taken)
     return points
