@@ -25,14 +25,14 @@ NODES = 8
 HOSTILE = (2, 5)
 RUN_ID = "90" * 32
 HEADS = {
-    "chain": "f6cbe9b1cb26ec0e7ca37acace366ad4aff6baf55d10d9778e97a12d57993e5d",
-    "whole hops": "1342e59b6a07d130d9a5171df7b00e072684d25319c1faae2cd88729ead829a2",
-    "lanes": "a731760167193512114f67e5078e14bedcb23cf07b785c175441bfe7d211dd3d",
-    "lanes average": "82af68e89a7c47f00471aab8215b97242ef9427ab2291938a9cef966e96040e1",
-    "lanes momentum": "529721c7b5812a44653b2bca62127ebe6226b5cc3106c38c81711ec30048305e",
-    "lanes auto": "0d2d9d3ef16e7805eadfdf5c098253140b8a500284b945951430e4bbcb66dd3a",
-    "lanes adam": "cddf4b98ea654404bb57a3a83d4a5b3b63c778d0a2b3cae3afd7df5c6e5b876a",
-    "lanes wave": "cf4d196fc15ff68976d47f96229ca267bf62abb20789f9d202839ad3f52da831",
+    "chain": "1a5975c23eca7709370f49bd4d5c0a027242ee19219ed969f1eca8ebda828a97",
+    "whole hops": "7171c898c3555c8b30dd42e04c312248ba6b9bb21d6376b0861a9379f1c14697",
+    "lanes": "a1136f800279d13f31bf55b812ce6eee57b12c43c7eed5d8cdcd150fbbc2f9c9",
+    "lanes average": "cffdcc279bcedce43d3a449d426e354ce3db5c7fa0b9d2cf8392e9df1dc1eb73",
+    "lanes momentum": "e2d3b42f1f2f0241a9b5e2c0481ee50f7cfeca86949ef4614a4cebd80fda9d13",
+    "lanes auto": "6e326f94d5c45dc16ff0f729fc6f5799a67914649c5b0fc63af4e625a62ec956",
+    "lanes adam": "0e57ed206901a0b048f1f0c46bf992116cff3762ed5d6aed21480e509d3c4ca5",
+    "lanes wave": "ddf960d7cde85ff54011b892286271193194b8f8b488162b3d8659c9f94b8dc5",
     "lanes wave, signed": "7c5721b61a0b4ace3e2f6a18bfeeb6098fac8cb601b6cd0b7ef9141a04a8c825",
     "fan-out": "69c46ee579b599cef8e64ef1bcbc39acb59029e05368ae414d6d3e472bc562e2",
     "fan-out royalty": "e2892ab6331224efa0fbc52efcbf5a321be07c5bad18fa2c05e767f5f886bea9",

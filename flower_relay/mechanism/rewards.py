@@ -29,6 +29,9 @@ from .state import Lane, State
 
 __all__ = ["Audit", "audited_with", "audits_of", "points_of", "pay_cycle"]
 
+_LEAST_TAKEN = 0.5
+"""The part of a hop from which on a step counts as if the hop were whole."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
@@ -150,8 +153,8 @@ def audited_with(state: State, deposit: Deposit) -> float:
 def points_of(state: State, lanes: Iterable[LaneResult]) -> dict[int, float]:
     """The points of the cycle with a round's accepted hops added.
 
-    A first hop that is short because the run was cautious counts as if it were whole: who comes
-    first would else earn half of what the others do.
+    A short hop counts as if it were whole, and at most twice: who comes first, when the run is
+    cautious, would else earn half of what others do.
     """
     points = state.points.copy()
     if state.deposit is None:
@@ -160,8 +163,6 @@ def points_of(state: State, lanes: Iterable[LaneResult]) -> dict[int, float]:
     for result in lanes:
         for hop in result.hops:
             if hop.outcome == Outcome.ACCEPTED and hop.step is not None:
-                who, taken = hop.trainer, 1.0
-                if state.is_untried(who):
-                    taken = state.stride(who)
+                who, taken = hop.trainer, max(_LEAST_TAKEN, state.stride(hop.trainer))
                 points[who] = points.get(who, 0.0) + hop.step / (probability * taken)
     return points

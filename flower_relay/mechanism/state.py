@@ -173,14 +173,11 @@ class State:
 
     def debts(self, trainer: int) -> tuple[float, float]:
         """What a trainer owes by votes and by audits; a founder's first debt may be waived."""
-        if self.is_untried(trainer) and not self.cautious:
-            return 0.0, 0.0
-        return float(self.who.vote_debt[trainer]), float(self.who.audit_debt[trainer])
-
-    def is_untried(self, trainer: int) -> bool:
-        """Whether a trainer is a founder that had no hop yet."""
         who = self.who
-        return bool(who.founder[trainer] and not who.accepted[trainer] + who.rejected[trainer])
+        untried = who.founder[trainer] and not who.accepted[trainer] + who.rejected[trainer]
+        if untried and not self.cautious:
+            return 0.0, 0.0
+        return float(who.vote_debt[trainer]), float(who.audit_debt[trainer])
 
     @property
     def cautious(self) -> bool:
