@@ -154,7 +154,7 @@ def word(
     """
     heard = counted > 0
     usual = float(np.median(likeness[heard])) if heard.any() else 0.0
-    if usual <= 0:  # nobody's tells anything: nothing to compare with
+    if usual <= _NOTHING:  # nobody's tells anything: nothing to compare with
         return np.ones_like(likeness)
     shrunk = (counted * likeness + _BENEFIT * usual) / (counted + _BENEFIT)
     counts: NDArray[np.float64] = np.clip(shrunk / (enough * usual), 0.0, 1.0) ** _EXPONENT
