@@ -1,7 +1,7 @@
 """How an examiner that lies on audits only tells an audit's model from a hop, and whose it is.
 
 An audit shows a probe: a model in which a hop's step is repeated, shortened, on another base
-(`flower_relay.mechanism.averages.StoredSteps`). Whoever remembers the models that it was shown
+(`flower_relay.mechanism.averages.audited`). Whoever remembers the models that it was shown
 finds it by that: its difference from an earlier model has the direction of a hop, and a fraction of
 its length. Which are colleagues' colluders know from what they tell each other: here, in the
 memory of the process in which all of them run, so that under Flower's simulation only those

@@ -46,6 +46,8 @@ def main() -> None:
         "--commit", help="store what --out has, played by this commit; play nothing"
     )
     given = parser.parse_args()
+    if given.tune and not given.again:
+        parser.error("--tune goes with --again: it says which strategies are tuned anew")
     asked = tomllib.loads(given.file.read_text("utf-8"))
     asked |= {"data": [given.data]} if given.data else {}
     folder = given.out or Path(asked.get("out", f"runs/{given.file.stem}"))

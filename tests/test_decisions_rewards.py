@@ -203,6 +203,26 @@ def test_a_founder_takes_a_whole_first_hop_once_examiners_agree_and_the_run_has_
     assert [state.stride(index) for index in range(5)] == [0.5] * 5
 
 
+def test_names_that_still_earn_their_weight_do_not_make_a_run_cautious() -> None:
+    state = ByHand().state
+    apply(state, blocks.Admission(round=1, participants=("e", "f")))
+    state.who.examined[:], state.mark = 1, 0.5 * SETTINGS.tolerance
+    for accepted in (0, 1, 19):  # with twenty they have earned all of it
+        state.who.bond[4:], state.who.accepted[4:] = 0.1, accepted
+        assert not state.cautious
+    state.who.accepted[4:] = 20
+    assert state.cautious
+
+
+def test_only_examiners_that_are_here_make_a_run_cautious() -> None:
+    run = ByHand()
+    run.round(level=0.60, step=0.0)
+    run.state.who.examined[:], run.state.who.bond[0] = 1, 0.0
+    assert run.state.cautious
+    run.round(level=0.60, step=0.0, present=(1, 2, 3))
+    assert not run.state.cautious
+
+
 def test_a_debt_that_was_waived_is_not_booked() -> None:
     run = ByHand()
     run.cycle()  # the first hop gains 0.1, nearly a tolerance; nobody is ranked yet

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from clients.hostile import is_hostile
 from flower_relay import __version__
 from flower_relay.rules.audits import AUDITED_PART
+from flower_relay.rules.averaging import fresh_part
 from flower_relay.rules.candidates import MOVES_KEPT, farthest
 from flower_relay.rules.planted import plants_with, seen_in_noise
 from flower_relay.rules.standing import waiting_cycles
@@ -252,7 +253,7 @@ class Relay:
 
     def keep(self, model: Weights) -> None:
         """Have the trail follow a kept model."""
-        fresh = 1 / (1 + self.gate.trail * self.kept)
+        fresh = fresh_part(self.gate.trail, self.kept)
         self.trail = ((1 - fresh) * self.trail + fresh * model).astype(np.float32)
         self.kept += 1
 

@@ -82,7 +82,7 @@ class Gate:
     worse: bool = False  # the worse of the two votes on them counts, or their mean
     regained: float = REGAINED  # what seeing harm gains beside what seeing none costs
     early: bool = True  # in the first cycle, they are planted in every test
-    few: bool = True  # five examine while the examiners agree
+    few: bool = True  # five examine where the run is not cautious
     shuffled: bool = True  # each cycle in an order of its own, or by who waits longest
     waits: str = "rejected"  # or "always": whoever is in debt waits
     whole_legs: bool = False  # only a leg's end is judged, all of it only where that fails

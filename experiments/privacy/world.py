@@ -20,6 +20,7 @@ from clients.data import load_dataset
 from clients.models import build_model, scratch_model
 from clients.partition import partition, split_held_out
 from clients.training import train_locally
+from flower_relay.rules.averaging import fresh_part
 from flower_relay.wire.deltas import decode, encode
 
 __all__ = ["LR", "NODES", "STAGES", "Cases", "Stage", "World", "likeness", "local", "stages_of"]
@@ -175,7 +176,7 @@ def stages_of(world: World) -> list[Stage]:
         queue = queue or order.permutation(NODES).tolist()
         who = queue.pop()
         baton = local(world, baton, world.clients[who], hop)
-        fresh = 1 / (1 + _TRAIL * (hop - 1))
+        fresh = fresh_part(_TRAIL, hop - 1)
         trail = (1 - fresh) * trail + fresh * baton
         if hop % NODES == 1:
             average = _round(world, average, 1000 + hop)

@@ -19,7 +19,7 @@ import numpy as np
 from flwr.app import Message, MetricRecord, RecordDict
 from numpy.typing import NDArray
 
-from ..mechanism.averages import StoredSteps
+from ..mechanism.averages import audited
 from ..mechanism.blocks import Commitment, Testing
 from ..mechanism.identity import key_of
 from ..mechanism.randomness import generator
@@ -314,8 +314,8 @@ def _audits(
     run: Run, commitment: Commitment, plan: TestPlan
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """References and probes of the audited hops."""
-    steps = StoredSteps(run.store)
-    made = [steps.audit(terms) for terms in audit_terms(run.state, commitment, plan.audited)]
+    wanted = audit_terms(run.state, commitment, plan.audited)
+    made = [audited(run.store, terms) for terms in wanted]
     return tuple(reference for reference, _ in made), tuple(probe for _, probe in made)
 
 

@@ -15,7 +15,7 @@ from typing import TypeVar, assert_never
 
 from ..errors import ModelMissingError
 from ..mechanism.apply import Progress
-from ..mechanism.averages import StoredAverages, StoredSteps
+from ..mechanism.averages import StoredAverages, audited
 from ..mechanism.blocks import (
     Admission,
     Block,
@@ -97,7 +97,6 @@ class Replay:
         self.named = {name for _, name in models_named(genesis)}
         settings = self.progress.state.settings
         self._averages = None if stored is None else StoredAverages(stored, settings)
-        self._steps = None if stored is None else StoredSteps(stored)
         self._intact = intact
         self._stored = stored
         self._asked_by = self._committed = ""
@@ -263,9 +262,9 @@ class Replay:
         return [self._audit(made_of, probe) for made_of, probe in pairs]
 
     def _audit(self, made_of: AuditTerms, stated: str) -> tuple[str, str]:
-        if self._steps is not None and self._intact.issuperset(astuple(made_of)):
+        if self._stored is not None and self._intact.issuperset(astuple(made_of)):
             with suppress(ModelMissingError):
-                return self._steps.audit(made_of)
+                return audited(self._stored, made_of)
         return made_of.trail, stated
 
     def _conserve(self, block: Block) -> None:

@@ -15,7 +15,7 @@ from .apply import Progress
 from .publication import Meeting
 from .testing import AuditTerms
 
-__all__ = ["StoredAverages", "StoredSteps", "models_needed"]
+__all__ = ["StoredAverages", "audited", "models_needed"]
 
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -71,16 +71,10 @@ class StoredAverages:
         return step(optimiser, start, average, list(known), meeting.number)
 
 
-class StoredSteps:
-    """What audited hops are measured by, stored in turn."""
-
-    def __init__(self, store: Models) -> None:
-        self._store = store
-
-    def audit(self, terms: AuditTerms) -> tuple[str, str]:
-        """The reference of a hop, and its probe, to which a part of its step is added."""
-        trail, base, model = map(self._store.get, (terms.trail, terms.base, terms.model))
-        return terms.trail, self._store.put(transplant(trail, base, model, AUDITED_PART))
+def audited(store: Models, terms: AuditTerms) -> tuple[str, str]:
+    """The reference of an audited hop, and its probe: to that a part of its step is added."""
+    trail, base, model = map(store.get, (terms.trail, terms.base, terms.model))
+    return terms.trail, store.put(transplant(trail, base, model, AUDITED_PART))
 
 
 def models_needed(progress: Progress) -> dict[str, str]:

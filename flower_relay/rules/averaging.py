@@ -15,28 +15,41 @@ from numpy.typing import NDArray
 from .candidates import shortened, way_moved
 from .pieces import pieces
 
-__all__ = ["evened", "extend_trail", "transplant", "weighted_average"]
+__all__ = ["evened", "extend_trail", "fresh_part", "transplant", "weighted_average"]
 
 Arrays = Mapping[str, NDArray[Any]]
 
 
-def extend_trail(trail: Arrays, baton: Arrays, share: float, num_before: int) -> dict[str, Any]:
-    """The average of about the latest share of batons, one baton further.
+def fresh_part(share: float, num_before: int) -> float:
+    """What the next baton weighs in the average of about the latest share of batons.
 
-    The next baton weighs 1 / (1 + share · n) after n of them, as in the polynomial-decay average
-    of Shamir and Zhang (2013), whose η is 1 / share − 1. So the average follows a young run
-    closely, and smooths an old one. The genesis model has no part in it.
+    1 / (1 + share · n) after n of them, as in the polynomial-decay average of Shamir and Zhang
+    (2013), whose η is 1 / share − 1. So the average follows a young run closely, and smooths an
+    old one.
 
     Parameters
     ----------
-    trail, baton : mapping of name to array
-        The average so far, and the next baton.
     share : float
         0 to 1; with 0 the baton is the average, with 1 all batons count alike.
     num_before : int
         Batons in the average so far; with 0 the baton is the average.
     """
-    fresh = 1 / (1 + share * num_before)
+    return 1 / (1 + share * num_before)
+
+
+def extend_trail(trail: Arrays, baton: Arrays, share: float, num_before: int) -> dict[str, Any]:
+    """The average of about the latest share of batons, one baton further.
+
+    The genesis model has no part in it.
+
+    Parameters
+    ----------
+    trail, baton : mapping of name to array
+        The average so far, and the next baton.
+    share, num_before : float, int
+        As in `fresh_part`.
+    """
+    fresh = fresh_part(share, num_before)
     return weighted_average([trail, baton], [1 - fresh, fresh])
 
 

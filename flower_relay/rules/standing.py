@@ -21,6 +21,7 @@ __all__ = [
     "NEWCOMER_BOND",
     "deposit_due",
     "earned_weights",
+    "is_cautious",
     "new_bonds",
     "new_debt",
     "resting_until",
