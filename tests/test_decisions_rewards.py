@@ -94,7 +94,7 @@ class ByHand:
         ))  # fmt: skip
 
 
-def test_a_cycles_rise_is_paid_at_its_end_by_what_steps_added() -> None:
+def test_half_of_a_cycles_rise_is_paid_at_its_end_by_what_steps_added() -> None:
     run = ByHand()
     first, paid = run.round(level=0.60, step=0.005)  # half a hop: it counts twice
     assert paid == {}
@@ -103,8 +103,8 @@ def test_a_cycles_rise_is_paid_at_its_end_by_what_steps_added() -> None:
     _, paid = run.round(level=0.70, step=-0.02)
     assert paid == {}
     _, paid = run.round(level=0.70, step=0.0)
-    # From 0.5 to 0.7 at 100 coins a whole: 20, one part to three.
-    assert paid == {first: 5.0, second: 15.0}
+    # From 0.5 to 0.7 at 100 coins a whole: 20, half of it now, one part to three.
+    assert paid == {first: 2.5, second: 7.5}
 
 
 def test_a_rise_to_which_nobody_adds_goes_to_those_whose_hops_it_stands_on() -> None:
@@ -112,43 +112,56 @@ def test_a_rise_to_which_nobody_adds_goes_to_those_whose_hops_it_stands_on() -> 
     first, second, *_ = run.cycle(0.005, 0.03, 0.0, 0.0)  # the first is half a hop
     for _ in range(3):
         assert run.round(level=0.60, step=0.0)[1] == {}
-    assert run.round(level=0.70, step=0.0)[1] == {first: 2.5, second: 7.5}
+    # 20 coins for 0.5 to 0.7, less the 5 of the first cycle: half of 15, one part to three.
+    assert run.round(level=0.70, step=0.0)[1] == {first: 1.875, second: 5.625}
+
+
+def test_the_half_that_waits_goes_by_the_points_of_the_next_cycles_too() -> None:
+    run = ByHand()
+    first, second, third, _ = run.cycle(0.005, 0.03, 0.0, 0.0)  # the first is half a hop
+    steps = {first: 0.0, second: 0.0, third: 0.036}
+    for _ in range(3):
+        run.round(level=0.60, step=steps.get(run.next_trainer(), 0.0))
+    _, paid = run.round(level=0.60, step=steps.get(run.next_trainer(), 0.0))
+    # Nothing rose: half of the 5 that wait. Nine tenths of 1 and 3, and 3.6 of this cycle's.
+    assert paid == pytest.approx({first: 0.3125, second: 0.9375, third: 1.25})
 
 
 def test_who_undoes_what_it_added_is_not_paid_for_it() -> None:
     run = ByHand()
     first, second, third, fourth = run.cycle(0.01, 0.01, 0.04, -0.01)  # the first is half a hop
-    # 10 coins for a rise of a tenth, by points of 2, 1 and 4; the fourth has no share.
+    # Half of 10 coins for a rise of a tenth, by points of 2, 1 and 4; the fourth has no share.
     locked = run.state.who.locked[[first, second, third, fourth]] / COIN
-    assert locked == pytest.approx(np.array([20, 10, 40, 0]) / 7)
-    steps = {first: -0.03, second: 0.01, third: -0.01, fourth: 0.0175}
+    assert locked == pytest.approx(np.array([10, 5, 20, 0]) / 7)
+    steps = {first: -0.03, second: 0.011, third: -0.006, fourth: 0.019}
     for _ in range(3):
         run.round(level=0.60, step=steps[run.next_trainer()])
     _, paid = run.round(level=0.80, step=steps[run.next_trainer()])
-    # Three quarters of 2, 1, 4 and -1, and this cycle's: -1.5, 1.75, 2 and 1.
-    assert paid == pytest.approx({second: 20 * 7 / 19, third: 20 * 8 / 19, fourth: 20 * 4 / 19})
+    # Nine tenths of 2, 1, 4 and -1, and this cycle's: -1.2, 2, 3 and 1. Half of 30 less 5 is due.
+    assert paid == pytest.approx({second: 12.5 / 3, third: 12.5 / 2, fourth: 12.5 / 6})
 
 
-def test_pay_vests_by_fifths_from_the_third_cycle_on_and_not_to_who_is_in_debt() -> None:
+def test_pay_vests_by_fifths_after_four_cycles_and_not_to_who_is_in_debt() -> None:
     run = ByHand()
     first, second, *_ = run.cycle(0.005, 0.03, 0.0, 0.0)  # the first is half a hop
-    who = run.state.who  # 10 coins for a rise of a tenth: 2.5 and 7.5, nothing to spend
-    assert (who.locked[[first, second]] == [5 * COIN // 2, 15 * COIN // 2]).all()
-    for _ in range(2):
+    who = run.state.who  # half of 10 coins for a rise of a tenth: 1.25 and 3.75
+    assert who.locked[[first, second]].tolist() == [1.25 * COIN, 3.75 * COIN]
+    run.state.minted["contribution"] = 10 * COIN  # as if nothing were left to pay
+    for _ in range(4):
         run.cycle()
         assert run.vested == {}
     run.cycle()
-    assert run.vested == {first: 0.5, second: 1.5}
-    who.vote_debt[second] = 2.1  # 0.5 after a hop of this cycle, which helps nobody
+    assert run.vested == {first: 0.25, second: 0.75}
+    who.vote_debt[second] = 2.1  # more than a half after a hop of this cycle
     run.cycle()
-    assert run.vested == {first: 0.4}  # a fifth of what is left
-    assert who.locked[second] == 6 * COIN  # not lost: it waits
+    assert run.vested == {first: 0.2}  # a fifth of what is left
+    assert who.locked[second] == 3 * COIN  # not lost: it waits
     who.vote_debt[second] = 0.0
     run.cycle()
-    assert run.vested == {first: 0.32, second: 1.2}
+    assert run.vested == {first: 0.16, second: 0.6}
 
 
-def test_who_connects_late_does_not_have_pay_vest_twice_in_a_cycle() -> None:
+def test_who_connects_late_does_not_have_a_cycle_paid_twice() -> None:
     run = ByHand()
 
     def cycle() -> None:
@@ -156,28 +169,28 @@ def test_who_connects_late_does_not_have_pay_vest_twice_in_a_cycle() -> None:
             run.round(level=0.60, step=0.01, present=(0, 1, 2))
 
     cycle()
-    assert run.state.minted["contribution"] == 10 * COIN
-    for number in range(3):
-        run.round(level=0.60, step=0.01)  # the fourth has its turn in a cycle that was over
-        assert (run.state.cycle, run.vested) == (number, {})
+    assert run.state.minted["contribution"] == 5 * COIN
+    for number in range(5):
+        late = run.round(level=0.60, step=0.01)  # the fourth, in a cycle that was over
+        assert (run.state.cycle, run.vested, late) == (number, {}, (3, {}))
         cycle()
-    assert run.state.cycle == 3
-    assert sum(run.vested.values()) == pytest.approx(2.0)
+    assert run.state.cycle == 5
+    assert sum(run.vested.values()) == pytest.approx(1.0)  # a fifth of the first cycle's
     run.round(level=0.60, step=0.01)
-    assert (run.state.cycle, run.vested) == (3, {})
+    assert (run.state.cycle, run.vested) == (5, {})
 
 
 def test_income_is_what_can_be_spent() -> None:
     run = ByHand()
     run.cycle(*[0.01] * 4)
     fees = run.state.minted["examining"]
-    assert run.state.minted["contribution"] == 10 * COIN
+    assert run.state.minted["contribution"] == 5 * COIN
     assert run.state.who.income.sum() == fees
-    for _ in range(2):
+    for _ in range(4):
         run.cycle()
     fees = run.state.minted["examining"]
     run.cycle()
-    assert run.state.who.income.sum() == 2 * COIN + run.state.minted["examining"] - fees
+    assert run.state.who.income.sum() == COIN + run.state.minted["examining"] - fees
 
 
 def test_everybody_begins_in_debt_of_one_where_hops_are_measured() -> None:
@@ -275,7 +288,8 @@ def test_what_falls_and_rises_again_is_paid_once() -> None:
     run = ByHand()
     for level in (0.6, 0.6, 0.6, 0.6, 0.56, 0.6, 0.58, 0.6):
         run.round(level=level, step=0.01)
-    assert run.state.minted["contribution"] == 10 * COIN
+    # Half of 10 coins, then half of the 5 that wait: the second rise to 0.6 adds nothing.
+    assert run.state.minted["contribution"] == 7.5 * COIN
 
 
 def test_an_examiner_is_paid_as_its_vote_weighs() -> None:

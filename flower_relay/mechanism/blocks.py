@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 
-RULES = 7
+RULES = 8
 """The number of the rules by which blocks are made and judged; another number is other rules."""
 
 

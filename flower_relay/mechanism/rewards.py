@@ -18,7 +18,15 @@ from ..rules.audits import mean_step
 from ..rules.coins import PaymentRule, to_units
 from ..rules.evidence import score_of
 from ..rules.outcomes import JUDGED, Outcome
-from ..rules.rewards import MINT, VESTING, audit_probability, divide, point_shares, vested
+from ..rules.rewards import (
+    MINT,
+    PAID_EACH_CYCLE,
+    VESTING,
+    audit_probability,
+    divide,
+    point_shares,
+    vested,
+)
 from ..rules.roles import turns_left
 from .blocks import (
     Deposit,
@@ -69,15 +77,18 @@ def audits_of(state: State, lane: Lane, trainers: Collection[int]) -> dict[str, 
 
 
 def pay_cycle(state: State, tally: Tally, lanes: Sequence[LaneResult]) -> None:
-    """Once nobody here has a turn left, pay what the run rose to and was not paid for yet.
+    """Once nobody here has a turn left, divide a part of what the run rose to and was not paid yet.
 
-    What is minted in all is never more than `MINT` times the highest level reached; where no
-    audited hop added anything, it waits for the next cycle. What was minted before vests.
+    What is minted in all is never more than `MINT` times the highest level reached; what is
+    left, or all of it where no audited hop added anything, waits for the next cycle. What was
+    minted before vests. All of this comes once a cycle: who connects late reopens one that was
+    over, and what its hop adds is in the next cycle's points.
     """
-    if not _cycle_over(state, lanes):
+    if state.paid_in >= state.cycle or not _cycle_over(state, lanes):
         return
     _vest(state, tally)
-    due = to_units(_mark(state, lanes) * MINT) - state.minted[PaymentRule.CONTRIBUTION]
+    risen = to_units(_mark(state, lanes) * MINT)
+    due = int((risen - state.minted[PaymentRule.CONTRIBUTION]) * PAID_EACH_CYCLE)
     word, points = state.who.word.tolist(), points_of(state, lanes)
     shares = point_shares({who: each * word[who] for who, each in points.items()})
     if due <= 0 or not shares:
@@ -88,13 +99,7 @@ def pay_cycle(state: State, tally: Tally, lanes: Sequence[LaneResult]) -> None:
 
 
 def _vest(state: State, tally: Tally) -> None:
-    """Unlock a share of what was earned in earlier cycles, once a cycle.
-
-    Who connects late reopens a cycle that was over, and it is over once more: by then, what this
-    cycle earned is locked beside the rest.
-    """
-    if state.paid_in >= state.cycle:
-        return
+    """Unlock a share of what was earned in earlier cycles."""
     for participant, held in enumerate(_unvested(state).tolist()):
         units = vested(held, tally.debt_of(participant), VESTING)
         tally.pay(participant, units, PaymentRule.VESTING)

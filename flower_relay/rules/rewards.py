@@ -20,6 +20,7 @@ from .coins import COIN
 __all__ = [
     "LINEAGE_DECAY",
     "MINT",
+    "PAID_EACH_CYCLE",
     "POINTS_KEPT",
     "TRAINER_SHARE",
     "VESTING",
@@ -41,11 +42,15 @@ TRAINER_SHARE, LINEAGE_DECAY = 0.75, 0.9
 """Fan-out: the part of a credit that its trainer keeps, and what each generation back receives
 of what the next received."""
 
-POINTS_KEPT = 0.75
+PAID_EACH_CYCLE = 0.5
+"""Chain: the part of what is due that is divided at a cycle's end. The rest waits for the next
+one's points: where most is learned in one cycle, one audited hop each would else divide it all."""
+
+POINTS_KEPT = 0.9
 """Chain: what points count a cycle later. A rise is divided by what audited hops added, in its
 own cycle and before."""
 
-VESTING, VESTING_DELAY = 0.2, 2
+VESTING, VESTING_DELAY = 0.2, 4
 """Chain: the part of locked pay that is paid at each cycle's end, and the cycles before that."""
 
 _INSOLVENT = 0.5
