@@ -25,19 +25,19 @@ NODES = 8
 HOSTILE = (2, 5)
 RUN_ID = "90" * 32
 HEADS = {
-    "chain": "1a5975c23eca7709370f49bd4d5c0a027242ee19219ed969f1eca8ebda828a97",
-    "whole hops": "7171c898c3555c8b30dd42e04c312248ba6b9bb21d6376b0861a9379f1c14697",
-    "lanes": "a1136f800279d13f31bf55b812ce6eee57b12c43c7eed5d8cdcd150fbbc2f9c9",
-    "lanes average": "cffdcc279bcedce43d3a449d426e354ce3db5c7fa0b9d2cf8392e9df1dc1eb73",
-    "lanes momentum": "e2d3b42f1f2f0241a9b5e2c0481ee50f7cfeca86949ef4614a4cebd80fda9d13",
-    "lanes auto": "6e326f94d5c45dc16ff0f729fc6f5799a67914649c5b0fc63af4e625a62ec956",
-    "lanes adam": "0e57ed206901a0b048f1f0c46bf992116cff3762ed5d6aed21480e509d3c4ca5",
-    "lanes wave": "ddf960d7cde85ff54011b892286271193194b8f8b488162b3d8659c9f94b8dc5",
-    "lanes wave, signed": "7c5721b61a0b4ace3e2f6a18bfeeb6098fac8cb601b6cd0b7ef9141a04a8c825",
-    "fan-out": "69c46ee579b599cef8e64ef1bcbc39acb59029e05368ae414d6d3e472bc562e2",
-    "fan-out royalty": "e2892ab6331224efa0fbc52efcbf5a321be07c5bad18fa2c05e767f5f886bea9",
-    "untested": "91a81ab2ad9841bfd1a37e08b587c88361ca6eb62860f862672ae149e7c1a57e",
-    "signed": "d1eca29512f7594faf53004205557c7cabec67dbe5b7a2baf8000d6b81571249",
+    "chain": "321fbf9658faa472cf56dac8acfd4a5e323ec232bce9a22e08ef277b28d85642",
+    "whole hops": "379aa3530006d98db6ed5b2401d30a4ae40f88bbeb87f71ef9eabef976bd72cc",
+    "lanes": "e37878438b6284f1f9353fc03c704fd5baf34318a3fae13226e5e64c4a564d6a",
+    "lanes average": "7e15e5aa1bdeea27256c5526debdc71cb8ccafeb4cc03cfc788f65812ae00431",
+    "lanes momentum": "2a69fa1331fca2e198bdb71a03f06a1537fd96c2c7f2fe6fdb436a2922d01293",
+    "lanes auto": "fd582d188ae16e4643bb86ac6960c117f63228b3d0bec8dc4b6f9d94dfe998b2",
+    "lanes adam": "1be27fe0fcc821bc139a28886023d2a814c72d1bc527d98c1bba37ffe9e3ba07",
+    "lanes wave": "ff103c869cd0583656702298a2bca2523a64d524722dd6caa4f60ebaa5a693f4",
+    "lanes wave, signed": "954023c5bee4522b798ae9efe813c2d7bfcd73b536ad94f9bdbfa1201ace6ddc",
+    "fan-out": "aaa4206fbe85951b55d975199915ef54e55ce983b656e76f6523bb1ec89969ef",
+    "fan-out royalty": "854a1de5a59ea143f0ee0e456c0eb22b2e82c7dbef63a3d132f01ae4ca9cf98d",
+    "untested": "8bfb3698dedc2ab3e5eead867614459575904d0bcc2743f78b6f4b2af3a7c999",
+    "signed": "0622389a32298994c88881762f0a1ca3afd1dee9ce674683d3841cc910307103",
 }
 
 

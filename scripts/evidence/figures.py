@@ -31,8 +31,8 @@ __all__ = [
 
 NAMES = {
     "relay": "relay", "relay:lanes=3,lanes-meet=adam": "relay, three lanes",
-    "relay:lanes=3,lanes-meet=adam,examiners=7": "relay, three lanes, seven examiners",
     "relay:lanes=auto": "relay, lanes by rule",
+    "relay:lanes=wave": "relay, wave",
     "relay-untested": "relay without tests", "cyclic": "ring",
     "fedavg": "FedAvg", "fedprox": "FedProx", "fedavgm": "FedAvgM", "fedadam": "FedAdam",
     "scaffold": "SCAFFOLD", "daisychain": "daisy chain", "fedmedian": "FedMedian",
