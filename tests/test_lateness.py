@@ -281,19 +281,20 @@ def test_a_wave_goes_on_without_who_is_late_as_well() -> None:
 
 
 def test_the_late_are_left_out_while_a_tenth_of_the_latest_hops_or_less_is_rejected() -> None:
-    assert leaves_late(())
-    assert leaves_late([False] * 2)  # of the first twenty two may be
-    assert not leaves_late([False] * 3)
-    assert leaves_late([False] * 4 + [True] * 36)
-    assert not leaves_late([False] * 5 + [True] * 35)
-    assert leaves_late([False] * 40 + [True] * 40)
+    assert leaves_late(3, ())
+    assert leaves_late(3, [False] * 2)  # of the first twenty two may be
+    assert not leaves_late(3, [False] * 3)
+    assert leaves_late(3, [False] * 4 + [True] * 36)
+    assert not leaves_late(3, [False] * 5 + [True] * 35)
+    assert leaves_late(3, [False] * 40 + [True] * 40)
+    assert not leaves_late(1, ())  # one lane waits for its hop
 
 
 def test_where_hops_are_rejected_everybody_is_waited_for() -> None:
     strategy, took = played(all_but_one(SLOW), hostile=(0, 2, 4, 6), tolerance=0.001)
     verdicts, waited = list[bool](), 0
     for block in strategy.chain:
-        if isinstance(block, Commitment) and not leaves_late(verdicts):
+        if isinstance(block, Commitment) and not leaves_late(3, verdicts):
             claims = [claim for lane in block.lanes for claim in lane]
             assert not [claim for claim in claims if claim.fault == "late"]
             waited += FIRST in [claim.trainer for claim in claims]

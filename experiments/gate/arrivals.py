@@ -173,7 +173,7 @@ class Clocked(Lanes):
         free = seen if len(seen) > 2 else free
         drawn, plants = self.drawn(free), self.plants()
         done = np.array([self.send(i, models + 2 * plants) for i in drawn])
-        calm = leaves_late(self.verdicts)
+        calm = leaves_late(MOST_LANES, self.verdicts)
         back, most = self.manner.in_time(done - self.now, self.manner.examiners, calm)
         return drawn[np.sort(back)], plants, self.now + most
 
@@ -188,7 +188,7 @@ class Clocked(Lanes):
             arrive = np.array([self.send(i) for i in who])
             few = len(who) < TELLING
             usual = self.usual if few and self.manner.patience > 1 else math.inf
-            calm, part = leaves_late(self.verdicts), self.manner.trainers
+            calm, part = leaves_late(MOST_LANES, self.verdicts), self.manner.trainers
             back, most = self.manner.in_time(arrive - self.now, part, calm, usual)
             if back.size:
                 break

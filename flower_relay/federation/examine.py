@@ -212,8 +212,9 @@ class _Hearing:
         """Who is asked about what: all at once with the mod, else one model a message."""
         run = self._run
         visits: list[_Visit] = []
+        asked = {name: self._asked(self._known[name]) for name in batch}
         for column, examiner in enumerate(self._committee):
-            names = [name for name in batch if column in self._asked(self._known[name])]
+            names = [name for name in batch if column in asked[name]]
             if not names:
                 continue
             node = run.node_of[examiner]
@@ -231,10 +232,9 @@ class _Hearing:
         def enough(arrivals: list[Arrival]) -> bool:
             return are_heard(run.state, self._committee, self._heard(visits, arrivals))
 
-        several = len(run.state.lanes) > 1 and leaves_late(run.state.verdicts)
         arrivals = run.courier.exchange(
             self._messages(visits), visits, run.timeout, "test", hurries=False,
-            enough=enough if several else None,
+            enough=enough if leaves_late(len(run.state.lanes), run.state.verdicts) else None,
         )  # fmt: skip
         missing = [visit for visit, arrival in self._tagged(arrivals) if self._note(visit, arrival)]
         return [visit for visit in missing if run.forwarding.forget(visit.node)]

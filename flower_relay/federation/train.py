@@ -119,8 +119,8 @@ class Legs:
     @property
     def _hurries(self) -> bool:
         """Whether who is late is left out: of several lanes of one hop, while all goes well."""
-        several = len(self.lanes) > 1 and all(len(leg.terms.trainers) <= 1 for leg in self.lanes)
-        return several and leaves_late(self._run.state.verdicts)
+        short = all(len(leg.terms.trainers) <= 1 for leg in self.lanes)
+        return short and leaves_late(len(self.lanes), self._run.state.verdicts)
 
     def _enough(self) -> bool:
         """Whether two thirds of those who may still be back are."""

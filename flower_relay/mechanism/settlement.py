@@ -149,7 +149,7 @@ def _pay_examiners(state: State, tally: Tally) -> None:
         for examiner, utility in zip(testing.committee, row, strict=True):
             tally.examined[examiner] += name in fresh and utility is not None
     if testing.planted:
-        _judge_planted(state, tally)
+        _judge_planted(state, testing, tally)
     fee = to_units(EXAMINING_FEE)
     fan_out = state.settings.topology == "fan-out"
     for examiner in sorted(testing.committee):
@@ -159,13 +159,10 @@ def _pay_examiners(state: State, tally: Tally) -> None:
             tally.pay(examiner, units, PaymentRule.EXAMINING)
 
 
-def _judge_planted(state: State, tally: Tally) -> None:
+def _judge_planted(state: State, testing: Testing, tally: Tally) -> None:
     """Planted models are known to be bad: seeing no harm is being constant, or a lie."""
-    testing = state.testing
-    if testing is not None and testing.planted:
-        tally.judge_votes(
-            testing.committee, seen_in_planted(state, testing), -state.settings.tolerance, 0.0
-        )
+    votes = seen_in_planted(state, testing)
+    tally.judge_votes(testing.committee, votes, -state.settings.tolerance, 0.0)
 
 
 def seen_in_planted(state: State, testing: Testing) -> NDArray[np.float64]:

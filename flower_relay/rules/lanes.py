@@ -71,7 +71,7 @@ def goes_ahead(verdicts: Sequence[bool]) -> bool:
     return len(latest) >= _KNOWN and latest.count(False) <= _HARDLY * len(latest)
 
 
-def leaves_late(verdicts: Sequence[bool]) -> bool:
+def leaves_late(lanes: int, verdicts: Sequence[bool]) -> bool:
     """Whether a round of several lanes goes on without who is late: where few hops are rejected.
 
     At most a tenth of the latest forty, and two while there are fewer than twenty. Else all are
@@ -80,11 +80,13 @@ def leaves_late(verdicts: Sequence[bool]) -> bool:
 
     Parameters
     ----------
+    lanes : int
+        Lanes of the round.
     verdicts : sequence of bool
         As `lanes_now` has them.
     """
     latest = verdicts[-VERDICTS_KEPT:]
-    return latest.count(False) <= _SOME * max(len(latest), _KNOWN)
+    return lanes > 1 and latest.count(False) <= _SOME * max(len(latest), _KNOWN)
 
 
 def most_late(hops: int) -> int:
