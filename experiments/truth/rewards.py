@@ -18,12 +18,13 @@ from clients.client_app import app
 from clients.evaluation import initial_arrays
 from clients.hostile import is_hostile
 from experiments.truth.federations import Federation, coalition_values, draw_federation
-from flower_relay import InMemoryGrid, RelayStrategy
+from flower_relay import InMemoryGrid, MemoryChain, RelayStrategy
 from flower_relay.comparison.shapley import leave_one_out, rank_correlation, shapley_values
 from flower_relay.mechanism.blocks import Deposit, Settlement
 from flower_relay.mechanism.deposit import decide_next_deposit
 from flower_relay.mechanism.state import State
 from flower_relay.rules.coins import to_coins
+from strategies.lineup import beginning
 
 __all__ = [
     "correlations",
@@ -128,8 +129,11 @@ def _minted(
     options: dict[str, Any],
 ) -> NDArray[np.float64]:
     """Coins that a run mints under a rule, by partition."""
+    run_id, key = beginning(config["seed"])  # with others the draws of examiners differ
     strategy = strategy_class(
         seed=config["seed"],
+        run_id=run_id,
+        chain=lambda: MemoryChain(key),
         min_available_nodes=size,
         utility_key="eval_root_prob",
         utility_rises=True,
