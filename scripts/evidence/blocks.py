@@ -20,7 +20,7 @@ from pathlib import Path
 
 from flower_relay.comparison.statistics import median
 
-from . import attacks, clean
+from . import attacks, clean, published
 from .figures import NAMES, shown, table
 from .stored import FOLDER, ROOT, read_all
 from .worlds import MEASURES, Duel, World, worlds_of
@@ -137,4 +137,6 @@ def _left(each: attacks.Attacked, strategy: str) -> float:
     return found if math.isfinite(found) else math.inf
 
 
-_BLOCKS: dict[str, Callable[[], str]] = {"headline": _headline, "hostile": _hostile}
+_BLOCKS: dict[str, Callable[[], str]] = {
+    "headline": _headline, "hostile": _hostile, "published": published.in_short,
+}  # fmt: skip
