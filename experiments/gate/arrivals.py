@@ -29,7 +29,7 @@ from experiments.gate.merges import Hop, State, merged
 from experiments.gate.worlds import NODES, Weights, World
 from flower_relay.comparison.devices import draw_devices
 from flower_relay.comparison.fleet import FleetClock, Traffic
-from flower_relay.rules.lanes import MOST_LANES, TELLING, goes_ahead, lanes_now, leaves_late
+from flower_relay.rules.lanes import MOST_LANES, TELLING, is_calm, lanes_now
 from flower_relay.transport.pace import LEAST_PATIENCE
 
 FLEETS = ("homogeneous", "hospitals", "phones", "phones, seen")
@@ -173,7 +173,7 @@ class Clocked(Lanes):
         free = seen if len(seen) > 2 else free
         drawn, plants = self.drawn(free), self.plants()
         done = np.array([self.send(i, models + 2 * plants) for i in drawn])
-        calm = leaves_late(MOST_LANES, self.verdicts)
+        calm = is_calm(self.verdicts)
         back, most = self.manner.in_time(done - self.now, self.manner.examiners, calm)
         return drawn[np.sort(back)], plants, self.now + most
 
@@ -188,7 +188,7 @@ class Clocked(Lanes):
             arrive = np.array([self.send(i) for i in who])
             few = len(who) < TELLING
             usual = self.usual if few and self.manner.patience > 1 else math.inf
-            calm, part = leaves_late(MOST_LANES, self.verdicts), self.manner.trainers
+            calm, part = is_calm(self.verdicts), self.manner.trainers
             back, most = self.manner.in_time(arrive - self.now, part, calm, usual)
             if back.size:
                 break
@@ -238,7 +238,7 @@ class Clocked(Lanes):
 class Arrivals(Clocked):
     """Lanes without barriers.
 
-    While hardly a hop is rejected (`goes_ahead`), a hop is merged when it arrives, and its lane
+    While few hops are rejected (`is_calm`), a hop is merged when it arrives, and its lane
     goes on. Else its lane is held until its verdict, and then it is merged, or not. What is
     rejected after it was merged is taken out: everything since is folded again without it.
     """
@@ -285,7 +285,7 @@ class Arrivals(Clocked):
         del self.flying[hop.who]
         self.unjudged[hop.who] = hop
         self._at(done, (hop, committee, plants))
-        if goes_ahead(self.verdicts):
+        if is_calm(self.verdicts):
             self.log.append(hop)
             self.state = merged(self.manner.merges, self.state, hop)
         else:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from experiments.gate.gate import VARIANTS, Relay
 from experiments.gate.worlds import NODES, WORLDS, Weights, World
 from flower_relay.rules.averaging import evened
-from flower_relay.rules.lanes import goes_ahead, lanes_now
+from flower_relay.rules.lanes import is_calm, lanes_now
 from flower_relay.rules.optimisers import step
 from flower_relay.rules.votes import draw_committee
 
@@ -173,7 +173,7 @@ class Lanes(Relay):
         return self.many(baton, lanes) if lanes > 1 else self.round(baton, 10**9)
 
     def _ahead(self) -> bool:
-        return bool(self.way.late) and (self.way.always or goes_ahead(self.verdicts))
+        return bool(self.way.late) and (self.way.always or is_calm(self.verdicts))
 
     def curve(self) -> NDArray[np.float64]:
         """(hop-times, hops, score of the trail) after each round."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..rules.candidates import farthest
 from ..rules.coins import PaymentRule, to_units
 from ..rules.gate import EXPECTED, usual_cost, usual_margin
-from ..rules.lanes import goes_ahead, lanes_now
+from ..rules.lanes import is_calm, lanes_now
 from ..rules.roles import PROBATION_TRIES
 from ..rules.standing import A_HOP, earned_weights, is_cautious, stride_of, vote_weights
 from ..rules.votes import weighted_median
@@ -121,7 +121,7 @@ class State:
         """Whether the next round may train while this one is judged."""
         judged = self.open and self.commitment is not None and self.testing is None
         several = self.settings.waves and self.steps_lanes and self.lanes_next > 1
-        return judged and several and goes_ahead(self.verdicts)
+        return judged and several and is_calm(self.verdicts)
 
     @property
     def asking(self) -> int:

@@ -8,7 +8,7 @@ __all__ = [
     "MOST_LANES",
     "TELLING",
     "VERDICTS_KEPT",
-    "goes_ahead",
+    "is_calm",
     "lanes_now",
     "leaves_late",
     "most_late",
@@ -20,12 +20,9 @@ MOST_LANES = 5
 _LOST = 2.0
 """Parts of the lanes that go for each part of the hops that is rejected."""
 
-_KNOWN, _HARDLY = 20, 0.05
-"""Hops that have to be judged before a round goes ahead, and the part of the latest that may have
-been rejected then."""
-
-_SOME = 0.1
-"""The part of the latest hops that may have been rejected where who is late is left out."""
+_KNOWN, _SOME = 20, 0.1
+"""The part of the latest hops that may have been rejected in a calm run; there count as many as
+twenty at least."""
 
 TELLING = 3
 """Hops of a round at least, for two thirds of them to tell how long the rest are waited for."""
@@ -55,12 +52,13 @@ def lanes_now(deciding: int, verdicts: Sequence[bool], most: int = MOST_LANES) -
     return max(1, round(min(most, deciding // 2) * (1 - _LOST * rejected)))
 
 
-def goes_ahead(verdicts: Sequence[bool]) -> bool:
-    """Whether a round may train before the hops of the last one are judged.
+def is_calm(verdicts: Sequence[bool]) -> bool:
+    """Whether few hops are rejected: a tenth of the latest forty, or two of fewer than twenty.
 
-    It is trained on a model that holds hops that nobody has judged. So it is done only where
-    hardly any is rejected: at most a twentieth of the latest hops, and twenty of them judged.
-    Where two in five flip signs, a run that always went ahead ended at chance in its worst seed.
+    A calm run of several lanes goes on without who is late, and a wave trains a round before the
+    one before it is judged. Else everybody is waited for, and every hop is judged first. With two
+    in five hostile a run that always left out the late ended at chance in its worst seed (of
+    those who happened to be quick too many lied), and so did one that always went ahead.
 
     Parameters
     ----------
@@ -68,25 +66,12 @@ def goes_ahead(verdicts: Sequence[bool]) -> bool:
         As `lanes_now` has them.
     """
     latest = verdicts[-VERDICTS_KEPT:]
-    return len(latest) >= _KNOWN and latest.count(False) <= _HARDLY * len(latest)
+    return latest.count(False) <= _SOME * max(len(latest), _KNOWN)
 
 
 def leaves_late(lanes: int, verdicts: Sequence[bool]) -> bool:
-    """Whether a round of several lanes goes on without who is late: where few hops are rejected.
-
-    At most a tenth of the latest forty, and two while there are fewer than twenty. Else all are
-    waited for. With two in five hostile a run that always left out the late ended at chance in its
-    worst seed: of those who happened to be quick too many lied.
-
-    Parameters
-    ----------
-    lanes : int
-        Lanes of the round.
-    verdicts : sequence of bool
-        As `lanes_now` has them.
-    """
-    latest = verdicts[-VERDICTS_KEPT:]
-    return lanes > 1 and latest.count(False) <= _SOME * max(len(latest), _KNOWN)
+    """Whether a round goes on without who is late: of several lanes, in a calm run."""
+    return lanes > 1 and is_calm(verdicts)
 
 
 def most_late(hops: int) -> int:
