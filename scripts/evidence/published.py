@@ -52,7 +52,7 @@ Three things differ. Our participants keep a fifth of their cases for examining,
 on fewer. Our split is drawn by their rule, not read from their files. What we test is the
 published trail, where they test the last model.
 
-Ours were played by the seventh rules. The present ones differ in pay alone.
+Ours were played by the seventh and the eighth rules, which differ in pay alone.
 """
 
 _FLAMBY = """## FLamby: heart disease by hospital
