@@ -75,11 +75,12 @@ def _play(file: Path, asked: dict[str, Any], folder: Path, workers: int | None) 
 
 def _take_tuning(name: str, folder: Path, strategies: list[str]) -> None:
     """Give a fresh folder the settings that were chosen when the others were tuned."""
+    tuned = {*strategies, *(strategy.partition(":")[0] for strategy in strategies)}
     known = {key: entry for each in _related(name) for key, entry in each.tuning.items()}
     entries = {
         key: {**entry["chosen"], "tried": [], "cost": {k: entry[k] for k in _COST}}
         for key, entry in known.items()
-        if key.split("|")[0] in strategies
+        if key.split("|")[0] in tuned
     }
     write_tuning(folder, entries)
 
