@@ -18,7 +18,7 @@ import torch
 from flwr.app import Array, ArrayRecord
 from torch import Tensor
 
-__all__ = ["Whose", "is_colleagues", "remember", "tell", "told_steps", "whose_probe"]
+__all__ = ["Whose", "forget", "is_colleagues", "remember", "tell", "told_steps", "whose_probe"]
 
 Whose: TypeAlias = bool | None
 """A colleague's probe, a rival's, or none at all."""
@@ -38,6 +38,11 @@ _TOLD: dict[int, deque[tuple[Tensor, Tensor]]] = {}
 def tell(seed: int, base: Tensor, model: Tensor) -> None:
     """Tell one's colleagues what one hands on."""
     _TOLD.setdefault(seed, deque(maxlen=_MOST_TOLD)).append((model, model - base))
+
+
+def forget(seed: int) -> None:
+    """Begin anew: what was told in an earlier run of this process is about other models."""
+    _TOLD.pop(seed, None)
 
 
 def told_steps(seed: int) -> list[Tensor]:

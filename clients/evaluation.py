@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from flwr.app import ArrayRecord, MetricRecord
 
+from clients.auditing import forget
 from clients.backdoor import TARGET, triggered
 from clients.conduct import FLIPPED, FLIPPED_TO
 from clients.data import Dataset, Task, load_dataset, model_for
@@ -31,6 +32,7 @@ def initial_arrays(config: Mapping[str, Any]) -> ArrayRecord:
         When the data cannot be had, or model or attack do not suit it.
     """
     data = load_dataset(str(config["data"]))
+    forget(int(config["seed"]))
     _check_attack(parse_behaviour(str(config.get("hostile", ""))), data)
     model = build_model(_name(config), data.shape, data.num_classes, int(config["seed"]))
     return ArrayRecord(model.state_dict())

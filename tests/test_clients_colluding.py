@@ -125,6 +125,14 @@ def test_a_colleagues_hop_is_known_in_a_lossy_encoding_and_nothing_trained_on_it
     assert not is_colleagues(98, torch.tensor([10.0, 0.0]))
 
 
+def test_what_colluders_told_is_forgotten_when_another_run_begins() -> None:
+    tell(97, torch.tensor([0.0, 0.0]), torch.tensor([10.0, 0.0]))
+    initial_arrays({"data": "digits", "model": "", "seed": 96})
+    assert is_colleagues(97, torch.tensor([10.0, 0.0]))
+    initial_arrays({"data": "digits", "model": "", "seed": 97})
+    assert not is_colleagues(97, torch.tensor([10.0, 0.0]))
+
+
 def test_only_so_many_models_are_remembered() -> None:
     seen = ArrayRecord()
     for number in range(40):
