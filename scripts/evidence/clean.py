@@ -68,6 +68,7 @@ def page(results: Sequence[Stored]) -> str:
             INTRODUCTION,
             _losses(worlds),
             _duels(worlds),
+            _waves(worlds),
             COLUMNS,
             *map(_world, worlds),
             _gate(worlds),
@@ -116,6 +117,23 @@ def _duels(worlds: Sequence[World]) -> str:
         "cheapest in that measure. Accuracies are the relay's minus the best averaging "
         "strategy's, in points. Where the relay loses, the figure is bold.\n\n"
         f"{table(head, rows)}\n"
+    )
+
+
+def _waves(worlds: Sequence[World]) -> str:
+    rows = []
+    for world in worlds:
+        waved = world.waved()
+        if waved is not None:
+            duels = [waved.duel(measure) for measure in ("like", "phones", "epochs", "megabytes")]
+            ended = shown(in_points(world.beside_relay()), "+.1f")
+            rows.append([world.name, *("–" if d is None else _cell(d) for d in duels), ended])
+    head = ["world", *(MEASURES[name] for name in ("like", "phones", "epochs", "megabytes"))]
+    return (
+        "## A wave, where time is scarce\n\n"
+        'The same costs of a relay with `lanes="wave"` ([lanes](../how-to/lanes.md)). It keeps the '
+        "learning rate of one lane. The last column is its final accuracy minus that of one lane, "
+        f"in points.\n\n{table([*head, 'final accuracy'], rows)}\n"
     )
 
 

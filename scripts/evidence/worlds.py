@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from flower_relay.comparison.contests import AVERAGING
 from flower_relay.comparison.statistics import Interval, Standing
@@ -21,6 +21,9 @@ MEASURES = {
 
 BOTH = ("relay", "relay-untested")
 """Whose difference is what testing costs."""
+
+
+WAVE = "relay:lanes=wave"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +92,17 @@ class World:
         lost = Standing.ABOVE if cost else Standing.BELOW
         verdict = "tie" if stands is Standing.TIE else "loses" if stands is lost else "wins"
         return Duel(measure=measure, rival=rival, found=found, is_cost=cost, verdict=verdict)
+
+    def waved(self) -> World | None:
+        """The same world with a wave in the place of the relay, where one was played."""
+        if WAVE not in self.strategies:
+            return None
+        return replace(self, strategies={**self.strategies, "relay": self.strategies[WAVE]})
+
+    def beside_relay(self) -> Interval:
+        """The wave's end minus that of the relay of one lane."""
+        ours, theirs = (self.strategies[name].by_seed("final") for name in (WAVE, "relay"))
+        return against(ours, theirs, as_ratio=False)
 
     @property
     def price(self) -> Interval | None:
