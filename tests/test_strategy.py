@@ -267,4 +267,4 @@ def test_a_lineage_is_paid_for_what_it_rose_and_no_more() -> None:
             paid[block.round] += payment.units * (payment.rule == "contribution")
     due = mark * 100 * COIN - state.minted["contribution"]
     last = paid[max(number for number, units in paid.items() if units)]
-    assert last == pytest.approx(due, abs=1)  # as much is left as the last cycle was paid
+    assert last == pytest.approx(due, abs=2)  # as much is left as was paid last, but for rounding
