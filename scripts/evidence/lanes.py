@@ -17,9 +17,10 @@ __all__ = ["section"]
 INTRODUCTION = """\
 ## Several lanes under attack
 
-Three lanes relay at once and meet by Adam's rule, or as many as the run allows (`auto`). All were
-played by one version: they can be compared with each other, and not with the tables above. Learning
-rates are those that were tuned for one lane."""
+Three lanes relay at once and meet by Adam's rule, or as many as the run allows (`auto`). A wave has
+as many, and trains a round while the one before it is judged. All were played by the same rules: they
+can be compared with each other, and not with the tables above. Learning rates are those that were
+tuned for one lane."""
 
 
 def section(found: Sequence[Attacked]) -> str:
