@@ -18,9 +18,9 @@ INTRODUCTION = """\
 ## Several lanes under attack
 
 Three lanes relay at once and meet by Adam's rule, or as many as the run allows (`auto`). A wave has
-as many, and trains a round while the one before it is judged. All were played by the same rules: they
-can be compared with each other, and not with the tables above. Learning rates are those that were
-tuned for one lane."""
+as many, and trains a round while the one before it is judged. All were played by the same rules:
+they can be compared with each other, and not with the tables above. Learning rates are those that
+were tuned for one lane."""
 
 
 def section(found: Sequence[Attacked]) -> str:
