@@ -11,7 +11,7 @@ from flower_relay.mechanism.blocks import Deposit, Settlement
 from flower_relay.mechanism.blocks import Testing as Examined
 from flower_relay.rules.outcomes import Outcome
 from tests.linear import client, genesis_model
-from tests.signers import verify
+from tests.signers import same_run, verify
 
 NODES, OTHERS = 20, 15
 
@@ -50,7 +50,7 @@ def test_one_round_after_an_untested_hop_has_all_seats() -> None:
             raise RuntimeError("no power")
         return client(message, context)
 
-    strategy = RelayStrategy(seed=1, budget=90, observers=())
+    strategy = RelayStrategy(**same_run(), seed=1, budget=90, observers=())
     strategy.start(InMemoryGrid(app, NODES), genesis_model(), num_rounds=90, timeout=20)
     rounds = [each for each in seats_of(strategy) if each[0] >= 2]
     assert any(untested for _, _, untested in rounds)
