@@ -26,6 +26,8 @@ __all__ = [
 def initial_arrays(config: Mapping[str, Any]) -> ArrayRecord:
     """The run's first model: the same for every strategy of a seed.
 
+    A run begins with it, and so what colluders told in an earlier one of the process is forgotten.
+
     Raises
     ------
     ConfigurationError

@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from flower_relay import __version__  # noqa: E402
+from flower_relay.comparison.contests import plain  # noqa: E402
 from flower_relay.comparison.files import write_tuning  # noqa: E402
 from scripts.evidence import stored  # noqa: E402
 from scripts.evidence.__main__ import write_pages  # noqa: E402
@@ -75,7 +76,7 @@ def _play(file: Path, asked: dict[str, Any], folder: Path, workers: int | None) 
 
 def _take_tuning(name: str, folder: Path, strategies: list[str]) -> None:
     """Give a fresh folder the settings that were chosen when the others were tuned."""
-    tuned = {*strategies, *(strategy.partition(":")[0] for strategy in strategies)}
+    tuned = {*strategies, *map(plain, strategies)}
     known = {key: entry for each in _related(name) for key, entry in each.tuning.items()}
     entries = {
         key: {**entry["chosen"], "tried": [], "cost": {k: entry[k] for k in _COST}}

@@ -121,14 +121,14 @@ def _duels(worlds: Sequence[World]) -> str:
 
 
 def _waves(worlds: Sequence[World]) -> str:
-    rows = []
+    measures, rows = ("like", "phones", "epochs", "megabytes"), []
     for world in worlds:
         waved = world.waved()
         if waved is not None:
-            duels = [waved.duel(measure) for measure in ("like", "phones", "epochs", "megabytes")]
+            duels = map(waved.duel, measures)
             ended = shown(in_points(world.beside_relay()), "+.1f")
             rows.append([world.name, *("–" if d is None else _cell(d) for d in duels), ended])
-    head = ["world", *(MEASURES[name] for name in ("like", "phones", "epochs", "megabytes"))]
+    head = ["world", *(MEASURES[name] for name in measures)]
     return (
         "## A wave, where time is scarce\n\n"
         'The same costs of a relay with `lanes="wave"` ([lanes](../how-to/lanes.md)). It keeps the '

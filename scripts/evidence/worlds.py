@@ -22,8 +22,8 @@ MEASURES = {
 BOTH = ("relay", "relay-untested")
 """Whose difference is what testing costs."""
 
-
 WAVE = "relay:lanes=wave"
+"""The relay where time is scarce."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,16 +101,17 @@ class World:
 
     def beside_relay(self) -> Interval:
         """The wave's end minus that of the relay of one lane."""
-        ours, theirs = (self.strategies[name].by_seed("final") for name in (WAVE, "relay"))
-        return against(ours, theirs, as_ratio=False)
+        return self._apart(WAVE, "relay")
 
     @property
     def price(self) -> Interval | None:
         """The relay's end minus that of the relay without tests."""
-        if not set(BOTH) <= self.strategies.keys():
-            return None
-        ours, bare = (self.strategies[name].by_seed("final") for name in BOTH)
-        return against(ours, bare, as_ratio=False)
+        return self._apart(*BOTH) if set(BOTH) <= self.strategies.keys() else None
+
+    def _apart(self, one: str, other: str) -> Interval:
+        """A strategy's end minus another's, seed by seed."""
+        ends = (self.strategies[name].by_seed("final") for name in (one, other))
+        return against(*ends, as_ratio=False)
 
     def duels(self) -> list[Duel]:
         """Every measure that is known here."""
