@@ -25,19 +25,19 @@ NODES = 8
 HOSTILE = (2, 5)
 RUN_ID = "90" * 32
 HEADS = {
-    "chain": "321fbf9658faa472cf56dac8acfd4a5e323ec232bce9a22e08ef277b28d85642",
-    "whole hops": "379aa3530006d98db6ed5b2401d30a4ae40f88bbeb87f71ef9eabef976bd72cc",
-    "lanes": "e37878438b6284f1f9353fc03c704fd5baf34318a3fae13226e5e64c4a564d6a",
-    "lanes average": "7e15e5aa1bdeea27256c5526debdc71cb8ccafeb4cc03cfc788f65812ae00431",
-    "lanes momentum": "2a69fa1331fca2e198bdb71a03f06a1537fd96c2c7f2fe6fdb436a2922d01293",
-    "lanes auto": "fd582d188ae16e4643bb86ac6960c117f63228b3d0bec8dc4b6f9d94dfe998b2",
-    "lanes adam": "1be27fe0fcc821bc139a28886023d2a814c72d1bc527d98c1bba37ffe9e3ba07",
-    "lanes wave": "5a834498bb779b6f7a8d1ad8363bc6845b49e5eaa0a34bd2842d90e613599c8e",
-    "lanes wave, signed": "918edfe2c2736b6bfcbe1703842fa88cf48a90227512c83efa5cb0582f1d6507",
-    "fan-out": "aaa4206fbe85951b55d975199915ef54e55ce983b656e76f6523bb1ec89969ef",
-    "fan-out royalty": "854a1de5a59ea143f0ee0e456c0eb22b2e82c7dbef63a3d132f01ae4ca9cf98d",
-    "untested": "8bfb3698dedc2ab3e5eead867614459575904d0bcc2743f78b6f4b2af3a7c999",
-    "signed": "0622389a32298994c88881762f0a1ca3afd1dee9ce674683d3841cc910307103",
+    "chain": "84a12b49b11c4e9d6bcb1220d3c5d61662f9f1d9933b0d768f4ab3f084036def",
+    "whole hops": "2d8db2312cc98d4dbcba26285174e320e3d110d90d5f032e8a75d7b45d1e73f9",
+    "lanes": "97a5637215d2f3610ec8ec61d60c95b1abbe47723ec9471faaf9e1a154733383",
+    "lanes average": "ff70c186a1e48fb84aeb07dc151e645c2b22026beaf7a26313492243bac0e5b4",
+    "lanes momentum": "3483d0e36e1394c9e2faeddcc8f33836d5b77ff526a1b4820bc71761bb86d7fb",
+    "lanes auto": "b1f12a853b9f676720d6998d24c0014ed73ee09c433dcccdbabc1ab1783bc420",
+    "lanes adam": "c70966f2023ccc4eb24eaaf060a0c766186c5c2672773c6b623b99c6fdaa040d",
+    "lanes wave": "cc29f04b52d742285c585f0b09f188010cd1513852073790d14496c283701a84",
+    "lanes wave, signed": "6e2d5cf47d236a83825dc51aa3a79cf2efc528fc52e19f90ac378eb3b8cf160d",
+    "fan-out": "8a7ca0d449ce6d89104271d279011b6b57f75cc0f01dd18debc85f4b153a2bee",
+    "fan-out royalty": "c53abe4252076f175db96848b42e4829027db8b53852cc693fac7104032d8d2e",
+    "untested": "eac5e4ce8f85beb9e5af3571f759e23e8f212d71ef185f75844c37ae87d018ed",
+    "signed": "07ed21ebc6beb2b7ca47f898697e4d9466c60fd7488ba097d338bccfd1b8ff54",
 }
 
 

@@ -11,6 +11,7 @@ from flower_relay.rules.gate import EXPECTED, allowed, usual_cost, usual_margin
 from flower_relay.rules.standing import (
     deposit_due,
     earned_weights,
+    forgiven,
     is_cautious,
     new_bonds,
     new_debt,
@@ -36,6 +37,12 @@ def test_a_run_is_cautious_until_examiners_agree_and_it_has_risen() -> None:
 
 def test_exactly_nineteen_twentieths_of_all_bonds_are_enough_however_many_hold_them() -> None:
     assert not any(is_cautious(np.full(n, 0.95), 0.2, 0.11, 9) for n in range(1, 60))
+
+
+def test_less_is_forgiven_where_bonds_were_lost() -> None:
+    assert forgiven(np.ones(15)) == pytest.approx(0.3)
+    assert forgiven(np.array([1.0, 1.0, 1.0, 0.0, 0.0])) == pytest.approx(0.18)
+    assert forgiven(np.array([])) == pytest.approx(0.3), "nobody has examined yet"
 
 
 def test_ranking_high_pays_debts_off_and_is_no_credit() -> None:

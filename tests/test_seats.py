@@ -1,19 +1,25 @@
-"""How many examine in a run: all seats until it has risen and after an untested hop, five else."""
+"""How many examine and what is audited: all until a run has risen and while bonds are lost.
+
+Else five examine, and a part of the hops is audited.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 from flwr.app import Context, Message
 
 from flower_relay import InMemoryGrid, RelayStrategy
-from flower_relay.mechanism.blocks import Deposit, Settlement
+from flower_relay.mechanism.blocks import Commitment, Deposit, Settlement
 from flower_relay.mechanism.blocks import Testing as Examined
 from flower_relay.rules.outcomes import Outcome
 from tests.linear import client, genesis_model
 from tests.signers import same_run, verify
 
 NODES, OTHERS = 20, 15
+WORST = 180.0
+"""About twice what the genesis model loses: what a loss is clipped at."""
 
 
 def seats_of(strategy: RelayStrategy) -> list[tuple[int, int, bool]]:
@@ -63,3 +69,32 @@ def test_a_fan_out_has_all_seats() -> None:
     strategy = RelayStrategy(seed=1, topology="fan-out", budget=60, observers=())
     strategy.start(InMemoryGrid(client, NODES), genesis_model(), num_rounds=20, timeout=20)
     assert min(drawn for _, drawn, _ in seats_of(strategy)) > 5
+
+
+def audited_late(app: Callable[[Message, Context], Message]) -> float:
+    """The part of the hops of a run's last ten rounds that was audited."""
+    strategy = RelayStrategy(**same_run(), seed=1, budget=70, observers=())
+    strategy.start(InMemoryGrid(app, NODES), genesis_model(), num_rounds=70, timeout=20)
+    tests = [block for block in strategy.chain if isinstance(block, Examined)][-10:]
+    made = {
+        block.round: sum(claim.fault is None for claims in block.lanes for claim in claims)
+        for block in strategy.chain
+        if isinstance(block, Commitment)
+    }
+    assert verify(strategy.chain).ok
+    return sum(len(block.audited) for block in tests) / sum(made[block.round] for block in tests)
+
+
+def test_all_hops_are_audited_while_bonds_are_lost_and_a_part_of_them_else() -> None:
+    """A third of the nodes calls good models bad, and bad ones good."""
+
+    def app(message: Message, context: Context) -> Message:
+        reply = client(message, context)
+        liar = int(context.node_config["partition-id"]) % 3 == 0
+        if liar and message.metadata.message_type == "evaluate":
+            metrics = reply.content.metric_records["metrics"]
+            metrics["eval_loss"] = max(0.0, WORST - float(str(metrics["eval_loss"])))
+        return reply
+
+    assert audited_late(app) == 1.0
+    assert 0.1 < audited_late(client) < 0.6

@@ -47,11 +47,13 @@ VARIANTS = {
     "bounded loss": Gate(power=0.0),
     "square root of p": Gate(power=0.5),
     "p itself": Gate(power=1.0),
-    "no debt": Gate(allowance=1.0),
+    "no debt": Gate(allowance=1.0, lenient=True),
     "debts by votes alone": Gate(audits=False),
     "debts by audits alone": Gate(votes=False),
     "every hop audited": Gate(audit=1.0),
     "a quarter audited": Gate(audit=0.25),
+    "audits as always": Gate(wary=False),
+    "forgiven as always": Gate(lenient=True),
     "allowance 0.2": Gate(allowance=0.2),
     "allowance 0.5": Gate(allowance=0.5),
     "medians ranked": Gate(score=middle),
@@ -229,7 +231,8 @@ class Relay:
     def audit(self, base: Weights, model: Weights, committee: NDArray[Any]) -> NDArray[Any] | None:
         """What a part of a hop adds to the trail, by the committee; None: it is not audited."""
         self.handed_in += 1
-        if self.handed_in > NODES and self.draw.random() >= self.gate.audit:
+        every = self.handed_in <= NODES or (self.gate.wary and self.judge.cautious)
+        if not every and self.draw.random() >= self.gate.audit:
             return None
         probe = self.trail + np.float32(AUDITED_PART) * (model - base)
         seen = self.utilities(probe, self.trail) - self.utilities(self.trail, self.trail)

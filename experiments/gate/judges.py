@@ -28,6 +28,7 @@ from flower_relay.rules.planted import REGAINED, SPREADS, votes_on_planted
 from flower_relay.rules.standing import (
     BOND_GAIN,
     DEBT_ALLOWANCE,
+    forgiven,
     is_cautious,
     new_bonds,
     new_debt,
@@ -64,7 +65,9 @@ class Gate:
     audit: float = SHIPPED.audit  # the part of hops that is audited, after the first twenty
     score: Callable[..., float] = score_of  # what votes say, before it is ranked
     recent: int = RECENT  # scores that a hop is ranked among
-    allowance: float = DEBT_ALLOWANCE
+    wary: bool = True  # in a cautious run all hops are audited
+    allowance: float = DEBT_ALLOWANCE  # where examiners hold all of their bonds
+    lenient: bool = False  # as much is forgiven, whatever the bonds
     usual: bool = True  # a hop is allowed what hops usually cost
     bonds: float = BOND_GAIN  # what a clear vote moves its examiner's bond by
     correlated: bool = False  # instead: weights by the correlation of votes
@@ -172,9 +175,15 @@ class Judge:
 
     @property
     def cautious(self) -> bool:
-        """Whether first debts count, and all seats are taken."""
+        """Whether first debts count, all seats are taken, and every hop is audited."""
         bonds = self._bond[self._examined]
         return is_cautious(bonds, self._risen, self.gate.tolerance, self.cycle)
+
+    @property
+    def forgiven(self) -> float:
+        """Debt that a hop is forgiven now."""
+        held = forgiven(self._bond[self._examined]) / DEBT_ALLOWANCE
+        return self.gate.allowance * (1.0 if self.gate.lenient else held)
 
     def stride(self, who: int) -> float:
         """The part of a participant's hop that is taken."""
@@ -233,7 +242,7 @@ class Judge:
     def fault(self, who: int) -> float:
         """Book a hop that gave no candidate; what its trainer owes now."""
         self._debts[:, who] = self._owed[:, who]
-        self._debts[0, who] = new_debt(self._debts[0, who], 1.0, self.gate.allowance)
+        self._debts[0, who] = new_debt(self._debts[0, who], 1.0, self.forgiven)
         self._tried[who] = True
         return float(self.debt[who])
 
@@ -258,12 +267,12 @@ class Judge:
         self, i: int, seen: Sequence[NDArray[Any] | None], weights: NDArray[Any], *, rejected: bool
     ) -> None:
         """Debts by votes and by audits, each by the rank of its score."""
-        gate = self.gate
+        gate, allowance = self.gate, self.forgiven
         for kind, (votes, counts) in enumerate(zip(seen, (gate.votes, gate.audits), strict=True)):
             if votes is None or not counts:
                 continue
             score, known = gate.score(votes, weights), self._scores[kind]
             harm = 1.0 if rejected and kind == 0 else harm_of(score, known[-gate.recent :])
-            self._debts[kind, i] = new_debt(self._debts[kind, i], harm, gate.allowance)
+            self._debts[kind, i] = new_debt(self._debts[kind, i], harm, allowance)
             known.append(score)
         self._tried[i] = True

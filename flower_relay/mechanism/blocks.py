@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 
-RULES = 8
+RULES = 9
 """The number of the rules by which blocks are made and judged; another number is other rules."""
 
 

@@ -58,11 +58,12 @@ class Tally:
         """
         state = self._state
         by_votes, by_audits = state.debts(trainer)
+        allowance = state.forgiven
         harm = 1.0 if rejected else harm_of(score, state.scores)
-        self._vote_debt[trainer] = new_debt(by_votes, harm)
+        self._vote_debt[trainer] = new_debt(by_votes, harm, allowance)
         if audit_score is not None:
             harm = harm_of(audit_score, state.audit_scores)
-            self._audit_debt[trainer] = new_debt(by_audits, harm)
+            self._audit_debt[trainer] = new_debt(by_audits, harm, allowance)
         wait = waiting_cycles(self.debt_of(trainer)) if rejected else 0
         self._waits_until[trainer] = state.cycle + 1 + wait
 

@@ -149,8 +149,11 @@ def _cycle_over(state: State, lanes: Sequence[LaneResult]) -> bool:
 
 
 def audited_with(state: State, deposit: Deposit) -> float:
-    """The probability of an audit; until the first pay, when most is at stake, every hop's."""
-    if not state.minted[PaymentRule.CONTRIBUTION]:
+    """The probability of an audit: all hops are until the first pay, and in a cautious run.
+
+    Before the first pay most is at stake. In a cautious run audits are what finds a slow push.
+    """
+    if state.cautious or not state.minted[PaymentRule.CONTRIBUTION]:
         return 1.0
     return audit_probability(state.settings.audit, len(deposit.present))
 

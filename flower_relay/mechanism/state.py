@@ -19,7 +19,14 @@ from ..rules.coins import PaymentRule, to_units
 from ..rules.gate import EXPECTED, usual_cost, usual_margin
 from ..rules.lanes import is_calm, lanes_now
 from ..rules.roles import PROBATION_TRIES
-from ..rules.standing import A_HOP, earned_weights, is_cautious, stride_of, vote_weights
+from ..rules.standing import (
+    A_HOP,
+    earned_weights,
+    forgiven,
+    is_cautious,
+    stride_of,
+    vote_weights,
+)
 from ..rules.votes import weighted_median
 from ..settings import RelaySettings
 from .blocks import (
@@ -181,11 +188,21 @@ class State:
 
     @property
     def cautious(self) -> bool:
-        """Whether first debts count, and all seats are taken."""
-        who, heard = self.who, (self.who.examined > 0) & (self.earned >= 1)
+        """Whether first debts count, all seats are taken, and every hop is audited."""
+        return is_cautious(self._bonds, self.mark, self.settings.tolerance, self.cycle)
+
+    @property
+    def forgiven(self) -> float:
+        """Debt that a hop is forgiven now."""
+        return forgiven(self._bonds)
+
+    @property
+    def _bonds(self) -> NDArray[np.float64]:
+        """Of those who have examined, are here, and have earned full weight."""
+        heard: NDArray[np.bool_] = (self.who.examined > 0) & (self.earned >= 1)
         if self.deposit is not None:
             heard &= np.isin(np.arange(self.num_participants), self.deposit.present)
-        return is_cautious(who.bond[heard], self.mark, self.settings.tolerance, self.cycle)
+        return self.who.bond[heard]
 
     @property
     def earned(self) -> NDArray[np.float64]:

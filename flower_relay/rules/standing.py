@@ -21,6 +21,7 @@ __all__ = [
     "NEWCOMER_BOND",
     "deposit_due",
     "earned_weights",
+    "forgiven",
     "is_cautious",
     "new_bonds",
     "new_debt",
@@ -33,7 +34,7 @@ __all__ = [
 
 
 DEBT_ALLOWANCE = 0.3
-"""Debt that every hop is forgiven."""
+"""Debt that every hop is forgiven where examiners hold all of their bonds (`forgiven`)."""
 
 BOND_GAIN = 0.2
 """How far one clear vote moves its examiner's bond."""
@@ -63,7 +64,7 @@ _MOST_DOUBLINGS = 20  # 2²⁰ cycles is for ever, and keeps the integers small
 
 
 def is_cautious(bonds: NDArray[np.float64], risen: float, tolerance: float, cycle: int) -> bool:
-    """Whether first debts count, and all seats of a committee are taken.
+    """Whether first debts count, all seats of a committee are taken, and every hop is audited.
 
     Who lies is found out and loses its bond: by planted models at once, by votes on hops once the
     model knows something. Until it does, honest and hostile hops look alike as well. So a run is
@@ -85,6 +86,22 @@ def is_cautious(bonds: NDArray[np.float64], risen: float, tolerance: float, cycl
     return not (agree and (risen >= _RISEN * tolerance or cycle >= _CYCLES))
 
 
+def forgiven(bonds: NDArray[np.float64]) -> float:
+    """Debt that a hop is forgiven now: 0.3 times the part of their bonds that examiners hold.
+
+    Where two fifths of the hops harm, the honest ones rank higher without doing anything. Forgiving
+    as much as before then lets those through who harm a little. Whoever harms mostly lies as an
+    examiner, too. So bonds that were lost tell about how many there are.
+
+    Parameters
+    ----------
+    bonds : array of shape (examiners,)
+        As for `is_cautious`; before anybody has examined, all are held.
+    """
+    # Exactly rounded: the same on every machine.
+    return DEBT_ALLOWANCE * (math.fsum(bonds) / len(bonds) if len(bonds) else 1.0)
+
+
 def new_debt(debt: float, harm: float, allowance: float = DEBT_ALLOWANCE) -> float:
     """Debt after a hop: max(0, d + harm − allowance).
 
@@ -100,7 +117,7 @@ def new_debt(debt: float, harm: float, allowance: float = DEBT_ALLOWANCE) -> flo
         1 for a hop that was rejected or gave no candidate; else from its rank
         (`evidence.harm_of`).
     allowance : float
-        What every hop is forgiven.
+        What a hop is forgiven now (`forgiven`).
     """
     return max(0.0, debt + harm - allowance)
 
