@@ -107,7 +107,8 @@ class RelaySettings(CheckedSettings):
     )
     audit: float = setting(
         0.25,
-        "probability that a hop is audited, and so earns; more where a cycle has few hops",
+        "probability that a hop is audited, and so earns; more where a cycle has few hops, and all "
+        "in a cautious run",
         between(0.01, 1.0),
     )
     nonces: int = setting(

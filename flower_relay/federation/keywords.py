@@ -53,8 +53,8 @@ class RelayKeywords(TypedDict, total=False):
     hops usually cost something, that is added; by default 0.11."""
 
     audit: float
-    """Probability that a hop is audited, and so earns; more where a cycle has few hops; by
-    default 0.25."""
+    """Probability that a hop is audited, and so earns; more where a cycle has few hops, and all
+    in a cautious run; by default 0.25."""
 
     nonces: int
     """Random numbers of signing participants that each draw of committee and tests needs; one
