@@ -25,14 +25,14 @@ NODES = 8
 HOSTILE = (2, 5)
 RUN_ID = "90" * 32
 HEADS = {
-    "chain": "84a12b49b11c4e9d6bcb1220d3c5d61662f9f1d9933b0d768f4ab3f084036def",
-    "whole hops": "2d8db2312cc98d4dbcba26285174e320e3d110d90d5f032e8a75d7b45d1e73f9",
-    "lanes": "97a5637215d2f3610ec8ec61d60c95b1abbe47723ec9471faaf9e1a154733383",
-    "lanes average": "ff70c186a1e48fb84aeb07dc151e645c2b22026beaf7a26313492243bac0e5b4",
-    "lanes momentum": "3483d0e36e1394c9e2faeddcc8f33836d5b77ff526a1b4820bc71761bb86d7fb",
-    "lanes auto": "b1f12a853b9f676720d6998d24c0014ed73ee09c433dcccdbabc1ab1783bc420",
-    "lanes adam": "c70966f2023ccc4eb24eaaf060a0c766186c5c2672773c6b623b99c6fdaa040d",
-    "lanes wave": "cc29f04b52d742285c585f0b09f188010cd1513852073790d14496c283701a84",
+    "chain": "56d67304943320e74c890660c49e8668a54dc6fa5c95ef38376f3f6ea859fdcc",
+    "whole hops": "2ee9f3f97cc189fbc744bed6e329dee40eec724de0c33ffa4096f9f77dfc5350",
+    "lanes": "b03780840b37cf8b5c3ad8594fb90f88c826e7c74fd60abd74eba526c90af3f4",
+    "lanes average": "5e65f7b9b9058a7de8a09ebfb873849df19bd1c38790e93ce5085d4788d7d841",
+    "lanes momentum": "46de6bf78963ba72c634c30312653e8d7210ff2abe01ba16c7854bfc8374d876",
+    "lanes auto": "830d09471741e8479c39d1d34833b17ceb0a4525280107181d4836a3f5e650c8",
+    "lanes adam": "d6c40008c29ac45024d5738bfbc6e3ffd6f198ff449c7ccf7a6439dedd09fb2b",
+    "lanes wave": "04cd1d7c6313f3356ff9e664d4ad9bc376700227b0dd4e9df351fb6df9d14cb8",
     "lanes wave, signed": "6e2d5cf47d236a83825dc51aa3a79cf2efc528fc52e19f90ac378eb3b8cf160d",
     "fan-out": "8a7ca0d449ce6d89104271d279011b6b57f75cc0f01dd18debc85f4b153a2bee",
     "fan-out royalty": "c53abe4252076f175db96848b42e4829027db8b53852cc693fac7104032d8d2e",

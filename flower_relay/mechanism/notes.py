@@ -14,7 +14,6 @@ from ..rules.candidates import MOVES_KEPT
 from ..rules.evidence import RECENT
 from ..rules.outcomes import JUDGED, Outcome
 from ..rules.standing import resting_until, sat_out
-from ..rules.votes import weighted_median
 from .blocks import Settlement, Testing
 from .silence import asked_in, silent_in, stalls_after
 from .state import State
@@ -25,9 +24,8 @@ __all__ = [
 
 
 def note_audits(state: State, block: Testing) -> None:
-    """Note what examiners said of hops, beside the others, and of audits, beside their hops."""
+    """Note what examiners said of audits, beside what they said of the hops."""
     committee = list(block.committee)
-    weights = state.weights_of(committee)
     for claims in state.commitment.lanes if state.commitment else ():
         own = np.array([index in {claim.trainer for claim in claims} for index in committee])
         votes = {
@@ -36,8 +34,6 @@ def note_audits(state: State, block: Testing) -> None:
             if claim.model is not None and claim.fault is None
         }
         usual = middle_size(votes.values())
-        for of_hop in votes.values():
-            state.who.see_hop(committee, of_hop, weighted_median(of_hop, weights), usual)
         audited = zip(block.audited, block.references, block.probes, strict=True)
         for model, reference, probe in audited:
             if model in votes:

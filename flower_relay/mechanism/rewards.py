@@ -89,8 +89,8 @@ def pay_cycle(state: State, tally: Tally, lanes: Sequence[LaneResult]) -> None:
     _vest(state, tally)
     risen = to_units(_mark(state, lanes) * MINT)
     due = int((risen - state.minted[PaymentRule.CONTRIBUTION]) * PAID_EACH_CYCLE)
-    word, points = state.who.word.tolist(), points_of(state, lanes)
-    shares = point_shares({who: each * word[who] for who, each in points.items()})
+    counted, points = state.who.paid_for.tolist(), points_of(state, lanes)
+    shares = point_shares({who: each * counted[who] for who, each in points.items()})
     if due <= 0 or not shares:
         return
     most = max(sorted(shares), key=lambda who: shares[who])

@@ -13,26 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..rules.audits import (
-    AGREEING,
-    COHERENT,
-    clipped,
-    compared,
-    concordance,
-    correlation,
-    word,
-)
+from ..rules.audits import compared, concordance, word
 
 __all__ = ["Standings"]
 
 _WHOLE = (
     "coins", "locked", "version", "waits_until", "income", "accepted", "rejected", "examined",
-    "steps_seen", "audits", "hops_seen", "last_try", "lefts", "stalls", "sits_until", "silences",
+    "steps_seen", "audits", "last_try", "lefts", "stalls", "sits_until", "silences",
     "rests_until",
 )  # fmt: skip
 _COHERENCE = ("part_squares", "whole_squares", "part_products", "audits")
-_AGREEMENT = ("vote_squares", "verdict_squares", "vote_products", "hops_seen")
-_SUMS = ("step_squares", *_COHERENCE[:3], *_AGREEMENT[:3])
+_SUMS = ("step_squares", *_COHERENCE[:3])
 _OTHER = (
     "bond", "vote_debt", "audit_debt", *_SUMS, "had_turn", "newcomer", "founder", "trains",
     "examines",
@@ -53,7 +44,7 @@ class Standings:
     `steps_seen` and `step_squares` are of the differences that it reported between audits'
     probes and references: how many, and the sum of their squares. Of its coherence
     `part_squares`, `whole_squares`, `part_products` and `audits` are sums of what
-    `rules.audits.compared` has, and of its agreement on hops those from `vote_squares` on.
+    `rules.audits.compared` has.
     """
 
     names: list[str]
@@ -81,14 +72,10 @@ class Standings:
     silences: NDArray[np.int64]
     rests_until: NDArray[np.int64]
     audits: NDArray[np.int64]
-    hops_seen: NDArray[np.int64]
     step_squares: NDArray[np.float64]
     part_squares: NDArray[np.float64]
     whole_squares: NDArray[np.float64]
     part_products: NDArray[np.float64]
-    vote_squares: NDArray[np.float64]
-    verdict_squares: NDArray[np.float64]
-    vote_products: NDArray[np.float64]
 
     @classmethod
     def of(
@@ -133,24 +120,18 @@ class Standings:
 
     @property
     def word(self) -> NDArray[np.float64]:
-        """What each one's word in audits counts, and the part of its points that it is paid for."""
+        """What each one's word in audits counts."""
         coherence = concordance(self.part_squares, self.whole_squares, self.part_products)
-        agreement = correlation(self.vote_squares, self.verdict_squares, self.vote_products)
-        of_audits = word(coherence, self.audits, COHERENT)
-        return of_audits * word(agreement, self.hops_seen, AGREEING)
+        return word(coherence, self.audits)
 
-    def see_hop(
-        self, examiners: Sequence[int], votes: NDArray[np.float64], verdict: float, usual: float
-    ) -> None:
-        """Note what examiners said of a hop, beside what they said together."""
-        against = np.full_like(votes, verdict)
-        self._note(_AGREEMENT, examiners, compared(clipped(votes, usual), against, usual))
+    @property
+    def paid_for(self) -> NDArray[np.float64]:
+        """The part of its points that each is paid for: its word, times a founder's bond.
 
-    def _note(
-        self, names: tuple[str, ...], examiners: Sequence[int], found: tuple[NDArray[Any], ...]
-    ) -> None:
-        for name, added in zip(names, found, strict=True):
-            getattr(self, name)[list(examiners)] += added
+        What lying gains comes from audits and not from fees, so own pay is at stake for it. The
+        bond of who joined later was never whole, and its votes weigh what its hops have earned.
+        """
+        return self.word * np.where(self.founder, self.bond, 1.0)
 
     def see_step(
         self,
@@ -172,6 +153,7 @@ class Standings:
             The middle size of votes on hops in the round.
         """
         those = list(examiners)
-        self._note(_COHERENCE, examiners, compared(seen, whole, usual))
+        for name, added in zip(_COHERENCE, compared(seen, whole, usual), strict=True):
+            getattr(self, name)[those] += added
         self.step_squares[those] += np.nan_to_num(seen) ** 2
         self.steps_seen[those] += ~np.isnan(seen)

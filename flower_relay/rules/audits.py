@@ -3,7 +3,7 @@
 An audit shows a part of a hop's step on a base that the hops of a cycle have in common. Each
 of its examiners has just voted on the whole of that hop. Whoever says of the part what it did
 not say of the whole says it to move pay: nobody has to know the truth, or to be believed, for
-that to show. And who says the same of both has said it of a hop, where the others judge it.
+that to show. Whoever lies about both loses its bond, as the others judge the hop.
 docs/contribution.md has the numbers.
 """
 
@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from .votes import voted
 
 __all__ = [
-    "AGREEING", "AUDITED_PART", "COHERENT", "clipped", "compared", "concordance", "correlation",
-    "mean_step", "middle_size", "word",
+    "AUDITED_PART", "COHERENT", "compared", "concordance", "mean_step", "middle_size", "word",
 ]  # fmt: skip
 
 AUDITED_PART = 0.1
@@ -33,7 +32,7 @@ _NOTHING = 1e-12
 _BENEFIT = 4
 """Votes for which an examiner is taken to be as is usual."""
 
-COHERENT, AGREEING = 2 / 3, 1 / 4
+COHERENT = 2 / 3
 """The part of the usual with which a word counts wholly: honest ones differ by about so much."""
 
 _EXPONENT = 4
@@ -112,11 +111,6 @@ def compared(
     return one**2 / unit, other**2 / unit, one * other / unit, known.astype(np.int64)
 
 
-def clipped(votes: NDArray[np.float64], usual: float) -> NDArray[np.float64]:
-    """Votes on a hop, at most three middle sizes each."""
-    return np.clip(votes, -_MOST_SAID * usual, _MOST_SAID * usual)
-
-
 def concordance(
     squares: NDArray[np.float64], others: NDArray[np.float64], products: NDArray[np.float64]
 ) -> NDArray[np.float64]:
@@ -128,34 +122,22 @@ def concordance(
     return np.divide(products, sizes, out=np.zeros_like(products), where=sizes > 0)
 
 
-def correlation(
-    squares: NDArray[np.float64], others: NDArray[np.float64], products: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """The correlation about zero of what was said with what it is held against."""
-    sizes = np.sqrt(squares * others)
-    return np.divide(products, sizes, out=np.zeros_like(products), where=sizes > 0)
-
-
-def word(
-    likeness: NDArray[np.float64], counted: NDArray[np.int64], enough: float
-) -> NDArray[np.float64]:
-    """What each one's word counts, between 0 and 1, by its likeness beside the middle one's.
+def word(coherence: NDArray[np.float64], counted: NDArray[np.int64]) -> NDArray[np.float64]:
+    """What each one's word counts, between 0 and 1, by its coherence beside the middle one's.
 
     It so needs no unit, and asks of nobody more than others show.
 
     Parameters
     ----------
-    likeness : array of shape (participants,)
-        As `concordance` or `correlation` has it.
+    coherence : array of shape (participants,)
+        As `concordance` has it.
     counted : integer array of shape (participants,)
         Votes behind it; who has none is as is usual.
-    enough : float
-        The part of the middle participant's likeness with which a word counts wholly.
     """
     heard = counted > 0
-    usual = float(np.median(likeness[heard])) if heard.any() else 0.0
+    usual = float(np.median(coherence[heard])) if heard.any() else 0.0
     if usual <= _NOTHING:  # nobody's tells anything: nothing to compare with
-        return np.ones_like(likeness)
-    shrunk = (counted * likeness + _BENEFIT * usual) / (counted + _BENEFIT)
-    counts: NDArray[np.float64] = np.clip(shrunk / (enough * usual), 0.0, 1.0) ** _EXPONENT
+        return np.ones_like(coherence)
+    shrunk = (counted * coherence + _BENEFIT * usual) / (counted + _BENEFIT)
+    counts: NDArray[np.float64] = np.clip(shrunk / (COHERENT * usual), 0.0, 1.0) ** _EXPONENT
     return counts
