@@ -107,6 +107,17 @@ def test_half_of_a_cycles_rise_is_paid_at_its_end_by_what_steps_added() -> None:
     assert paid == {first: 2.5, second: 7.5}
 
 
+@pytest.mark.parametrize(("founder", "counted"), [(True, 0.5), (False, 1.0)])
+def test_a_founder_is_paid_for_as_much_as_its_bond(founder: bool, counted: float) -> None:
+    """Whose votes the others contradict is paid less; who joined later never had a whole bond."""
+    run = ByHand()
+    first, second, _ = run.cycle(0.005, 0.03, 0.0)  # the first is half a hop
+    run.state.who.bond[first], run.state.who.founder[first] = 0.5, founder
+    _, paid = run.round(level=0.60, step=0.0)
+    points = {first: counted, second: 3.0}  # of half of 10 coins
+    assert paid == pytest.approx({who: 5 * part / (3 + counted) for who, part in points.items()})
+
+
 def test_a_rise_to_which_nobody_adds_goes_to_those_whose_hops_it_stands_on() -> None:
     run = ByHand()
     first, second, *_ = run.cycle(0.005, 0.03, 0.0, 0.0)  # the first is half a hop
