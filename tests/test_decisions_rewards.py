@@ -14,6 +14,7 @@ from flower_relay import InMemoryGrid, RelaySettings, RelayStrategy
 from flower_relay.mechanism import blocks
 from flower_relay.mechanism.apply import apply
 from flower_relay.mechanism.deposit import decide_deposits
+from flower_relay.mechanism.payments import Tally
 from flower_relay.mechanism.randomness import generator
 from flower_relay.mechanism.settlement import decide_settlement
 from flower_relay.mechanism.state import begin
@@ -202,6 +203,14 @@ def test_income_is_what_can_be_spent() -> None:
     fees = run.state.minted["examining"]
     run.cycle()
     assert run.state.who.income.sum() == COIN + run.state.minted["examining"] - fees
+
+
+def test_a_hop_is_forgiven_what_is_left_of_bonds() -> None:
+    state = ByHand().state
+    state.who.examined[:], state.who.bond[:] = 1, [1.0, 1.0, 0.0, 0.0]
+    tally = Tally(state)
+    tally.judge_hop(0, float("nan"), rejected=True)
+    assert tally.debt_of(0) == pytest.approx(1 + 1 - 0.15)  # half of 0.3
 
 
 def test_everybody_begins_in_debt_of_one_where_hops_are_measured() -> None:

@@ -128,8 +128,8 @@ class Standings:
     def paid_for(self) -> NDArray[np.float64]:
         """The part of its points that each is paid for: its word, times a founder's bond.
 
-        What lying gains comes from audits and not from fees, so own pay is at stake for it. The
-        bond of who joined later was never whole, and its votes weigh what its hops have earned.
+        What lying gains comes from audits and not from fees, so own pay is at stake for it. Who
+        joined later begins without a bond, and its votes weigh what its hops have earned.
         """
         return self.word * np.where(self.founder, self.bond, 1.0)
 

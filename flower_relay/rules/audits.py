@@ -3,7 +3,7 @@
 An audit shows a part of a hop's step on a base that the hops of a cycle have in common. Each
 of its examiners has just voted on the whole of that hop. Whoever says of the part what it did
 not say of the whole says it to move pay: nobody has to know the truth, or to be believed, for
-that to show. Whoever lies about both loses its bond, as the others judge the hop.
+that to show. Whoever lies about both contradicts the others on the hop, and so loses bond.
 docs/contribution.md has the numbers.
 """
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .votes import voted
 
 __all__ = [
-    "AUDITED_PART", "COHERENT", "compared", "concordance", "mean_step", "middle_size", "word",
+    "AUDITED_PART", "compared", "concordance", "mean_step", "middle_size", "word",
 ]  # fmt: skip
 
 AUDITED_PART = 0.1
@@ -32,7 +32,7 @@ _NOTHING = 1e-12
 _BENEFIT = 4
 """Votes for which an examiner is taken to be as is usual."""
 
-COHERENT = 2 / 3
+_COHERENT = 2 / 3
 """The part of the usual with which a word counts wholly: honest ones differ by about so much."""
 
 _EXPONENT = 4
@@ -139,5 +139,5 @@ def word(coherence: NDArray[np.float64], counted: NDArray[np.int64]) -> NDArray[
     if usual <= _NOTHING:  # nobody's tells anything: nothing to compare with
         return np.ones_like(coherence)
     shrunk = (counted * coherence + _BENEFIT * usual) / (counted + _BENEFIT)
-    counts: NDArray[np.float64] = np.clip(shrunk / (COHERENT * usual), 0.0, 1.0) ** _EXPONENT
+    counts: NDArray[np.float64] = np.clip(shrunk / (_COHERENT * usual), 0.0, 1.0) ** _EXPONENT
     return counts

@@ -90,7 +90,7 @@ def forgiven(bonds: NDArray[np.float64]) -> float:
     """Debt that a hop is forgiven now: 0.3 times the part of their bonds that examiners hold.
 
     Where two fifths of the hops harm, the honest ones rank higher without doing anything. Forgiving
-    as much as before then lets those through who harm a little. Whoever harms mostly lies as an
+    0.3 then lets those through who harm a little. Whoever harms mostly lies as an
     examiner, too. So bonds that were lost tell about how many there are.
 
     Parameters
@@ -105,9 +105,10 @@ def forgiven(bonds: NDArray[np.float64]) -> float:
 def new_debt(debt: float, harm: float, allowance: float = DEBT_ALLOWANCE) -> float:
     """Debt after a hop: max(0, d + harm − allowance).
 
-    Of a participant like all others, harm is anything between −1 and 1, equally often. Each of its
-    two debts then is below 1 in eleven hops of twelve, whatever the world, and with both together
-    it takes three quarters of each hop on average (`tests/test_rules_standing.py`).
+    Of a participant like all others, harm is anything between −1 and 1, equally often. Where 0.3
+    is forgiven, each of its two debts then is below 1 in eleven hops of twelve, whatever the
+    world. With both together it takes three quarters of each hop on average
+    (`tests/test_rules_standing.py`).
 
     Parameters
     ----------
