@@ -189,22 +189,22 @@ class Relay:
     def round(self, baton: Weights, left: int) -> tuple[list[Weights], int]:
         """The kept models of a leg, and how many hops it had."""
         turns = self.next_leg(left)
-        models, who, ways = [baton], [], []
+        models, who = [baton], []
         for i in turns:
             base, made = models[-1], self.hop(models[-1], i)
             made = made if np.isfinite(made).all() else base
             way = float(np.linalg.norm(made.astype("f8") - base))
-            if self.gate.gate and way > farthest(self.ways):
+            most, self.ways = farthest(self.ways), [*self.ways, way][-MOVES_KEPT:]
+            if self.gate.gate and way > most:
                 self.wait(i, self.judge.fault(i))
                 continue
             models.append((base + np.float32(self.judge.stride(i)) * (made - base)).astype("f4"))
-            who, ways = [*who, i], [*ways, way]
+            who.append(i)
         self.had_turn[turns] = True
         if not self.gate.gate:
             self.leg = min(4, self.leg + 1)
             return models[1:], len(turns)
         kept = self.judged(np.array(who), models) if who else 0
-        self.ways = [*self.ways, *ways[:kept]][-MOVES_KEPT:]
         return models[1 : 1 + kept], len(turns)
 
     def wait(self, who: int, debt: float) -> None:

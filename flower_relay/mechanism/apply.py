@@ -134,7 +134,7 @@ def _apply_settlement(state: State, block: Settlement) -> None:
     state.points = points_of(state, block.lanes)
     note_scores(state, block)
     note_untested(state, block)
-    note_ways(state, block)
+    note_ways(state)
     note_silences(state)
     note_stalls(state)
     for result in block.lanes:

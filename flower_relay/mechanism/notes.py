@@ -64,12 +64,10 @@ def note_untested(state: State, block: Settlement) -> None:
                 state.untested.pop(name, None)
 
 
-def note_ways(state: State, block: Settlement) -> None:
-    """Keep in mind how far accepted hops moved."""
+def note_ways(state: State) -> None:
+    """Keep in mind how far the round's hops moved, whatever became of them."""
     claims = () if state.commitment is None else chain.from_iterable(state.commitment.lanes)
-    way_of = {claim.model: claim.way for claim in claims if claim.fault is None}
-    hops = chain.from_iterable(result.hops for result in block.lanes)
-    ways = [way_of.get(hop.model) for hop in hops if hop.outcome == Outcome.ACCEPTED]
+    ways = (claim.way for claim in claims)
     state.ways = [*state.ways, *(way for way in ways if way is not None)][-MOVES_KEPT:]
 
 

@@ -65,7 +65,7 @@ class State:
     what was earned in this cycle and those before it, latest first, and is not to vest yet.
     `margins` are those of the latest hops, from which it is known what is usual.
     `scores` and `audit_scores` are of the latest hops: what later ones are ranked among.
-    `ways` are how far the latest accepted hops moved.
+    `ways` are how far the latest hops moved, accepted or not.
     `verdicts` are whether the latest hops were accepted.
     `moments` name what the lanes' optimiser remembers; none where there is nothing of it.
     `untested` are models that nobody tested, with their trainers: they may come again. `unheard` is

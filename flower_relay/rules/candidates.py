@@ -34,11 +34,11 @@ _STILL = 1e-6
 """A change smaller than this part of the weights is none: it takes a few low bits to look new."""
 
 
-_FURTHER, _ENOUGH = 10.0, 5
-"""A hop may move as many times the median of accepted ones, once there are so many of them."""
+_FURTHER, _ENOUGH = 10.0, 10
+"""A hop may move as many times the median of the latest ones, once there are so many of them."""
 
 MOVES_KEPT = 40
-"""Accepted hops by which it is known how far hops move: about two cycles of twenty."""
+"""Hops by which it is known how far hops move: about two cycles of twenty."""
 
 _DIGITS = 6
 """Digits of a way that are kept: the last bits of a sum differ between machines."""
@@ -123,12 +123,15 @@ def _distances(candidate: Arrays, base: Arrays) -> Iterator[NDArray[np.float64]]
 
 
 def farthest(moves: Sequence[float]) -> float:
-    """How far a hop may move by what accepted ones moved of late; infinity until enough have.
+    """How far a hop may move by what hops moved of late; infinity until enough have.
+
+    All hops count, whatever became of them. Were it the accepted ones, hostile hops could be so
+    small that every honest one is too large beside them; and none of these would be accepted again.
 
     Parameters
     ----------
     moves : sequence of float
-        Ways of accepted hops, as handed in.
+        Ways of hops, as handed in.
     """
     return _FURTHER * float(np.median(moves)) if len(moves) >= _ENOUGH else float("inf")
 
@@ -142,9 +145,7 @@ def oversized(way: float, most: float) -> Flaw | None:
     if way <= most:
         return None
     reason = f"it moves the model by {way:.3g}, and at most {most:.3g} is possible now"
-    return Flaw(
-        fault=Fault.OVERSIZED, reason=f"{reason}: ten times what accepted hops moved of late"
-    )
+    return Flaw(fault=Fault.OVERSIZED, reason=f"{reason}: ten times what hops moved of late")
 
 
 def unlike(candidate: Arrays, base: Arrays) -> str | None:
