@@ -173,14 +173,19 @@ class PrivateSuperLink:
         """End the SuperLink and all that it started, wait, and remove its folder."""
         with _undisturbed():
             for kind in (signal.SIGTERM, signal.SIGKILL):
-                for pid in _processes_with(str(self.folder)):
-                    _signal(pid, kind)
                 end = time.monotonic() + _END_SECONDS
+                self._signal_all(kind)
                 while time.monotonic() < end and self._alive():
                     time.sleep(0.1)
+                    if kind == signal.SIGKILL:  # what was started meanwhile as well
+                        self._signal_all(kind)
             if self.process is not None:
                 self.process.wait()
             shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _signal_all(self, kind: signal.Signals) -> None:
+        for pid in _processes_with(str(self.folder)):
+            _signal(pid, kind)
 
     def _alive(self) -> bool:
         running = self.process is not None and self.process.poll() is None
