@@ -110,7 +110,7 @@ def test_half_of_a_cycles_rise_is_paid_at_its_end_by_what_steps_added() -> None:
 
 @pytest.mark.parametrize(("founder", "counted"), [(True, 0.5), (False, 1.0)])
 def test_a_founder_is_paid_for_as_much_as_its_bond(founder: bool, counted: float) -> None:
-    """Whose votes the others contradict is paid less; who joined later never had a whole bond."""
+    """Whose votes the others contradict is paid less; who joined later began without one."""
     run = ByHand()
     first, second, _ = run.cycle(0.005, 0.03, 0.0)  # the first is half a hop
     run.state.who.bond[first], run.state.who.founder[first] = 0.5, founder
